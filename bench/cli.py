@@ -1,0 +1,285 @@
+"""The command ``bench``. Parsing comes first and imports nothing heavy, so that ``bench --help`` answers at once."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import re
+import shlex
+import sys
+from collections.abc import Callable, Iterable, Sequence
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
+
+from bench import DISTRIBUTION, __version__
+
+USAGE_ERROR = 2
+INTERRUPTED = 130
+
+
+class UsageError(ValueError):
+    """An option that cannot be taken; one line."""
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Runs the command; returns the exit status: 0 all well, 1 some trial did not end well, 2 usage or input error."""
+    arguments = _parser().parse_args(argv)
+    try:
+        _own_packages()
+        status: int = arguments.action(arguments)
+        sys.stdout.flush()
+        return status
+    except BrokenPipeError:
+        # the reader went away (`bench list | head`); Python would complain once more at exit
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
+    except KeyboardInterrupt:
+        print("\nstopped; every finished trial is kept, and the same command goes on from there", file=sys.stderr)
+        return INTERRUPTED
+    except (ValueError, OSError) as error:
+        # our own errors are ValueErrors of one line; anything else that raises one is a bug and shows its traceback
+        if isinstance(error, OSError) or type(error).__module__.partition(".")[0] in ("bench", "datasets", "backends"):
+            print(f"bench: {_one_line(error)}", file=sys.stderr)
+            return USAGE_ERROR
+        raise
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="bench",
+        description="One variational autoencoder in PyTorch, Keras/TensorFlow and JAX/Flax, trained, timed and scored "
+        "beside classical anomaly detectors.",
+    )
+    parser.add_argument("--version", action="version", version=f"{DISTRIBUTION} {__version__}")
+    commands = parser.add_subparsers(title="commands", required=True, metavar="COMMAND")
+
+    listing = commands.add_parser("list", help="what is there, what works here, and why not where it does not")
+    listing.add_argument("what", nargs="?", choices=["backends", "datasets", "detectors", "suites"])
+    _data_dir(listing)
+    listing.set_defaults(action=_list)
+
+    run = commands.add_parser(
+        "run",
+        help="run a suite and write its report",
+        description="Runs every trial of a suite in a process of its own and writes records and a report. A run that "
+        "was stopped goes on where it stopped when the same command is given again.",
+    )
+    run.add_argument("suite", metavar="SUITE", help="a shipped suite's name (see 'bench list suites') or a TOML file")
+    axes = run.add_argument_group(
+        "narrow and vary", "Lists are separated by commas. A value that the suite does not name is added to it."
+    )
+    for axis, example in (
+        ("backends", "torch,jax"),
+        ("detectors", "vae,knn"),
+        ("datasets", "digits:4,file:my.csv"),
+        ("modes", "idiomatic"),
+    ):
+        axes.add_argument(f"--{axis}", type=_names, metavar="LIST", action="extend", help=f"for example {example}")
+    axes.add_argument("--device", choices=["cpu", "gpu"], help="where the autoencoders run")
+    axes.add_argument("--precision", type=_precisions, metavar="LIST", help="float32, float64 or both")
+    axes.add_argument("--seeds", type=_seeds, metavar="LIST", help="for example 0,1,2")
+    axes.add_argument("--rounds", type=_positive, metavar="N", help="passes over all scenarios, for more timings")
+    axes.add_argument("--epochs", type=_positive, metavar="N", help="training epochs of the autoencoders")
+    how = run.add_argument_group("how to run")
+    how.add_argument("--threads", type=_positive, metavar="N", help="compute threads a trial (default: all cores)")
+    how.add_argument(
+        "--jobs", type=_positive, metavar="N", default=1, help="trials side by side; above 1 nothing is timed"
+    )
+    how.add_argument("--timeout", type=_seconds, metavar="TIME", help="limit for one trial: 90, 90s, 5m or 1h")
+    how.add_argument("--out", type=Path, metavar="DIR", help="where results go (default: results/SUITE)")
+    how.add_argument("--dry-run", action="store_true", help="print the trials and stop")
+    _data_dir(how)
+    run.set_defaults(action=_run)
+
+    report = commands.add_parser("report", help="rebuild the report of a results directory from its records")
+    report.add_argument("directory", type=Path, metavar="DIR")
+    report.set_defaults(action=_report)
+
+    env = commands.add_parser("env", help="machine, threads, frameworks and versions, as they go into records")
+    env.add_argument("--threads", type=_positive, metavar="N", help="compute threads (default: all cores)")
+    env.set_defaults(action=_env)
+    return parser
+
+
+def _data_dir(parser: Any) -> None:
+    parser.add_argument(
+        "--data-dir",
+        type=Path,
+        metavar="DIR",
+        help="where data files lie (default: $BENCH_DATA_DIR, or a cache folder)",
+    )
+
+
+def _names(text: str) -> list[str]:
+    names = [name.strip() for name in text.split(",")]
+    if not all(names):
+        raise argparse.ArgumentTypeError(f"expected names separated by commas, got {text!r}")
+    return names
+
+
+def _precisions(text: str) -> list[str]:
+    names = _names(text)
+    for name in names:
+        if name not in ("float32", "float64"):
+            raise argparse.ArgumentTypeError(f"expected float32 or float64, got {name!r}")
+    return names
+
+
+def _seeds(text: str) -> list[int]:
+    try:
+        seeds = [int(part) for part in text.split(",")]
+    except ValueError:
+        seeds = [-1]
+    if min(seeds) < 0:
+        raise argparse.ArgumentTypeError(f"expected integers from 0 separated by commas, got {text!r}")
+    return seeds
+
+
+def _positive(text: str) -> int:
+    if not text.isascii() or not text.isdigit() or int(text) < 1:
+        raise argparse.ArgumentTypeError(f"expected a positive integer, got {text!r}")
+    return int(text)
+
+
+def _seconds(text: str) -> float:
+    match = re.fullmatch(r"(\d+(?:\.\d+)?)([smh]?)", text)
+    if match is None or float(match[1]) == 0:
+        raise argparse.ArgumentTypeError(f"expected a time such as 90, 90s, 5m or 1h, got {text!r}")
+    return float(match[1]) * {"": 1, "s": 1, "m": 60, "h": 3600}[match[2]]
+
+
+def _own_packages() -> None:
+    """Stops where `datasets`, `backends` or `reports` is somebody else's package: others use these names too."""
+    home = Path(__file__).resolve().parent.parent
+    for name in ("backends", "datasets", "reports"):
+        spec = find_spec(name)
+        origin = Path(spec.origin).resolve().parent if spec and spec.origin else None
+        if origin == home / name:
+            # files of a package installed over ours would lie in the same folder
+            import importlib
+
+            if getattr(importlib.import_module(name), "DISTRIBUTION", None) == DISTRIBUTION:
+                continue
+        raise UsageError(
+            f"the package {name!r} found at {origin} is not {DISTRIBUTION}'s; "
+            f"install {DISTRIBUTION} in an environment of its own"
+        )
+
+
+def _list(arguments: argparse.Namespace) -> int:
+    from bench import listing
+
+    sections: dict[str, Callable[[], Iterable[tuple[str, str, str]]]] = {
+        "backends": listing.backend_rows,
+        "datasets": lambda: listing.dataset_rows(arguments.data_dir),
+        "detectors": listing.detector_rows,
+        "suites": listing.suite_rows,
+    }
+    wanted = [arguments.what] if arguments.what else list(sections)
+    for name in wanted:
+        print(listing.table(name, sections[name]()))
+        if name != wanted[-1]:
+            print()
+    return 0
+
+
+def _run(arguments: argparse.Namespace) -> int:
+    from bench import runner, suite
+    from bench.environment import available_cores
+    from bench.progress import display
+
+    chosen = suite.load(arguments.suite).vary(
+        seeds=arguments.seeds,
+        rounds=arguments.rounds,
+        timeout=arguments.timeout,
+        epochs=arguments.epochs,
+        datasets=arguments.datasets,
+        detectors=arguments.detectors,
+        backends=arguments.backends,
+        modes=arguments.modes,
+        devices=[arguments.device] if arguments.device else None,
+        precisions=arguments.precision,
+    )
+    threads = arguments.threads or available_cores()
+    if threads > available_cores():
+        raise UsageError(f"--threads {threads} is more than the {available_cores()} cores available here")
+    if arguments.dry_run:
+        for trial in chosen.trials(threads):
+            print(f"round {trial.round} seed {trial.seed}  {trial.scenario.label}")
+        return 0
+    out: Path = arguments.out or Path("results") / chosen.name
+    data_dir = arguments.data_dir.absolute() if arguments.data_dir else None
+    runner.check(chosen, data_dir)
+    shown = display()
+    try:
+        outcome = runner.run(
+            chosen,
+            out,
+            threads=threads,
+            jobs=arguments.jobs,
+            data_dir=data_dir,
+            command=_command(),
+            display=shown,
+        )
+    finally:
+        shown.close()
+    path = _write_report(out)
+    if outcome.kept:
+        print(f"{outcome.kept} of {len(outcome.records)} trials were finished before and kept")
+    bad = [record for record in outcome.records if record["status"] != "ok"]
+    for record in bad:
+        what = " ".join(filter(None, (record["dataset"], record["detector"], record["backend"], record["mode"])))
+        print(f"{record['status']}: {what} seed {record['seed']}: {record['reason']}")
+    print(f"{len(outcome.records) - len(bad)} of {len(outcome.records)} trials ended well")
+    print(f"report: {path}")
+    return 1 if bad else 0
+
+
+def _report(arguments: argparse.Namespace) -> int:
+    print(f"report: {_write_report(arguments.directory)}")
+    return 0
+
+
+def _write_report(directory: Path) -> Path:
+    import reports
+    from bench import records
+
+    found, warnings = records.read(directory)
+    return reports.write_report(records.latest(found), directory, warnings=warnings)
+
+
+def _env(arguments: argparse.Namespace) -> int:
+    import json
+
+    import backends
+    from bench.environment import available_cores, environment, environment_hash
+    from bench.trial import TrialFailed, Worker
+
+    here = environment()
+    threads = arguments.threads or available_cores()
+    reported: dict[str, Any] = {}
+    for name in backends.names():
+        if reason := backends.unavailable(name):
+            reported[name] = {"unavailable": reason}
+            continue
+        try:
+            with Worker(threads, "gpu", timeout=120) as worker:
+                reported[name] = worker.request("capabilities", name)
+        except TrialFailed as failed:
+            reported[name] = {"unavailable": failed.reason}
+    print(
+        json.dumps(
+            {"environment_hash": environment_hash(here), "threads": threads, **here, "backends": reported}, indent=2
+        )
+    )
+    return 0
+
+
+def _command() -> str:
+    """This command line as one would type it again."""
+    return shlex.join(["bench", *sys.argv[1:]])
+
+
+def _one_line(error: BaseException) -> str:
+    return " ".join(str(error).split())

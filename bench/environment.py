@@ -1,0 +1,136 @@
+"""The machine and the software a record was made on, and the environment a worker is started in."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import platform
+import subprocess
+from collections.abc import Mapping
+from functools import cache
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import psutil
+
+from bench import __version__
+
+ROOT = Path(__file__).resolve().parent.parent
+"""The folder that holds the four packages."""
+
+PACKAGES = (
+    "numpy",
+    "scipy",
+    "scikit-learn",
+    "pandas",
+    "torch",
+    "tensorflow",
+    "tensorflow-cpu",
+    "keras",
+    "jax",
+    "jaxlib",
+    "flax",
+    "optax",
+)
+"""Distributions whose versions go into every record, where installed."""
+
+
+def available_cores() -> int:
+    """Cores this process may run on; fewer than the machine's where an affinity or a container says so."""
+    try:
+        return len(os.sched_getaffinity(0))
+    except AttributeError:  # not every system has affinities
+        return os.cpu_count() or 1
+
+
+@cache
+def machine() -> dict[str, Any]:
+    """CPU, cores, memory (bytes), operating system, Python and GPU, without loading a framework."""
+    import cpuinfo
+
+    return {
+        "cpu": cpuinfo.get_cpu_info().get("brand_raw", platform.processor() or platform.machine()),
+        "cores": available_cores(),
+        "memory_bytes": psutil.virtual_memory().total,
+        "os": f"{platform.system()} {platform.release()}",
+        "python": platform.python_version(),
+        "gpu": _gpu(),
+    }
+
+
+def packages() -> dict[str, str]:
+    """Installed versions of ``PACKAGES``, read from metadata."""
+    found = {}
+    for name in PACKAGES:
+        try:
+            found[name] = version(name)
+        except PackageNotFoundError:
+            continue
+    return found
+
+
+def environment() -> dict[str, Any]:
+    """What goes into every record: machine, packages, this tool's version and revision."""
+    return {"machine": machine(), "packages": packages(), "vaebench": __version__, "revision": revision()}
+
+
+def environment_hash(environment: Mapping[str, Any]) -> str:
+    """16 hex digits over machine and package versions; records that differ here are never compared silently.
+
+    The revision of this tool is left out: it is what a comparison compares.
+    """
+    text = msgspec.json.encode([environment["machine"], environment["packages"]], order="sorted")
+    return hashlib.sha256(text).hexdigest()[:16]
+
+
+@cache
+def revision() -> str | None:
+    """The git revision this package runs from, with ``+`` where the tree was changed; None outside a checkout."""
+    if not (ROOT / ".git").exists():
+        return None
+    head = _output("git", "-C", str(ROOT), "rev-parse", "--short=12", "HEAD")
+    changed = _output("git", "-C", str(ROOT), "status", "--porcelain", "--untracked-files=no")
+    return head + ("+" if changed else "") if head else None
+
+
+def worker_environment(threads: int, device: str) -> dict[str, str]:
+    """Environment variables of a worker: thread counts and memory policy, which frameworks read at import.
+
+    JAX has no variable of its own for the CPU; its runtime asks for ``NPROC`` and for the affinity, which the worker
+    sets as well. On ``cpu`` the GPUs are hidden, so that no framework can place anything there.
+    """
+    count = str(threads)
+    variables = {
+        **os.environ,
+        "OMP_NUM_THREADS": count,
+        "MKL_NUM_THREADS": count,
+        "OPENBLAS_NUM_THREADS": count,
+        "NUMEXPR_NUM_THREADS": count,
+        "TF_NUM_INTRAOP_THREADS": count,
+        "TF_NUM_INTEROP_THREADS": count,
+        "NPROC": count,
+        "PJRT_NPROC": count,
+        "XLA_PYTHON_CLIENT_PREALLOCATE": "false",
+        "TF_FORCE_GPU_ALLOW_GROWTH": "true",
+        "TF_CPP_MIN_LOG_LEVEL": "2",
+        "PYTHONHASHSEED": "0",
+        # the worker must find the same packages as its parent, whatever folder it is started in
+        "PYTHONPATH": os.pathsep.join(filter(None, (str(ROOT), os.environ.get("PYTHONPATH", "")))),
+    }
+    if device == "cpu":
+        variables |= {"CUDA_VISIBLE_DEVICES": "", "JAX_PLATFORMS": "cpu"}
+    return variables
+
+
+def _gpu() -> str | None:
+    return _output("nvidia-smi", "--query-gpu=name,driver_version", "--format=csv,noheader") or None
+
+
+def _output(*command: str) -> str:
+    try:
+        done = subprocess.run(command, capture_output=True, text=True, timeout=20, check=False)
+    except (OSError, subprocess.TimeoutExpired):
+        return ""
+    return done.stdout.strip() if done.returncode == 0 else ""

@@ -1,0 +1,49 @@
+"""What ``bench list`` tells, without importing a framework: a name, what it is, and whether it works here."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Iterable
+from pathlib import Path
+
+import backends
+import datasets
+from bench import detectors, suite
+
+Row = tuple[str, str, str]
+"""Name, description, ``yes`` or the reason why not."""
+
+
+def backend_rows() -> Iterable[Row]:
+    for name in backends.names():
+        reason = backends.unavailable(name)
+        versions = ", ".join(f"{package} {version}" for package, version in backends.versions(name).items())
+        yield name, versions, reason or "yes"
+
+
+def dataset_rows(data_dir: Path | None) -> Iterable[Row]:
+    for name, description in datasets.families().items():
+        yield name, description, datasets.missing(name, data_dir) or "yes"
+
+
+def detector_rows() -> Iterable[Row]:
+    usable = [name for name in backends.names() if backends.unavailable(name) is None]
+    for name in detectors.names():
+        description = " ".join((inspect.getdoc(detectors.load(name)) or "").split("\n\n")[0].split())
+        works = bool(usable) or not detectors.needs_backend(name)
+        yield name, description, "yes" if works else "no backend is installed: see 'bench list backends'"
+
+
+def suite_rows() -> Iterable[Row]:
+    for name, description in suite.shipped().items():
+        yield name, description, "yes"
+
+
+def table(title: str, rows: Iterable[Row]) -> str:
+    """The rows under a title, one a line, and below each that does not work here the reason why."""
+    lines = [title]
+    for name, description, works in rows:
+        lines.append(f"  {name:<18} {description}".rstrip())
+        if works != "yes":
+            lines.append(f"  {'':<18} not here: {works}")
+    return "\n".join(lines)

@@ -1,0 +1,155 @@
+"""Detection quality from scores and labels, with bootstrap intervals over the test rows.
+
+Point values and resamples share one code path: every metric is computed from integer row weights, all ones for the
+point, multinomial counts for a resample (Efron 1979). Scores are sorted once.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+RESAMPLES = 1000
+CONFIDENCE = 0.95
+CURVE_POINTS = 200
+HISTOGRAM_BINS = 60
+
+METRICS = ("roc_auc", "average_precision", "precision", "recall", "f1", "accuracy")
+
+
+@dataclass(frozen=True)
+class Quality:
+    """What a record holds about detection: metrics, intervals and the pictures' data."""
+
+    metrics: dict[str, float]
+    intervals: dict[str, tuple[float, float]]
+    confusion: dict[str, int]
+    roc_curve: dict[str, list[float]]
+    histogram: dict[str, Any]
+
+
+class _Ranking:
+    """Test rows in falling order of score, ready for any row weights.
+
+    Only the places where an anomaly stands are ever looked at, and of the others their cumulative weight.
+    """
+
+    def __init__(self, scores: NDArray[np.floating], labels: NDArray[np.integer], threshold: float) -> None:
+        order = np.argsort(-scores, kind="stable")
+        scores = scores[order]
+        self.labels = labels[order].astype(bool)
+        self.places = np.flatnonzero(self.labels)
+        new_group = np.append(True, np.diff(scores) != 0)
+        group = np.cumsum(new_group) - 1
+        self.starts = np.flatnonzero(new_group)
+        self.ends = np.append(self.starts[1:], len(scores))
+        # for each anomaly: rows above its tie group, rows to the group's end, anomalies to the group's end
+        self.above = self.starts[group[self.places]]
+        self.down_to = self.ends[group[self.places]]
+        anomalies = np.append(0, np.cumsum(self.labels))
+        self.anomalies_above = anomalies[self.above]
+        self.anomalies_down_to = anomalies[self.down_to]
+        self.flagged = int(np.searchsorted(-scores, -threshold, side="left"))
+        self.flagged_anomalies = int(anomalies[self.flagged])
+
+    def metrics(self, weights: NDArray[np.int64]) -> tuple[float, ...]:
+        """The values of ``METRICS``, in that order; precision and F1 are 0 where nothing is flagged."""
+        rows = np.append(0, np.cumsum(weights))
+        own = weights[self.places]
+        anomalies = np.append(0, np.cumsum(own))
+        total, positives = int(rows[-1]), int(anomalies[-1])
+        negatives = total - positives
+        reached, true = rows[self.down_to], anomalies[self.anomalies_down_to]
+        # the share of (anomaly, normal) pairs in the right order, a tie counts one half (Hanley and McNeil 1982)
+        not_below = (rows[self.above] - anomalies[self.anomalies_above]) + (reached - true)
+        auc = 1.0 - 0.5 * float(own @ not_below) / (positives * negatives)
+        # AP = Σ (recall step) · precision, without interpolation
+        ap = float(own @ (true / np.maximum(reached, 1))) / positives
+        flagged, tp = int(rows[self.flagged]), int(anomalies[self.flagged_anomalies])
+        fp, fn = flagged - tp, positives - tp
+        return (
+            auc,
+            ap,
+            tp / flagged if flagged else 0.0,
+            tp / positives,
+            2 * tp / (2 * tp + fp + fn),
+            (tp + negatives - fp) / total,
+        )
+
+    def roc_curve(self) -> dict[str, list[float]]:
+        """The curve from (0, 0) to (1, 1), thinned to points that are evenly spaced along it."""
+        true = np.append(0, np.cumsum(self.labels))[np.append(0, self.ends)]
+        false = np.append(0, self.ends) - true
+        fpr, tpr = false / false[-1], true / true[-1]
+        if len(fpr) > CURVE_POINTS:
+            length = fpr + tpr  # rises from 0 to 2 along the curve
+            kept = np.unique(np.searchsorted(length, np.linspace(0.0, 2.0, CURVE_POINTS)).clip(0, len(fpr) - 1))
+            fpr, tpr = fpr[kept], tpr[kept]
+        return {"fpr": [round(float(x), 5) for x in fpr], "tpr": [round(float(x), 5) for x in tpr]}
+
+
+def quality(
+    scores: NDArray[np.floating],
+    labels: NDArray[np.integer],
+    threshold: float,
+    *,
+    seed: int = 0,
+    resamples: int = RESAMPLES,
+) -> Quality:
+    """Metrics at a threshold, with percentile bootstrap intervals.
+
+    Parameters
+    ----------
+    scores : float array of shape (rows,), finite, larger = more anomalous
+    labels : int array of shape (rows,), 1 = anomaly; both classes occur
+    threshold : float
+        Rows that score above it are flagged.
+    seed, resamples : int
+        Of the bootstrap. A resample without one of the classes has no AUC and is drawn again.
+    """
+    scores = np.asarray(scores, dtype=np.float64)
+    ranking = _Ranking(scores, np.asarray(labels), threshold)
+    rows = len(scores)
+    point = ranking.metrics(np.ones(rows, dtype=np.int64))
+
+    rng = np.random.default_rng(seed)
+    drawn = np.empty((resamples, len(METRICS)))
+    for i in range(resamples):
+        while True:
+            # which row is drawn is all that matters, so rows are drawn by their places in the ranking
+            weights = np.bincount(rng.integers(0, rows, rows, dtype=np.int32), minlength=rows)
+            if 0 < weights[ranking.places].sum() < rows:
+                break
+        drawn[i] = ranking.metrics(weights)
+    tail = 50.0 * (1.0 - CONFIDENCE)
+    low, high = np.percentile(drawn, [tail, 100.0 - tail], axis=0)
+
+    tp = ranking.flagged_anomalies
+    fp = ranking.flagged - tp
+    positives = len(ranking.places)
+    return Quality(
+        metrics=dict(zip(METRICS, map(float, point), strict=True)) | {"threshold": float(threshold)},
+        intervals={name: (float(low[i]), float(high[i])) for i, name in enumerate(METRICS)},
+        confusion={"tn": rows - positives - fp, "fp": fp, "fn": positives - tp, "tp": tp},
+        roc_curve=ranking.roc_curve(),
+        histogram=_histogram(scores, np.asarray(labels).astype(bool), threshold),
+    )
+
+
+def _histogram(scores: NDArray[np.floating], anomalous: NDArray[np.bool_], threshold: float) -> dict[str, Any]:
+    """Counts per class between the smallest score and the 99th percentile (or the threshold, if that lies higher);
+    ``clipped`` rows above are counted in the last bin, so that one extreme score does not flatten the picture."""
+    low = float(scores.min())
+    high = max(float(np.percentile(scores, 99)), threshold, np.nextafter(low, np.inf))
+    high += 1e-3 * (high - low)
+    edges = np.linspace(low, high, HISTOGRAM_BINS + 1)
+    inside = scores.clip(low, high)
+    return {
+        "edges": [float(f"{edge:.6g}") for edge in edges],
+        "normal": np.histogram(inside[~anomalous], bins=edges)[0].tolist(),
+        "anomaly": np.histogram(inside[anomalous], bins=edges)[0].tolist(),
+        "clipped": int((scores > high).sum()),
+    }

@@ -1,0 +1,100 @@
+"""The store: append-only JSON lines, one record a trial, written through to the disk before the next trial starts."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+SCHEMA = 1
+FILE = "records.jsonl"
+REQUIRED = ("suite", "dataset", "detector", "scenario_hash", "environment_hash", "seed", "round", "status")
+
+Record = dict[str, Any]
+Key = tuple[str, int, int]
+
+
+class RecordsError(ValueError):
+    """A results directory that cannot be used; the message is one line."""
+
+
+def read(directory: Path) -> tuple[list[Record], list[str]]:
+    """All records of a results directory, in the order they were written, and a warning a line that is not one.
+
+    A line is left out, with a warning, when it is not JSON, was torn by a killed run, or has another schema version.
+
+    Raises
+    ------
+    RecordsError
+        There is no records file.
+    """
+    path = directory / FILE
+    if not path.is_file():
+        raise RecordsError(f"{directory}: no {FILE} here; 'bench run SUITE --out {directory}' would make one")
+    records: list[Record] = []
+    warnings: list[str] = []
+    with path.open("rb") as lines:
+        for number, line in enumerate(lines, start=1):
+            if not line.strip():
+                continue
+            try:
+                record = msgspec.json.decode(line)
+            except (msgspec.DecodeError, UnicodeDecodeError):
+                warnings.append(f"line {number} of {FILE} is not a whole JSON object and was left out")
+                continue
+            if not isinstance(record, dict) or record.get("schema") != SCHEMA:
+                found = record.get("schema") if isinstance(record, dict) else None
+                warnings.append(f"line {number} of {FILE} has schema {found!r}, not {SCHEMA}, and was left out")
+                continue
+            if missing := [name for name in REQUIRED if name not in record]:
+                warnings.append(f"line {number} of {FILE} lacks {missing[0]!r} and was left out")
+                continue
+            records.append(record)
+    return records, warnings
+
+
+def append(directory: Path, record: Record) -> None:
+    """Adds one record and returns when it is on the disk. A line that a killed run left torn is cut off first."""
+    directory.mkdir(parents=True, exist_ok=True)
+    line = msgspec.json.encode(record) + b"\n"
+    with (directory / FILE).open("ab+") as file:
+        _cut_torn_line(file)
+        file.write(line)
+        file.flush()
+        os.fsync(file.fileno())
+
+
+def key(record: Record) -> Key:
+    """What makes two records records of the same trial."""
+    return record["scenario_hash"], record["seed"], record["round"]
+
+
+def finished(records: Iterable[Record], *, timed: bool) -> dict[Key, Record]:
+    """The trials that need not run again. A skipped trial never ran, so it is not among them; one that ran for its
+    quality alone does not stand in for a timed one."""
+    return {
+        key(record): record
+        for record in records
+        if record["status"] != "skipped" and (record.get("timed", True) or not timed)
+    }
+
+
+def latest(records: Iterable[Record]) -> list[Record]:
+    """One record a trial, the last one written: a skipped trial may have run later. First come, first listed."""
+    return list({key(record): record for record in records}.values())
+
+
+def _cut_torn_line(file: Any) -> None:
+    size = file.seek(0, os.SEEK_END)
+    position = size
+    while position > 0:
+        step = min(4096, position)
+        position = file.seek(position - step)
+        newline = file.read(step).rfind(b"\n")
+        if newline >= 0:
+            file.truncate(position + newline + 1)
+            return
+    file.truncate(0)

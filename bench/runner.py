@@ -1,0 +1,165 @@
+"""A run: which trials are left, in what order they go, and one record on the disk after each."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Protocol
+
+import psutil
+from filelock import FileLock, Timeout
+
+import datasets
+from bench import records
+from bench.environment import environment, environment_hash
+from bench.records import Record
+from bench.suite import Suite, SuiteError, Trial
+from bench.trial import run_trial
+
+
+class Display(Protocol):
+    """What a run tells of itself while it goes."""
+
+    def begin(self, trials: int, kept: int) -> None:
+        """So many trials in all, of which so many were found finished."""
+
+    def doing(self, trial: Trial, what: str, done: int, of: int) -> None:
+        """A trial entered a phase; called only while its worker is idle, so drawing disturbs no timing."""
+
+    def ended(self, trial: Trial, record: Record) -> None:
+        """A trial's record is on the disk."""
+
+    def close(self) -> None:
+        """Leaves the terminal as it was."""
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """The records of all trials that were asked for, kept ones included, and how many were kept."""
+
+    records: tuple[Record, ...]
+    kept: int
+
+
+def check(suite: Suite, data_dir: Path | None) -> None:
+    """Loads every data set once, before anything is run or written.
+
+    Raises
+    ------
+    SuiteError
+        A data set is missing or unusable, or does not fit its training settings; one line.
+    """
+    for reference in dict.fromkeys(name for block in suite.blocks for name in block.datasets):
+        try:
+            data = datasets.load(reference, seed=suite.seeds[0], data_dir=data_dir)
+        except datasets.DatasetError as error:
+            raise SuiteError(str(error)) from None
+        for block in suite.blocks:
+            if reference in block.datasets and block.training.likelihood == "bce" and not data.unit_interval:
+                raise SuiteError(
+                    f'{reference}: the likelihood bce needs values in [0, 1]; use likelihood = "mse" in its block'
+                )
+            if reference in block.datasets and block.training.batch_size > len(data.X_train):
+                raise SuiteError(
+                    f"{reference}: batch_size {block.training.batch_size} is more than its {len(data.X_train)} "
+                    "training rows, and an epoch drops its last partial batch"
+                )
+
+
+def run(
+    suite: Suite,
+    out: Path,
+    *,
+    threads: int,
+    jobs: int,
+    data_dir: Path | None,
+    command: str,
+    display: Display,
+) -> Outcome:
+    """Runs what is left of a suite and appends one record a trial to ``out``.
+
+    Trials that have a record there are kept and not run again. With ``jobs`` above 1 trials run side by side and
+    carry no timings.
+
+    Raises
+    ------
+    SuiteError
+        Another run writes there now, or its records come from another environment.
+    """
+    timed = jobs == 1
+    plan = suite.trials(threads, timed=timed, data_dir=str(data_dir) if data_dir else None)
+    out.mkdir(parents=True, exist_ok=True)
+    try:
+        with FileLock(out / ".lock", timeout=0):
+            here = environment()
+            known = _known(out, here)
+            done = records.finished(known, timed=timed)
+            left = [trial for trial in plan if trial.key not in done]
+            display.begin(len(plan), len(plan) - len(left))
+            found = dict(done)
+
+            def keep(trial: Trial, record: Record) -> None:
+                records.append(out, record)
+                found[trial.key] = record
+                display.ended(trial, record)
+
+            def one(trial: Trial) -> Record:
+                return run_trial(
+                    trial,
+                    here,
+                    timeout=suite.timeout,
+                    command=command,
+                    progress=lambda what, step, of: display.doing(trial, what, step, of),
+                )
+
+            _execute(left, one, keep, jobs)
+    except Timeout:
+        raise SuiteError(f"{out}: another run is writing here; wait for it or choose another --out") from None
+    return Outcome(tuple(found[trial.key] for trial in plan), len(plan) - len(left))
+
+
+def _known(out: Path, here: dict[str, Any]) -> list[Record]:
+    if not (out / records.FILE).is_file():
+        return []
+    known, _ = records.read(out)
+    now = environment_hash(here)
+    for record in known:
+        if record["environment_hash"] != now:
+            raise SuiteError(
+                f"{out}: holds records of another environment ({_difference(record, here)}); choose another --out"
+            )
+    return known
+
+
+def _difference(record: Record, here: dict[str, Any]) -> str:
+    """The first thing that differs, in words."""
+    there = record.get("environment", {})
+    for part in ("machine", "packages"):
+        old, new = there.get(part, {}), here[part]
+        for name in sorted({*old, *new}):
+            if old.get(name) != new.get(name):
+                return f"{name}: {old.get(name)} there, {new.get(name)} here"
+    return f"environment {record['environment_hash']}"
+
+
+def _execute(
+    trials: Sequence[Trial], one: Callable[[Trial], Record], keep: Callable[[Trial, Record], None], jobs: int
+) -> None:
+    """Runs trials in order, ``jobs`` at a time; records are kept in this thread, as each ends."""
+    waiting = list(reversed(trials))
+    running: dict[Future[Record], Trial] = {}
+    with ThreadPoolExecutor(jobs) as pool:
+        try:
+            while waiting or running:
+                while waiting and len(running) < jobs:
+                    trial = waiting.pop()
+                    running[pool.submit(one, trial)] = trial
+                for future in wait(running, return_when=FIRST_COMPLETED).done:
+                    keep(running.pop(future), future.result())
+        except BaseException:
+            # stopped by the user, or the disk is full: end the workers, so that the threads that wait for them end too
+            for child in psutil.Process().children(recursive=True):
+                child.kill()
+            raise

@@ -1,0 +1,384 @@
+"""Suites: a TOML file names scenarios; scenarios, seeds and rounds make trials.
+
+A suite's top level holds the defaults; each ``[[scenarios]]`` block names data sets and detectors and may replace any
+default. Every scenario carries all that its result depends on, and its hash says so.
+"""
+
+from __future__ import annotations
+
+import difflib
+import hashlib
+import random
+import tomllib
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import asdict, dataclass, field, fields, replace
+from pathlib import Path
+from typing import Annotated, Any
+
+import msgspec
+from msgspec import Meta
+
+import backends
+import datasets
+from backends.spec import Device, Likelihood, NetworkSpec, Precision, RandomSource, Score, TrainingSettings
+from bench import detectors
+from bench.thresholds import Threshold
+
+SHIPPED = Path(__file__).parent / "suites"
+
+Positive = Annotated[int, Meta(ge=1)]
+Natural = Annotated[int, Meta(ge=0)]
+
+
+class SuiteError(ValueError):
+    """A suite or an option that cannot be run; the message is one line: what is wrong, where, what would be right."""
+
+
+@dataclass(frozen=True)
+class Training:
+    """How the autoencoder family is built, trained and scored; the keys of a ``[training]`` table."""
+
+    epochs: Positive = 30
+    batch_size: Positive = 128
+    learning_rate: Annotated[float, Meta(gt=0)] = 1e-3
+    hidden: tuple[Positive, ...] = (128, 64)
+    latent: Positive = 8
+    likelihood: Likelihood = "mse"
+    beta: Annotated[float, Meta(ge=0)] = 1.0
+    kl_warmup_epochs: Natural = 0
+    random_source: RandomSource = "native"
+    score: Score = "reconstruction"
+
+
+@dataclass(frozen=True)
+class Scenario:
+    """dataset × detector × backend × mode × device × precision, with all settings the result depends on.
+
+    ``backend``, ``mode`` and ``training`` are None for the classical detectors; ``parameters`` are the constructor
+    arguments of those, and empty for the autoencoder family.
+    """
+
+    dataset: str
+    detector: str
+    backend: str | None
+    mode: str | None
+    device: Device
+    precision: Precision
+    threads: int
+    threshold: Threshold
+    training: Training | None = None
+    parameters: dict[str, Any] = field(default_factory=dict)
+
+    @property
+    def hash(self) -> str:
+        """16 hex digits over everything above; equal hashes mean equal work."""
+        text = msgspec.json.encode(asdict(self), order="sorted")
+        return hashlib.sha256(text).hexdigest()[:16]
+
+    @property
+    def label(self) -> str:
+        """The scenario in one short line, for people."""
+        if self.backend is None:
+            return f"{self.dataset} {self.detector}"
+        return f"{self.dataset} {self.detector} {self.backend}/{self.mode} {self.device} {self.precision}"
+
+    def network(self, features: int) -> NetworkSpec:
+        """The network this scenario trains on rows of so many features."""
+        assert self.training is not None
+        return NetworkSpec(
+            features=features,
+            hidden=self.training.hidden,
+            latent=self.training.latent,
+            kind="vae" if self.detector == "vae" else "autoencoder",
+            likelihood=self.training.likelihood,
+        )
+
+    def training_settings(self, seed: int) -> TrainingSettings:
+        """The scenario's settings in the words of the backend interface."""
+        assert self.training is not None
+        assert self.mode is not None
+        return TrainingSettings(
+            batch_size=self.training.batch_size,
+            learning_rate=self.training.learning_rate,
+            beta=self.training.beta,
+            kl_warmup_epochs=self.training.kl_warmup_epochs,
+            seed=seed,
+            random_source=self.training.random_source,
+            mode=self.mode,
+            device=self.device,
+            precision=self.precision,
+            threads=self.threads,
+        )
+
+
+@dataclass(frozen=True)
+class Trial:
+    """One scenario, one seed, one round: plain data in, one record out, whoever executes it."""
+
+    suite: str
+    scenario: Scenario
+    seed: int
+    round: int
+    timed: bool = True
+    data_dir: str | None = None
+
+    @property
+    def key(self) -> tuple[str, int, int]:
+        """What makes a trial the same trial when a run goes on."""
+        return self.scenario.hash, self.seed, self.round
+
+
+@dataclass(frozen=True)
+class Block:
+    """One ``[[scenarios]]`` block after the suite's defaults were filled in."""
+
+    datasets: tuple[str, ...] = ()
+    detectors: tuple[str, ...] = ()
+    backends: tuple[str, ...] = ()
+    modes: tuple[str, ...] = ("idiomatic",)
+    devices: tuple[Device, ...] = ("cpu",)
+    precisions: tuple[Precision, ...] = ("float32",)
+    training: Training = Training()
+    threshold: Threshold = field(default_factory=Threshold)
+    parameters: dict[str, dict[str, Any]] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Suite:
+    """A named set of blocks with seeds, rounds and the time one trial may take (seconds)."""
+
+    name: str
+    description: str
+    seeds: tuple[int, ...]
+    rounds: int
+    timeout: float
+    blocks: tuple[Block, ...]
+    defaults: Block
+
+    def scenarios(self, threads: int) -> list[Scenario]:
+        """Every scenario once, in the order of the file."""
+        found: dict[str, Scenario] = {}
+        for block in self.blocks:
+            for scenario in _expand(block, threads):
+                found.setdefault(scenario.hash, scenario)
+        return list(found.values())
+
+    def trials(self, threads: int, *, timed: bool = True, data_dir: str | None = None) -> list[Trial]:
+        """Every trial in the order it runs: round by round, each round all scenarios and seeds, shuffled.
+
+        The shuffle is keyed by the suite's name and the round, so a run that was stopped goes on in the same order.
+        """
+        scenarios = self.scenarios(threads)
+        trials = []
+        for round_ in range(self.rounds):
+            batch = [
+                Trial(self.name, scenario, seed, round_, timed, data_dir)
+                for scenario in scenarios
+                for seed in self.seeds
+            ]
+            random.Random(f"{self.name}/{round_}").shuffle(batch)
+            trials.extend(batch)
+        return trials
+
+    def vary(
+        self,
+        *,
+        seeds: Sequence[int] | None = None,
+        rounds: int | None = None,
+        timeout: float | None = None,
+        epochs: int | None = None,
+        **axes: Sequence[str] | None,
+    ) -> Suite:
+        """The suite narrowed or varied by command-line options.
+
+        An axis (``datasets``, ``detectors``, ``backends``, ``modes``, ``devices``, ``precisions``) narrows each block
+        to the values given; a value that no block names is added: to every block, or, for a data set, in a block of its
+        own under the suite's defaults.
+        """
+        blocks = list(self.blocks)
+        for axis, wanted in axes.items():
+            if wanted is None:
+                continue
+            named = {value for block in blocks for value in getattr(block, axis)}
+            new = tuple(value for value in dict.fromkeys(wanted) if value not in named)
+            extra = new if axis != "datasets" else ()
+            narrowed = [
+                _with(block, axis, tuple(v for v in getattr(block, axis) if v in wanted) + extra) for block in blocks
+            ]
+            if axis == "datasets" and new:
+                narrowed.append(replace(self.defaults, datasets=new))
+            blocks = [block for block in narrowed if getattr(block, axis)]
+        if epochs is not None:
+            blocks = [replace(block, training=replace(block.training, epochs=epochs)) for block in blocks]
+        return replace(
+            self,
+            blocks=tuple(_validated(block, "options") for block in blocks),
+            seeds=self.seeds if seeds is None else tuple(dict.fromkeys(seeds)),
+            rounds=self.rounds if rounds is None else rounds,
+            timeout=self.timeout if timeout is None else timeout,
+        )
+
+
+def shipped() -> dict[str, str]:
+    """The suites that come with the package: name to description."""
+    return {path.stem: tomllib.loads(path.read_text())["description"] for path in sorted(SHIPPED.glob("*.toml"))}
+
+
+def load(name_or_path: str) -> Suite:
+    """Reads a shipped suite by name, or a TOML file by path.
+
+    Raises
+    ------
+    SuiteError
+        No such suite, not TOML, or a key or value that does not fit; the nearest valid key is named.
+    """
+    path = SHIPPED / f"{name_or_path}.toml"
+    if not path.is_file():
+        path = Path(name_or_path)
+        if not path.is_file():
+            names = ", ".join(shipped())
+            raise SuiteError(f"{name_or_path}: no such suite; shipped are {names}, or give the path of a TOML file")
+    try:
+        table = tomllib.loads(path.read_text(encoding="utf-8"))
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError, OSError) as error:
+        raise SuiteError(f"{name_or_path}: not a TOML file: {error}") from None
+    return _suite(table, path.stem, str(name_or_path))
+
+
+def _suite(table: dict[str, Any], stem: str, where: str) -> Suite:
+    axes = [f.name for f in fields(Block)]
+    _check_keys(table, ["name", "description", "seeds", "rounds", "timeout", "scenarios", *axes], where)
+    if not isinstance(table.get("scenarios"), list) or not table["scenarios"]:
+        raise SuiteError(f"{where}: a suite needs at least one [[scenarios]] block")
+    top = {key: value for key, value in table.items() if key in axes}
+    blocks = []
+    for number, own in enumerate(table["scenarios"], start=1):
+        place = f"{where}: [[scenarios]] {number}"
+        if not isinstance(own, dict):
+            raise SuiteError(f"{place}: expected a table")
+        block = _block(_merged(top, own), place)
+        for axis in ("datasets", "detectors"):
+            if not getattr(block, axis):
+                raise SuiteError(f"{place}: names no {axis}")
+        blocks.append(block)
+    if "detectors" not in top:
+        # a data set given on the command line then runs on every detector that the suite names anywhere
+        top["detectors"] = list(dict.fromkeys(name for block in blocks for name in block.detectors))
+    return Suite(
+        name=_convert(table.get("name", stem), str, f"{where}: name"),
+        description=_convert(table.get("description", ""), str, f"{where}: description"),
+        seeds=_convert(table.get("seeds", [0]), Annotated[tuple[Natural, ...], Meta(min_length=1)], f"{where}: seeds"),
+        rounds=_convert(table.get("rounds", 1), Positive, f"{where}: rounds"),
+        timeout=_convert(table.get("timeout", 1800), Annotated[float, Meta(gt=0)], f"{where}: timeout"),
+        blocks=tuple(blocks),
+        defaults=_block(top, where),
+    )
+
+
+def _merged(defaults: Mapping[str, Any], own: Mapping[str, Any]) -> dict[str, Any]:
+    """The block's own keys over the defaults; ``training`` and ``parameters`` are merged key by key."""
+    merged = dict(defaults) | dict(own)
+    for key in ("training", "parameters"):
+        if isinstance(defaults.get(key), dict) and isinstance(own.get(key), dict):
+            merged[key] = defaults[key] | own[key]
+    return merged
+
+
+def _block(table: dict[str, Any], where: str) -> Block:
+    _check_keys(table, [f.name for f in fields(Block)], where)
+    for key, kind in (("training", Training), ("threshold", Threshold)):
+        if isinstance(table.get(key), dict):
+            _check_keys(table[key], [f.name for f in fields(kind)], f"{where}: {key}")
+    return _validated(_convert(table, Block, where), where)
+
+
+def _validated(block: Block, where: str) -> Block:
+    """Checks every name in a block against what is registered, and parameters against their detector."""
+    for names, valid, axis in (
+        (block.detectors, detectors.names(), "detector"),
+        (block.backends, backends.names(), "backend"),
+        (block.parameters, detectors.names(), "detector in parameters"),
+    ):
+        for name in names:
+            if name not in valid:
+                raise SuiteError(f"{where}: no {axis} {name!r}{_nearest(name, valid)}")
+    for name, parameters in block.parameters.items():
+        kinds = detectors.parameters(name)
+        for key, value in parameters.items():
+            if key not in kinds:
+                raise SuiteError(f"{where}: {name} has no parameter {key!r}{_nearest(key, kinds)}")
+            _convert(value, kinds[key], f"{where}: {name}.{key}")
+        if parameters:
+            try:
+                detectors.load(name)(**parameters)
+            except ValueError as error:
+                raise SuiteError(f"{where}: {name}: {error}") from None
+    for reference in block.datasets:
+        try:
+            datasets.parse(reference)
+        except ValueError as error:
+            raise SuiteError(f"{where}: {error}") from None
+    if not block.backends and any(detectors.needs_backend(name) for name in block.detectors):
+        return replace(block, backends=backends.names())
+    return block
+
+
+def _expand(block: Block, threads: int) -> Iterable[Scenario]:
+    for dataset in block.datasets:
+        for detector in block.detectors:
+            if not detectors.needs_backend(detector):
+                yield Scenario(
+                    dataset=dataset,
+                    detector=detector,
+                    backend=None,
+                    mode=None,
+                    device="cpu",
+                    precision="float64",
+                    threads=threads,
+                    threshold=block.threshold,
+                    parameters=dict(block.parameters.get(detector, {})),
+                )
+                continue
+            for backend in block.backends:
+                for mode in block.modes:
+                    for device in block.devices:
+                        for precision in block.precisions:
+                            yield Scenario(
+                                dataset=dataset,
+                                detector=detector,
+                                backend=backend,
+                                mode=mode,
+                                device=device,
+                                precision=precision,
+                                threads=threads,
+                                threshold=block.threshold,
+                                training=block.training,
+                            )
+
+
+def _with(block: Block, axis: str, values: tuple[str, ...]) -> Block:
+    changes: dict[str, Any] = {axis: values}
+    return replace(block, **changes)
+
+
+def _check_keys(table: Mapping[str, Any], valid: Sequence[str], where: str) -> None:
+    for key in table:
+        if key not in valid:
+            raise SuiteError(f"{where}: unknown key {key!r}{_nearest(key, valid)}")
+
+
+def _nearest(name: str, valid: Iterable[str]) -> str:
+    """`` (did you mean 'x'?)``, or the whole list where nothing is near."""
+    known = list(valid)
+    near = difflib.get_close_matches(name, known, n=1)
+    return f"; did you mean {near[0]!r}?" if near else f"; valid are {', '.join(known) or 'none'}"
+
+
+def _convert(value: Any, kind: Any, where: str) -> Any:
+    try:
+        return msgspec.convert(value, kind)
+    except (msgspec.ValidationError, ValueError) as error:
+        # msgspec ends its message in " - at `$.path`": the path belongs in front, in the file's own words
+        message, _, path = str(error).partition(" - at `$")
+        place = path.rstrip("`").lstrip(".")
+        raise SuiteError(f"{where}: {place + ': ' if place else ''}{message[:1].lower()}{message[1:]}") from None

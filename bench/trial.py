@@ -1,0 +1,225 @@
+"""One trial from start to end: a worker is started, driven through its commands, and always ends in one record."""
+
+from __future__ import annotations
+
+import os
+import selectors
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Mapping
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any, Self
+
+import msgspec
+
+import backends
+from bench.environment import environment_hash, worker_environment
+from bench.records import SCHEMA, Record
+from bench.suite import Trial
+
+Progress = Callable[[str, int, int], None]
+"""Called with what the trial is doing, epochs done and epochs in all."""
+
+
+class TrialFailed(Exception):
+    """The worker could not go on; holds the record's status and one-line reason."""
+
+    def __init__(self, status: str, reason: str) -> None:
+        super().__init__(reason)
+        self.status, self.reason = status, reason
+
+
+class Worker:
+    """The parent's end of a worker process. Use it as a context manager: leaving ends the process, whatever it does.
+
+    Parameters
+    ----------
+    threads : int
+    device : ``cpu`` or ``gpu``
+        Both are set in the process's environment, before any import.
+    timeout : float
+        Seconds from now until a request is given up.
+    """
+
+    def __init__(self, threads: int, device: str, timeout: float) -> None:
+        self.deadline = time.monotonic() + timeout
+        self.timeout = timeout
+        self.oom_kills = _oom_kills()
+        self.log = tempfile.TemporaryFile()  # noqa: SIM115 (closed in __exit__)
+        # -P keeps the current folder off the import path: a user's own `datasets` must not shadow ours
+        self.process = subprocess.Popen(
+            [sys.executable, "-P", "-m", "bench.worker"],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=self.log,
+            env=worker_environment(threads, device),
+            start_new_session=True,  # Ctrl-C is the parent's to handle
+        )
+        assert self.process.stdin is not None
+        assert self.process.stdout is not None
+        self.stdin, self.stdout = self.process.stdin, self.process.stdout
+        self.selector = selectors.DefaultSelector()
+        self.selector.register(self.stdout, selectors.EVENT_READ)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.kill()
+        for stream in (self.stdin, self.stdout, self.log):
+            try:
+                stream.close()
+            except BrokenPipeError:  # an unread command to a dead worker
+                continue
+        self.selector.close()
+
+    def request(self, command: str, *arguments: Any, **more: Any) -> dict[str, Any]:
+        """Sends a command and sleeps until its reply, the deadline, or the worker's end.
+
+        Raises
+        ------
+        TrialFailed
+            The worker reported an error, ended, or is over time.
+        """
+        message = {"command": command, "arguments": arguments} | more
+        try:
+            self.stdin.write(msgspec.json.encode(message) + b"\n")
+            self.stdin.flush()
+        except BrokenPipeError:
+            raise self._ended() from None
+        chunks: list[bytes] = []
+        while not chunks or not chunks[-1].endswith(b"\n"):
+            left = self.deadline - time.monotonic()
+            if left <= 0 or not self.selector.select(left):
+                raise TrialFailed("timeout", f"not done after {self.timeout:g} s")
+            chunk = os.read(self.stdout.fileno(), 1 << 20)
+            if not chunk:
+                raise self._ended()
+            chunks.append(chunk)
+        reply: dict[str, Any] = msgspec.json.decode(b"".join(chunks))
+        if "error" in reply:
+            raise TrialFailed(**reply["error"])
+        return reply
+
+    def stop(self) -> None:
+        """Lets the worker end by itself, once it has nothing left to do."""
+        self.stdin.write(b'{"command":"stop"}\n')
+        self.stdin.close()
+        try:
+            self.process.wait(10)
+        except subprocess.TimeoutExpired:
+            self.kill()
+
+    def kill(self) -> None:
+        """Ends the worker and whatever it started."""
+        if self.process.poll() is None:
+            try:
+                os.killpg(self.process.pid, signal.SIGKILL)
+            except ProcessLookupError:
+                self.process.kill()
+            self.process.wait()
+
+    def _ended(self) -> TrialFailed:
+        code = self.process.wait()
+        if code < 0:
+            name = signal.Signals(-code).name
+            if -code == signal.SIGKILL and _oom_kills() > self.oom_kills:
+                return TrialFailed("out_of_memory", "the system killed the worker for want of memory")
+            return TrialFailed("failed", f"the worker was killed by {name}")
+        self.log.seek(0)
+        lines = self.log.read().decode(errors="replace").split("\n")
+        last = next((line.strip() for line in reversed(lines) if line.strip()), "it printed nothing")
+        return TrialFailed("failed", f"the worker ended with status {code}: {last[:300]}")
+
+
+def run_trial(
+    trial: Trial,
+    environment: Mapping[str, Any],
+    *,
+    timeout: float,
+    command: str = "",
+    progress: Progress = lambda doing, done, of: None,
+) -> Record:
+    """Runs one trial in a worker of its own and returns its record, whatever happens.
+
+    Parameters
+    ----------
+    trial : Trial
+    environment : mapping
+        From ``bench.environment.environment``; the worker's own report is added to it.
+    timeout : float
+        Seconds the whole trial may take.
+    command : str
+        The command line to reproduce it by, for the record.
+    progress : callable
+        Told what the trial is doing; it is called between the worker's commands, never during one.
+    """
+    record = _blank(trial, environment, command)
+    scenario = trial.scenario
+    if scenario.backend is not None and (reason := backends.unavailable(scenario.backend)):
+        return record | {"status": "skipped", "reason": reason}
+    doing = "starting"
+    started = time.perf_counter()
+    try:
+        with Worker(scenario.threads, scenario.device, timeout) as worker:
+            progress(doing, 0, 0)
+            prepared = worker.request("prepare", trial=msgspec.to_builtins(trial))
+            record["environment"] = {**environment, "backend": prepared["backend"]}
+            epochs = prepared["epochs"]
+            for epoch in range(epochs):
+                doing = f"training, epoch {epoch + 1} of {epochs}"
+                progress("training", epoch, epochs)
+                losses = worker.request("epoch", epoch)
+                for name in losses:
+                    record[name].append(losses[name])
+            doing = "scoring"
+            progress(doing, epochs, epochs)
+            record |= worker.request("score")
+            worker.stop()
+    except TrialFailed as failed:
+        reason = failed.reason + (f", {doing}" if failed.status == "timeout" else "")
+        record |= {"status": failed.status, "reason": reason}
+    record["wall_seconds"] = time.perf_counter() - started
+    return record
+
+
+def _blank(trial: Trial, environment: Mapping[str, Any], command: str) -> Record:
+    """The record of a trial that ended well and has nothing to show yet."""
+    scenario = trial.scenario
+    return {
+        "schema": SCHEMA,
+        "suite": trial.suite,
+        "dataset": scenario.dataset,
+        "detector": scenario.detector,
+        "backend": scenario.backend,
+        "mode": scenario.mode,
+        "device": scenario.device,
+        "precision": scenario.precision,
+        "threads": scenario.threads,
+        "seed": trial.seed,
+        "round": trial.round,
+        "timed": trial.timed,
+        "scenario_hash": scenario.hash,
+        "environment_hash": environment_hash(environment),
+        "status": "ok",
+        "reason": None,
+        "loss": [],
+        "validation_loss": [],
+        "settings": msgspec.to_builtins(scenario.training) if scenario.training else dict(scenario.parameters),
+        "environment": dict(environment),
+        "command": command,
+        "started": datetime.now(UTC).isoformat(timespec="seconds").replace("+00:00", "Z"),
+    }
+
+
+def _oom_kills() -> int:
+    """How often the kernel has killed for want of memory since boot; 0 where it does not tell."""
+    try:
+        counters = dict(line.split() for line in Path("/proc/vmstat").read_text().splitlines())
+    except OSError:
+        return 0
+    return int(counters.get("oom_kill", 0))

@@ -1,0 +1,96 @@
+"""The contract of detectors, over every registered one; the networks run on the reference in NumPy."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+import datasets
+from backends import reference
+from backends.spec import NetworkSpec, TrainingSettings
+from bench import detectors
+
+NAMES = [name for name in detectors.names() if name in detectors.REGISTRY]
+
+
+@pytest.fixture(scope="module")
+def data():
+    return datasets.load("correlated?rows=1500", seed=3)
+
+
+def make(name: str, features: int, seed: int = 0):
+    detector = detectors.load(name)
+    if detectors.needs_backend(name):
+        spec = NetworkSpec(features=features, hidden=(32,), latent=4, kind=detector.kind)
+        return detector(
+            backend=reference, spec=spec, settings=TrainingSettings(seed=seed, precision="float64"), epochs=8
+        )
+    return detector(seed=seed, threads=1)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_scores_are_finite_one_a_row_and_the_same_at_every_call(name, data):
+    detector = make(name, data.features)
+    assert detector.fit(data.X_train) is detector
+    scores = detector.decision_function(data.X_test)
+    assert scores.shape == (len(data.X_test),)
+    assert np.isfinite(scores).all()
+    np.testing.assert_array_equal(scores, detector.decision_function(data.X_test))
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_rows_score_does_not_depend_on_the_rows_around_it(name, data):
+    detector = make(name, data.features).fit(data.X_train)
+    whole = detector.decision_function(data.X_test)
+    order = np.random.default_rng(0).permutation(len(whole))[:50]
+    np.testing.assert_allclose(detector.decision_function(data.X_test[order]), whole[order], rtol=1e-6)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_larger_means_more_anomalous(name, data):
+    detector = make(name, data.features).fit(data.X_train)
+    usual = detector.decision_function(data.X_train[:100])
+    far = detector.decision_function(data.X_train[:100] * 0 + 30.0)
+    assert far.min() > np.median(usual)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_the_same_seed_gives_the_same_scores(name, data):
+    first, second = (make(name, data.features, seed=4).fit(data.X_train) for _ in range(2))
+    np.testing.assert_array_equal(first.decision_function(data.X_test), second.decision_function(data.X_test))
+
+
+def test_the_large_one_class_svm_says_so_and_ranks_as_the_exact_one(data):
+    exact = detectors.load("one_class_svm")(seed=0).fit(data.X_train)
+    large = detectors.load("one_class_svm")(seed=0, exact_rows=100).fit(data.X_train)
+    assert exact.notes == []
+    assert "Nystroem" in large.notes[0]
+    a, b = exact.decision_function(data.X_test), large.decision_function(data.X_test)
+    assert np.corrcoef(np.argsort(np.argsort(a)), np.argsort(np.argsort(b)))[0, 1] > 0.9
+
+
+def test_knn_above_its_limit_searches_a_sample_and_says_so(data):
+    detector = detectors.load("knn")(seed=0, reference_rows=200).fit(data.X_train)
+    assert detector.index_.n_samples_fit_ == 200
+    assert "sample of 200" in detector.notes[0]
+
+
+def test_a_collapsed_posterior_is_noticed(data):
+    spec = NetworkSpec(features=data.features, hidden=(16,), latent=4)
+    detector = detectors.load("vae")(
+        backend=reference,
+        spec=spec,
+        settings=TrainingSettings(beta=1000.0, learning_rate=1e-2, precision="float64"),
+        epochs=10,
+    )
+    posterior = detector.fit(data.X_train).posterior(data.X_val)
+    assert posterior["collapsed"] is True
+    assert posterior["active_units"] == 0
+    healthy = make("vae", data.features).fit(data.X_train).posterior(data.X_val)
+    assert healthy["collapsed"] is False
+    assert healthy["mean_kl"] > 0.5
+
+
+def test_an_unknown_detector_names_the_nearest():
+    with pytest.raises(ValueError, match="did you mean 'knn'"):
+        detectors.load("knnn")

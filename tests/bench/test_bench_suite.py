@@ -1,0 +1,121 @@
+"""Suites, scenarios and trials: what is hashed, what is varied, in which order trials run."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from dataclasses import replace
+
+import pytest
+
+from bench import suite
+from bench.suite import Scenario, SuiteError, Training
+from bench.thresholds import Threshold
+
+
+def scenario(**changes) -> Scenario:
+    base = Scenario("blobs", "vae", "torch", "idiomatic", "cpu", "float32", 2, Threshold(), Training())
+    return replace(base, **changes)
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"dataset": "blobs?rows=9"},
+        {"detector": "autoencoder"},
+        {"backend": "jax"},
+        {"mode": "tuned"},
+        {"device": "gpu"},
+        {"precision": "float64"},
+        {"threads": 1},
+        {"threshold": Threshold("std", 3.0)},
+        {"training": Training(beta=0.5)},
+        {"parameters": {"a": 1}},
+    ],
+)
+def test_the_hash_changes_with_everything_the_result_depends_on(changes):
+    assert scenario(**changes).hash != scenario().hash
+
+
+def test_the_hash_is_the_same_in_every_process():
+    code = "from bench import suite; print(suite.load('quick').scenarios(2)[0].hash)"
+    printed = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout
+    assert printed.strip() == suite.load("quick").scenarios(2)[0].hash
+
+
+@pytest.mark.parametrize("name", sorted(suite.shipped()))
+def test_every_shipped_suite_loads_and_expands_without_repeating_a_scenario(name):
+    loaded = suite.load(name)
+    hashes = [each.hash for each in loaded.scenarios(2)]
+    assert loaded.name == name
+    assert loaded.description
+    assert len(hashes) == len(set(hashes)) > 0
+
+
+def test_quick_covers_every_detector_on_every_backend_with_two_seeds():
+    loaded = suite.load("quick")
+    cells = {(s.dataset, s.detector, s.backend) for s in loaded.scenarios(2)}
+    for dataset in ("correlated", "digits:4", "kdd-synthetic"):
+        for detector in ("vae", "autoencoder"):
+            assert {(dataset, detector, backend) for backend in ("torch", "keras", "jax")} <= cells
+        for detector in ("isolation_forest", "one_class_svm", "knn", "norm", "mahalanobis"):
+            assert (dataset, detector, None) in cells
+    assert loaded.seeds == (0, 1)
+
+
+def test_rounds_interleave_all_scenarios_and_each_is_shuffled_anew_but_alike_in_every_run():
+    loaded = suite.load("quick").vary(rounds=3)
+    trials = loaded.trials(2)
+    size = len(trials) // 3
+    rounds = [trials[i * size : (i + 1) * size] for i in range(3)]
+    for number, batch in enumerate(rounds):
+        assert {trial.round for trial in batch} == {number}
+        assert len({trial.key for trial in batch}) == size
+    orders = [[(trial.scenario.hash, trial.seed) for trial in batch] for batch in rounds]
+    assert orders[0] != orders[1] != orders[2]
+    assert [trial.key for trial in loaded.trials(2)] == [trial.key for trial in trials]
+
+
+def test_an_option_narrows_to_what_the_suite_names_and_adds_what_it_does_not():
+    loaded = suite.load("quick")
+    narrowed = loaded.vary(datasets=["digits:4"], backends=["jax"], detectors=["vae"])
+    (only,) = narrowed.scenarios(1)
+    assert (only.dataset, only.backend, only.detector) == ("digits:4", "jax", "vae")
+    assert only.training.likelihood == "bce"
+    added = loaded.vary(datasets=["blobs"], precisions=["float64"], detectors=["norm", "vae"])
+    assert {s.dataset for s in added.scenarios(1)} == {"blobs"}
+    assert {s.precision for s in added.scenarios(1) if s.backend} == {"float64"}
+    assert {s.detector for s in added.scenarios(1)} == {"norm", "vae"}
+
+
+def test_epochs_and_seeds_replace_the_suites_own():
+    varied = suite.load("quick").vary(epochs=3, seeds=[5, 5, 6])
+    assert {s.training.epochs for s in varied.scenarios(1) if s.training} == {3}
+    assert {trial.seed for trial in varied.trials(1)} == {5, 6}
+    assert len(varied.trials(1)) == 2 * len(varied.scenarios(1))
+
+
+def test_a_block_replaces_single_training_keys_and_keeps_the_suites_others(tmp_path):
+    path = tmp_path / "mine.toml"
+    path.write_text(
+        'datasets = ["blobs"]\ndetectors = ["vae"]\nbackends = ["torch"]\n[training]\nepochs = 7\nlatent = 3\n'
+        "[[scenarios]]\ntraining = { latent = 5 }\n"
+    )
+    (only,) = suite.load(str(path)).scenarios(1)
+    assert (only.training.epochs, only.training.latent) == (7, 5)
+
+
+def test_a_classical_scenario_does_not_depend_on_training_settings():
+    loaded = suite.load("quick").vary(detectors=["knn"])
+    assert [s.hash for s in loaded.scenarios(2)] == [s.hash for s in loaded.vary(epochs=1).scenarios(2)]
+
+
+def test_a_suite_without_its_own_name_is_named_after_its_file(tmp_path):
+    path = tmp_path / "nightly.toml"
+    path.write_text('[[scenarios]]\ndatasets = ["blobs"]\ndetectors = ["norm"]\n')
+    assert suite.load(str(path)).name == "nightly"
+
+
+def test_narrowing_to_nothing_is_an_error():
+    with pytest.raises(SuiteError, match="no detector"):
+        suite.load("quick").vary(detectors=["nothing"])

@@ -1,0 +1,201 @@
+"""Bad input through the installed command: one clear line, status 2, no traceback, nothing written."""
+
+from __future__ import annotations
+
+import gzip
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+ROOT = Path(__file__).resolve().parents[2]
+
+ONE = '[[scenarios]]\ndatasets = ["blobs-2d"]\ndetectors = ["norm"]\n'
+
+
+def refused(done: subprocess.CompletedProcess[str], *parts: str) -> None:
+    lines = done.stderr.strip().splitlines()
+    assert done.returncode == 2, done.stdout + done.stderr
+    assert "Traceback" not in done.stderr
+    assert len(lines) == 1, done.stderr
+    for part in parts:
+        assert part in lines[0]
+
+
+@pytest.mark.parametrize(
+    ("text", "parts"),
+    [
+        (ONE + "sedes = [1]\n", ["[[scenarios]] 1", "unknown key 'sedes'"]),
+        ("sedes = [1]\n" + ONE, ["unknown key 'sedes'", "did you mean 'seeds'?"]),
+        ("[training]\nepoch = 3\n" + ONE, ["training", "'epoch'", "did you mean 'epochs'?"]),
+        ("[training]\nepochs = 0\n" + ONE, ["training.epochs", ">= 1"]),
+        ('[training]\nepochs = "many"\n' + ONE, ["training.epochs", "int"]),
+        ('threshold = { rule = "percentil" }\n' + ONE, ["threshold"]),
+        ('threshold = { rule = "percentile", value = 101 }\n' + ONE, ["101"]),
+        (ONE.replace("norm", "nrom"), ["no detector 'nrom'", "did you mean 'norm'?"]),
+        (ONE.replace("blobs-2d", "blob-2d"), ["blob-2d", "blobs-2d"]),
+        (ONE.replace("blobs-2d", "blobs?row=10"), ["row", "rows"]),
+        (ONE + 'backends = ["pytorch"]\n', ["no backend 'pytorch'", "torch"]),
+        (ONE + "parameters = { knn = { neighbors = 3 } }\n", ["knn", "'neighbors'", "n_neighbors"]),
+        (ONE + "parameters = { knn = { n_neighbors = 0 } }\n", ["n_neighbors must be a positive integer, not 0"]),
+        ("seeds = []\n" + ONE, ["seeds"]),
+        ("name = 'x'\n", ["at least one [[scenarios]]"]),
+        ('[[scenarios]]\ndatasets = ["blobs-2d"]\n', ["names no detectors"]),
+        ("[[scenarios]\n", ["not a TOML file"]),
+        (ONE.replace("norm", "vae") + 'training = { likelihood = "bce" }\n', ["blobs-2d", "[0, 1]"]),
+        (ONE.replace("norm", "vae") + "training = { batch_size = 100000 }\n", ["blobs-2d", "batch_size 100000"]),
+    ],
+)
+def test_a_suite_that_cannot_be_run_is_refused_in_one_line(bench, suite_file, tmp_path, text, parts):
+    refused(bench("run", suite_file(text), "--out", "out"), *parts)
+    assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "part"),
+    [
+        (["run", "qick"], "shipped are"),
+        (["run", "smoke", "--datasets", "digits:11"], "digits"),
+        (["run", "smoke", "--detectors", "knm"], "did you mean 'knn'?"),
+        (["run", "smoke", "--threads", "4096"], "cores available"),
+        (["run", "smoke", "--datasets", "mnist:4", "--detectors", "norm"], "train-images"),
+        (["run", "smoke", "--datasets", "file:none.csv", "--detectors", "norm"], "none.csv"),
+        (["report", "nowhere"], "nowhere"),
+    ],
+)
+def test_an_argument_that_names_nothing_is_refused_in_one_line(bench, tmp_path, arguments, part):
+    refused(bench(*arguments), part)
+    assert list(tmp_path.iterdir()) == [] or not (tmp_path / "results").exists()
+
+
+@pytest.mark.parametrize(
+    "option",
+    [["--seeds", "a"], ["--seeds", "-1"], ["--timeout", "soon"], ["--rounds", "0"], ["--precision", "float8"]],
+)
+def test_an_option_value_that_does_not_fit_is_refused_with_an_example(bench, option):
+    done = bench("run", "smoke", *option)
+    assert done.returncode == 2
+    assert "expected" in done.stderr.splitlines()[-1]
+    assert "Traceback" not in done.stderr
+
+
+def write_text(text: str):
+    return lambda path: path.write_text(text)
+
+
+GOOD = "a,b,label\n" + "\n".join(f"{i},{i * i % 97},{int(i % 10 == 0)}" for i in range(300)) + "\n"
+
+
+@pytest.mark.parametrize(
+    ("name", "write"),
+    [
+        ("empty.csv", write_text("")),
+        ("no-anomaly.csv", write_text(GOOD.replace(",1\n", ",0\n"))),
+        ("no-normal.csv", write_text(GOOD.replace(",0\n", ",1\n"))),
+        ("no-label.csv", write_text(GOOD.replace("label", "c"))),
+        ("binary.csv", lambda path: path.write_bytes(bytes(range(256)) * 20)),
+        ("not.parquet", write_text("PAR1 nothing")),
+        ("not.npz", write_text("PK nothing")),
+        ("pickled.npz", lambda path: np.savez(path, X=np.array([{}], dtype=object), y=np.array([1]))),
+        ("lacks-y.npz", lambda path: np.savez(path, X=np.ones((10, 2)))),
+        ("table.xlsx", write_text("x")),
+    ],
+)
+def test_a_user_file_that_cannot_be_used_is_refused_in_one_line(bench, tmp_path, name, write):
+    write(tmp_path / name)
+    refused(bench("run", "smoke", "--datasets", f"file:{name}", "--detectors", "norm", "--out", "out"), name)
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_user_file_that_can_be_used_runs(bench, tmp_path):
+    (tmp_path / "mine.csv").write_text(GOOD)
+    done = bench("run", "smoke", "--datasets", "file:mine.csv", "--detectors", "norm,knn", "--out", "out")
+    assert done.returncode == 0, done.stderr
+    assert "file:mine.csv" in (tmp_path / "out" / "report.md").read_text()
+
+
+@pytest.mark.parametrize("content", [b"not gzip", gzip.compress(b"\0\0\x08\x03" + b"\0" * 12)[:-9]])
+def test_a_corrupt_data_file_is_refused_in_one_line(bench, tmp_path, content):
+    folder = tmp_path / "data" / "mnist"
+    folder.mkdir(parents=True)
+    for name in ("train-images-idx3", "train-labels-idx1", "t10k-images-idx3", "t10k-labels-idx1"):
+        (folder / f"{name}-ubyte.gz").write_bytes(content)
+    done = bench("run", "smoke", "--datasets", "mnist:4", "--detectors", "norm", "--data-dir", "data", "--out", "out")
+    refused(done, "-ubyte.gz")
+    assert not (tmp_path / "out").exists()
+
+
+def imported(python: str, environ: dict[str, str], *arguments: str) -> str:
+    done = subprocess.run(
+        [python, "-X", "importtime", "-m", "bench", *arguments],
+        env=environ, cwd=ROOT, capture_output=True, text=True, timeout=120, check=True,
+    )  # fmt: skip
+    return done.stderr
+
+
+@pytest.mark.parametrize("arguments", [["--help"], ["list"], ["run", "quick", "--dry-run"]])
+def test_no_framework_is_imported_by_help_list_and_dry_run(python, environ, arguments):
+    modules = {line.split("|")[-1].strip() for line in imported(python, environ, *arguments).splitlines()}
+    assert "argparse" in modules
+    assert not modules & {"torch", "tensorflow", "keras", "jax", "flax", "optax"}
+
+
+def test_help_imports_nothing_heavy(python, environ):
+    modules = {line.split("|")[-1].strip() for line in imported(python, environ, "--help").splitlines()}
+    assert not modules & {"numpy", "pandas", "sklearn", "scipy", "matplotlib", "rich", "msgspec"}
+
+
+def test_a_foreign_package_of_our_name_stops_with_one_line(bench, tmp_path):
+    foreign = tmp_path / "elsewhere" / "datasets"
+    foreign.mkdir(parents=True)
+    (foreign / "__init__.py").write_text("")
+    refused(bench("list", PYTHONPATH=str(foreign.parent)), "'datasets'", "environment of its own")
+
+
+def test_a_users_folder_named_datasets_does_not_get_in_the_way(bench, suite_file, tmp_path):
+    (tmp_path / "datasets").mkdir()
+    (tmp_path / "datasets" / "__init__.py").write_text("raise RuntimeError('the wrong package')\n")
+    assert bench("run", suite_file(ONE), "--out", "out").returncode == 0
+
+
+def test_list_names_everything_registered_and_why_a_data_set_is_not_here(bench):
+    done = bench("list")
+    assert done.returncode == 0, done.stderr
+    for name in (
+        "torch",
+        "keras",
+        "jax",
+        "vae",
+        "knn",
+        "norm",
+        "mnist",
+        "kdd-synthetic",
+        "quick",
+        "standard",
+        "smoke",
+        "slow",
+    ):
+        assert any(line.split()[:1] == [name] for line in done.stdout.splitlines()), name
+    assert "train-images" in done.stdout
+
+
+def test_dry_run_prints_every_trial_and_writes_nothing(bench, tmp_path):
+    done = bench("run", "quick", "--dry-run", "--backends", "torch", "--detectors", "vae,norm", "--seeds", "7")
+    assert done.returncode == 0, done.stderr
+    assert len(done.stdout.splitlines()) == 3 * 2
+    assert all("seed 7" in line for line in done.stdout.splitlines())
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_env_prints_what_goes_into_records(bench):
+    import json
+
+    done = bench("env")
+    assert done.returncode == 0, done.stderr
+    shown = json.loads(done.stdout)
+    assert shown["machine"]["python"] == ".".join(map(str, sys.version_info[:3]))
+    assert set(shown["backends"]) >= {"torch", "keras", "jax"}
+    for report in shown["backends"].values():
+        assert "unavailable" in report or "cpu" in report["devices"]
