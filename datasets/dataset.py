@@ -1,0 +1,134 @@
+"""The one type every data set comes as: arrays ready for a detector, the test labels, and where they came from."""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:  # this module is imported by `bench --help`, which has no time for NumPy
+    import numpy as np
+    from numpy.typing import NDArray
+
+
+class DatasetError(ValueError):
+    """What was asked for cannot become a data set; one line says what is wrong, where, and what would be right."""
+
+    def __init__(self, message: str) -> None:
+        # messages quote what files hold: a column's name may bring a line break or a terminal's escape code
+        super().__init__("".join(character if character.isprintable() else " " for character in message))
+
+
+def require(condition: bool, message: str) -> None:
+    """Raise `DatasetError` with the one-line message unless the condition holds."""
+    if not condition:
+        raise DatasetError(message)
+
+
+@dataclass(frozen=True)
+class Request:
+    """What every loader is given: the reference as the user wrote it, the seed, and where the files lie."""
+
+    name: str
+    seed: int
+    data_dir: Path
+
+
+@dataclass(frozen=True)
+class SourceFile:
+    """A file that was read: its name below the data directory (or as the user gave it) and its SHA-256 in hex."""
+
+    name: str
+    sha256: str
+
+
+@dataclass(frozen=True)
+class Provenance:
+    """Where the rows come from and how they were split; it goes into every record."""
+
+    source: str
+    """One sentence: the publisher or the generator, with its settings."""
+    protocol: str
+    """One sentence: which rows train, validate and test, and what counts as the anomaly."""
+    files: tuple[SourceFile, ...] = ()
+    notes: tuple[str, ...] = ()
+    """What a reader of results must know, one sentence each (dropped duplicates, imputed columns, ...)."""
+
+
+@dataclass(frozen=True, eq=False)
+class Dataset:
+    """Training, validation and test rows of one anomaly-detection task.
+
+    Attributes
+    ----------
+    name : str
+        The reference it was loaded by, for example ``digits:4``.
+    X_train, X_val, X_test : float32 arrays of shape (rows, features), C-contiguous and finite
+        Preprocessed; every scaler, encoder and imputer was fitted on the training rows alone. ``X_train`` and
+        ``X_val`` hold normal rows only.
+    y_test : int8 array of shape (test rows,)
+        1 = anomaly, 0 = normal; both occur.
+    feature_names : tuple of str, one per column
+    provenance : Provenance
+    image_shape : (height, width) where the columns are the pixels of an image, row by row; otherwise None
+    """
+
+    name: str
+    X_train: NDArray[np.float32]
+    X_val: NDArray[np.float32]
+    X_test: NDArray[np.float32]
+    y_test: NDArray[np.int8]
+    feature_names: tuple[str, ...]
+    provenance: Provenance
+    image_shape: tuple[int, int] | None = None
+
+    def __post_init__(self) -> None:
+        """Hold every loader, ours or not, to the contract above; raises `DatasetError` naming what is broken."""
+        import numpy as np
+
+        for part in ("X_train", "X_val", "X_test"):
+            X = getattr(self, part)
+            broken = (
+                f"has shape {X.shape}, not (rows >= 1, {len(self.feature_names)} features)"
+                if X.ndim != 2 or not len(X) or X.shape[1] != len(self.feature_names) or not X.shape[1]
+                else f"is {X.dtype}, not float32"
+                if X.dtype != np.float32
+                else "is not C-contiguous"
+                if not X.flags.c_contiguous
+                else "holds values that are not finite"
+                if not np.isfinite(X).all()
+                else None
+            )
+            require(broken is None, f"data set '{self.name}': {part} {broken}")
+        require(
+            self.y_test.dtype == np.int8 and self.y_test.shape == self.X_test.shape[:1],
+            f"data set '{self.name}': y_test wants one int8 label per test row",
+        )
+        require(
+            np.array_equal(np.unique(self.y_test), [0, 1]),
+            f"data set '{self.name}': y_test wants both 0 (normal) and 1 (anomaly) and nothing else",
+        )
+        require(
+            len(set(self.feature_names)) == len(self.feature_names),
+            f"data set '{self.name}': two features have the same name",
+        )
+
+    @property
+    def features(self) -> int:
+        return len(self.feature_names)
+
+    @cached_property
+    def unit_interval(self) -> bool:
+        """Whether every value lies in [0, 1], which the Bernoulli likelihood (``bce``) asks for."""
+        return all(part.min() >= 0.0 and part.max() <= 1.0 for part in (self.X_train, self.X_val, self.X_test))
+
+    @cached_property
+    def checksum(self) -> str:
+        """SHA-256 over shapes and bytes of all four arrays, in hex: equal checksums mean equal tasks."""
+        digest = hashlib.sha256()
+        for part in (self.X_train, self.X_val, self.X_test, self.y_test):
+            digest.update(repr((part.dtype.str, part.shape)).encode())
+            digest.update(part.data)
+        return digest.hexdigest()

@@ -1,0 +1,215 @@
+"""KDD Cup 1999 network traffic and its cleaned form NSL-KDD: attacks as anomalies, and the swapped DAGMM protocol."""
+
+from __future__ import annotations
+
+import gzip
+import io
+import tempfile
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+
+from datasets.dataset import Dataset, Provenance, Request, SourceFile
+from datasets.preprocessing import CLIP, Encoded, encode, stretch
+from datasets.splitting import generator, row_keys, split
+from datasets.storage import Download, fetched, needs, write_atomically
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+COLUMNS = (
+    "duration", "protocol_type", "service", "flag", "src_bytes", "dst_bytes", "land", "wrong_fragment", "urgent",
+    "hot", "num_failed_logins", "logged_in", "num_compromised", "root_shell", "su_attempted", "num_root",
+    "num_file_creations", "num_shells", "num_access_files", "num_outbound_cmds", "is_host_login", "is_guest_login",
+    "count", "srv_count", "serror_rate", "srv_serror_rate", "rerror_rate", "srv_rerror_rate", "same_srv_rate",
+    "diff_srv_rate", "srv_diff_host_rate", "dst_host_count", "dst_host_srv_count", "dst_host_same_srv_rate",
+    "dst_host_diff_srv_rate", "dst_host_same_src_port_rate", "dst_host_srv_diff_host_rate", "dst_host_serror_rate",
+    "dst_host_srv_serror_rate", "dst_host_rerror_rate", "dst_host_srv_rerror_rate",
+)  # fmt: skip
+"""The schema's 41 features, in the order of the files."""
+CATEGORICAL = ("protocol_type", "service", "flag")
+FLAGS = ("land", "logged_in", "root_shell", "is_host_login", "is_guest_login")
+UNBOUNDED = (
+    "duration", "src_bytes", "dst_bytes", "wrong_fragment", "urgent", "hot", "num_failed_logins", "num_compromised",
+    "su_attempted", "num_root", "num_file_creations", "num_shells", "num_access_files", "num_outbound_cmds",
+)  # fmt: skip
+"""The heavy-tailed counts; those over a window (``count``, ``dst_host_count``, ...) end where it ends."""
+TREATMENT = (
+    f"unbounded counts as log(1 + x), numeric columns standardised by the training rows and cut at ±{CLIP:g} "
+    "deviations, categories one-hot, flags as they are"
+)
+
+KDD99 = Download(
+    folder="kddcup99",
+    names=("kddcup.data_10_percent.gz", "kddcup.data_10_percent", "kddcup.data_10_percent_corrected"),
+    origin="https://kdd.ics.uci.edu/databases/kddcup99/kddcup.data_10_percent.gz",
+)
+FIGSHARE = "https://ndownloader.figshare.com/"
+NSL_TRAIN, NSL_TEST = (
+    Download(folder="nsl-kdd", names=(name, f"{name}.gz"), origin="https://www.unb.ca/cic/datasets/nsl.html")
+    for name in ("KDDTrain+.txt", "KDDTest+.txt")
+)
+ROWS = {KDD99: 494_021, NSL_TRAIN: 125_973, NSL_TEST: 22_544}
+
+
+@needs(KDD99, mirror=FIGSHARE)
+def load_kdd99(request: Request) -> Dataset:
+    """KDD Cup 1999 (the 10 % file) without duplicates: attacks are the anomaly, normal traffic trains."""
+    traffic, attack, file = _read_kdd99(request.data_dir)
+    return assemble_unique(request, traffic, attack, "KDD Cup 1999, the 10 % file (Stolfo et al., UCI).", (file,))
+
+
+@needs(NSL_TRAIN, NSL_TEST)
+def load_nsl_kdd(request: Request) -> Dataset:
+    """NSL-KDD with its official split: attacks are the anomaly, normal traffic of the training file trains."""
+    names = (*COLUMNS, "label", "difficulty")
+    (published, attack, train_file), (test, test_attack, test_file) = (
+        _read(file, names, request.data_dir) for file in (NSL_TRAIN, NSL_TEST)
+    )
+    normal = published[~attack].drop_duplicates()
+    usable = normal[~np.isin(row_keys(normal), row_keys(test))]
+    train, val, _ = split(len(usable), request.seed, validation=0.1, test=0)
+    return _assemble(
+        request,
+        _encode(usable.iloc[train], usable.iloc[val], test),
+        test_attack,
+        Provenance(
+            source="NSL-KDD (Tavallaee, Bagheri, Lu, Ghorbani 2009), KDDTrain+ and KDDTest+.",
+            protocol="Official split: normal rows of KDDTrain+ are drawn 90 % train, 10 % validation; test is the "
+            f"whole of KDDTest+; {TREATMENT}.",
+            files=(train_file, test_file),
+            notes=(
+                f"{int((~attack).sum()) - len(usable):,} normal training rows were dropped: duplicates, or identical "
+                "to a test row.",
+            ),
+        ),
+    )
+
+
+@needs(KDD99, mirror=FIGSHARE)
+def load_kdd99_swapped(request: Request) -> Dataset:
+    """KDD Cup 1999 as the DAGMM paper uses it: normal traffic is the anomaly, half of the attacks train."""
+    traffic, attack, file = _read_kdd99(request.data_dir)
+    attacks, normal = np.flatnonzero(attack), np.flatnonzero(~attack)
+    train, val, test = (attacks[rows] for rows in split(len(attacks), request.seed, validation=0.05, test=0.5))
+    # 20 % of the test rows are anomalies: one for every four attacks
+    anomalies = np.sort(generator(request.seed, "anomalies").choice(normal, len(test) // 4, replace=False))
+    keys = row_keys(traffic)
+    copied = np.isin(keys[test], keys[np.concatenate([train, val])]).mean()
+    tested = np.concatenate([test, anomalies])
+    return _assemble(
+        request,
+        encode(traffic.iloc[train], traffic.iloc[val], traffic.iloc[tested], categorical=CATEGORICAL, scale=stretch),
+        ~attack[tested],
+        Provenance(
+            source="KDD Cup 1999, the 10 % file (Stolfo et al., UCI), duplicates kept.",
+            protocol="Protocol of DAGMM (Zong et al. 2018): attacks count as normal and are drawn 45 % train, 5 % "
+            "validation, 50 % test; normal traffic, cut to 20 % of the test rows, is the anomaly; numeric columns "
+            "stretched to [0, 1] by the training rows, categories one-hot.",
+            files=(file,),
+            notes=(
+                f"{copied:.1%} of the attacks in the test part are exact copies of training or validation rows: the "
+                "published protocol keeps duplicates, so its figures reward memory.",
+            ),
+        ),
+    )
+
+
+def assemble_unique(
+    request: Request,
+    traffic: pd.DataFrame,
+    attack: NDArray[np.bool_],
+    source: str,
+    files: tuple[SourceFile, ...] = (),
+) -> Dataset:
+    """Drop duplicate rows, split the normal ones, and put every attack into the test part."""
+    # attacks first: a row that occurs under both labels stays an attack, and leaves no normal copy to train on
+    order = np.argsort(~attack, kind="stable")
+    unique = np.sort(order[~traffic.iloc[order].duplicated().to_numpy()])
+    normal = unique[~attack[unique]]
+    train, val, test = (normal[rows] for rows in split(len(normal), request.seed))
+    test = np.concatenate([test, unique[attack[unique]]])
+    return _assemble(
+        request,
+        _encode(traffic.iloc[train], traffic.iloc[val], traffic.iloc[test]),
+        attack[test],
+        Provenance(
+            source=source,
+            protocol="Normal rows are drawn 60 % train, 20 % validation, 20 % test; all attacks are in the test part; "
+            f"{TREATMENT}.",
+            files=files,
+            notes=(
+                f"{len(traffic) - len(unique):,} of {len(traffic):,} rows were exact duplicates and dropped before "
+                "the split.",
+            ),
+        ),
+    )
+
+
+def _encode(train: pd.DataFrame, *others: pd.DataFrame) -> Encoded:
+    return encode(train, *others, categorical=CATEGORICAL, flags=FLAGS, heavy_tailed=UNBOUNDED).apart()
+
+
+def _assemble(request: Request, encoded: Encoded, anomalous: NDArray[np.bool_], provenance: Provenance) -> Dataset:
+    X_train, X_val, X_test = encoded.parts
+    return Dataset(
+        name=request.name,
+        X_train=X_train,
+        X_val=X_val,
+        X_test=X_test,
+        y_test=anomalous.astype(np.int8),
+        feature_names=encoded.feature_names,
+        provenance=replace(provenance, notes=provenance.notes + encoded.notes),
+    )
+
+
+def _read_kdd99(data_dir: Path) -> tuple[pd.DataFrame, NDArray[np.bool_], SourceFile]:
+    if not KDD99.find(data_dir):
+        with fetched(KDD99, data_dir=data_dir, mirror=FIGSHARE):
+            _fetch_kdd99(data_dir)
+    return _read(KDD99, (*COLUMNS, "label"), data_dir)
+
+
+def _read(file: Download, names: tuple[str, ...], data_dir: Path) -> tuple[pd.DataFrame, NDArray[np.bool_], SourceFile]:
+    """The 41 features of every row, whether it is an attack, and the file; raises `DatasetError` with one line."""
+    import pandas as pd
+
+    content, source = file.read(data_dir)
+    try:
+        table = pd.read_csv(io.BytesIO(content), header=None, low_memory=False)
+    except ValueError as error:
+        raise file.damaged(
+            data_dir, f"not comma-separated text ({str(error).strip().partition(chr(10))[0]})"
+        ) from error
+    if table.shape[1] != len(names):
+        raise file.damaged(data_dir, f"has {table.shape[1]} columns, not {len(names)}")
+    table.columns = pd.Index(names)
+    incomplete = np.flatnonzero(table.isna().any(axis=1))
+    if len(incomplete):
+        raise file.damaged(data_dir, f"line {incomplete[0] + 1} is incomplete")
+    for column in COLUMNS:
+        values = table[column]
+        if column not in CATEGORICAL and not (pd.api.types.is_numeric_dtype(values) and values.between(0, 1e15).all()):
+            raise file.damaged(data_dir, f"column {column} holds other things than numbers from 0 up")
+    if len(table) < ROWS[file]:
+        raise file.damaged(data_dir, f"holds {len(table):,} of {ROWS[file]:,} rows")
+    attack = (table["label"].astype(str).str.rstrip(".") != "normal").to_numpy(dtype=bool)
+    if attack.all() or not attack.any():
+        raise file.damaged(data_dir, "does not hold both normal rows and attacks")
+    return table[list(COLUMNS)], attack, source
+
+
+def _fetch_kdd99(data_dir: Path) -> None:
+    """Fetch the 10 % file by scikit-learn and keep it in the published form."""
+    import pandas as pd
+    from sklearn.datasets import fetch_kddcup99
+
+    with tempfile.TemporaryDirectory() as cache:
+        features, labels = fetch_kddcup99(percent10=True, return_X_y=True, data_home=cache)
+    table = pd.DataFrame(np.column_stack([features, labels]))
+    text = table.map(lambda value: value.decode() if isinstance(value, bytes) else value)
+    content = text.to_csv(header=False, index=False).encode()
+    write_atomically(data_dir / KDD99.folder / KDD99.names[0], gzip.compress(content, mtime=0))

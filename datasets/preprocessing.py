@@ -1,0 +1,129 @@
+"""From columns to float32 matrices: everything fitted here is fitted on the training rows alone."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Iterable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from datasets.splitting import row_keys
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+Matrix = NDArray[np.float32]
+
+CLIP = 10.0
+"""Standard deviations at which standardised values are cut. A counter that is nearly always 0 in training has a tiny
+deviation, and a single 1 then lies 200 of them away: a few such cells would make up a whole squared-error loss."""
+
+
+def standardise(train: NDArray[Any], *others: NDArray[Any]) -> list[Matrix]:
+    """Shift and scale columns to mean 0 and deviation 1 over the training rows, then cut at ±`CLIP`.
+
+    Takes and returns arrays of shape (rows, features); a column that is constant in training is only shifted.
+    """
+    train = np.asarray(train, dtype=np.float64)
+    return _rescale(train.mean(axis=0), train.std(axis=0), train, *others, clip=CLIP)
+
+
+def stretch(train: NDArray[Any], *others: NDArray[Any]) -> list[Matrix]:
+    """Map columns so that the training rows span [0, 1]; other rows may lie outside. Shapes as in `standardise`."""
+    train = np.asarray(train, dtype=np.float64)
+    return _rescale(train.min(axis=0), np.ptp(train, axis=0), train, *others, clip=np.inf)
+
+
+def _rescale(
+    shift: NDArray[Any], scale: NDArray[Any], train: NDArray[Any], *others: NDArray[Any], clip: float
+) -> list[Matrix]:
+    limits = np.finfo(np.float32)
+    clip = min(clip, float(limits.max))
+    # equal values can have a deviation of one rounding error, and different ones a deviation that underflows
+    scale = np.where((np.ptp(train, axis=0) > 0) & (scale > limits.tiny), scale, 1.0)
+    return [
+        np.ascontiguousarray(np.clip((part - shift) / scale, -clip, clip), dtype=np.float32)
+        for part in (train, *others)
+    ]
+
+
+@dataclass(frozen=True)
+class Encoded:
+    """Matrices of shape (rows, features), one per frame; the features' names; and what was done, a sentence each."""
+
+    parts: list[Matrix]
+    feature_names: tuple[str, ...]
+    notes: tuple[str, ...]
+
+    def apart(self) -> Encoded:
+        """Without the rows of a part that are identical, as encoded, to a row of a later part."""
+        import pandas as pd
+
+        keys = [row_keys(pd.DataFrame(part)) for part in self.parts]
+        fresh = [~np.isin(key, np.concatenate(keys[place + 1 :])) for place, key in enumerate(keys[:-1])]
+        twins = sum(int((~rows).sum()) for rows in fresh)
+        note = f"{twins:,} training or validation rows were dropped: once encoded, identical to one of a later part."
+        return Encoded(
+            [*(part[rows] for part, rows in zip(self.parts, fresh, strict=False)), self.parts[-1]],
+            self.feature_names,
+            (*self.notes, note) if twins else self.notes,
+        )
+
+
+def encode(
+    train: pd.DataFrame,
+    *others: pd.DataFrame,
+    categorical: Collection[str] = (),
+    flags: Collection[str] = (),
+    heavy_tailed: Collection[str] = (),
+    scale: Callable[..., list[Matrix]] = standardise,
+) -> Encoded:
+    """Turn frames with the same columns into matrices, fitted on the first.
+
+    Numeric columns come first: a missing value becomes the training median, `heavy_tailed` ones become log(1 + x), then
+    all are scaled. Flags (0 or 1) follow as they are. Categorical columns are one-hot over the values seen in training,
+    a missing value counting as one of its own; an unseen value is all zeros. A column that is constant in training is
+    dropped.
+    """
+    import pandas as pd
+
+    frames = (train, *others)
+    columns = pd.Index([column for column in train.columns if column not in categorical])
+    tables = [frame[columns].to_numpy(dtype=np.float64) for frame in frames]
+    gaps = np.any([np.isnan(table).any(axis=0) for table in tables], axis=0)
+    medians = train[columns].median().fillna(0.0).to_numpy(dtype=np.float64)
+    tables = [np.where(np.isnan(table), medians, table) for table in tables]
+    logged = columns.isin(heavy_tailed)
+    for table in tables:
+        table[:, logged] = np.log1p(table[:, logged])
+
+    varying, flag = np.ptp(tables[0], axis=0) > 0, columns.isin(flags)
+    numeric, kept = varying & ~flag, varying & flag
+    scaled = scale(*(table[:, numeric] for table in tables))
+    blocks = [[part, table[:, kept].astype(np.float32)] for part, table in zip(scaled, tables, strict=True)]
+    names = [*columns[numeric], *columns[kept]]
+    dropped = list(columns[~varying])
+    for column in (column for column in train.columns if column in categorical):
+        words = [frame[column].astype(object).fillna("missing").to_numpy(dtype=object) for frame in frames]
+        values = np.unique(words[0])
+        if len(values) == 1:
+            dropped.append(column)
+            continue
+        names += [f"{column}={value}" for value in values]
+        for block, word in zip(blocks, words, strict=True):
+            block.append((word[:, None] == values).astype(np.float32))
+
+    notes = []
+    if gaps.any():
+        notes.append(f"Missing values were replaced by the training median: {listed(columns[gaps])}.")
+    if dropped:
+        notes.append(f"Dropped as constant in the training rows: {listed(dropped)}.")
+    return Encoded([np.hstack(block) for block in blocks], tuple(names), tuple(notes))
+
+
+def listed(values: Iterable[object], most: int = 12) -> str:
+    """The values with commas between them, cut where they are many."""
+    words = [str(value) for value in values]
+    return ", ".join(words[:most]) + (f" and {len(words) - most} more" if len(words) > most else "")

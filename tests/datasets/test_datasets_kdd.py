@@ -1,0 +1,201 @@
+"""KDD files: duplicates, contradicting labels, the swapped protocol, broken files, and the real ones."""
+
+from __future__ import annotations
+
+import gzip
+from pathlib import Path
+
+import numpy as np
+import pytest
+import sklearn.datasets
+from numpy.typing import NDArray
+from sklearn.ensemble import IsolationForest
+from sklearn.metrics import f1_score, roc_auc_score
+
+import datasets
+from datasets import Dataset, DatasetError, kdd, kdd_synthetic, storage
+
+DUPLICATES = 40
+
+
+def lines(rows: int, seed: int, *, tail: str = "") -> list[str]:
+    """Rows in the published form, a quarter of them attacks."""
+    traffic, family = kdd_synthetic.generate_traffic(seed, {"normal": rows - rows // 4, "dos": rows // 4})
+    return [
+        ",".join([*map(str, row), ("normal" if label == "normal" else "neptune") + tail])
+        for row, label in zip(traffic.itertuples(index=False), family, strict=True)
+    ]
+
+
+def put(data_dir: Path, name: str, rows: list[str]) -> Path:
+    path = data_dir / name
+    path.parent.mkdir(exist_ok=True)
+    content = ("\n".join(rows) + "\n").encode()
+    path.write_bytes(gzip.compress(content) if name.endswith(".gz") else content)
+    return path
+
+
+@pytest.fixture(autouse=True)
+def _small(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(kdd, "ROWS", dict.fromkeys(kdd.ROWS, 100))
+
+
+@pytest.fixture
+def kdd99(tmp_path: Path) -> Path:
+    rows = lines(400, 0, tail=".")
+    put(tmp_path, "kddcup99/kddcup.data_10_percent.gz", rows + rows[:DUPLICATES])
+    return tmp_path
+
+
+@pytest.fixture
+def nsl_kdd(tmp_path: Path) -> Path:
+    train, test = lines(400, 0, tail=",20"), lines(150, 1, tail=",20")
+    put(tmp_path, "nsl-kdd/KDDTrain+.txt", train + train[:DUPLICATES])
+    put(tmp_path, "nsl-kdd/KDDTest+.txt", test + train[:10])
+    return tmp_path
+
+
+def sizes(data: Dataset) -> tuple[int, int, int, int]:
+    return len(data.X_train), len(data.X_val), len(data.X_test), int(data.y_test.sum())
+
+
+def test_kdd99_drops_duplicates_before_it_splits(kdd99: Path) -> None:
+    data = datasets.load("kdd99", data_dir=kdd99)
+    assert sizes(data) == (180, 60, 160, 100)
+    assert data.provenance.notes[0].startswith(f"{DUPLICATES} of 440 rows were exact duplicates")
+
+
+def test_a_row_published_under_both_labels_never_trains(tmp_path: Path) -> None:
+    rows = lines(400, 0, tail=".")
+    contradicting = [row.replace("normal.", "smurf.") for row in rows[:300]]
+    put(tmp_path, "kddcup99/kddcup.data_10_percent.gz", contradicting[:200] + rows + contradicting[200:250])
+    data = datasets.load("kdd99", data_dir=tmp_path)
+    assert sizes(data) == (30, 10, 360, 350)
+
+
+def test_nsl_kdd_takes_the_rows_of_the_official_test_file_out_of_training(nsl_kdd: Path) -> None:
+    data = datasets.load("nsl-kdd", data_dir=nsl_kdd)
+    assert sizes(data) == (261, 29, 160, 37)
+    assert data.provenance.notes[0].startswith(f"{DUPLICATES + 10} normal training rows were dropped")
+    assert [file.name for file in data.provenance.files] == ["nsl-kdd/KDDTrain+.txt", "nsl-kdd/KDDTest+.txt"]
+
+
+def test_the_swapped_protocol_trains_on_attacks_and_keeps_a_fifth_of_anomalies(tmp_path: Path) -> None:
+    rows = lines(400, 0, tail=".")
+    put(tmp_path, "kddcup99/kddcup.data_10_percent.gz", rows + rows[-50:])
+    data = datasets.load("kdd99-swapped", data_dir=tmp_path)
+    assert sizes(data) == (67, 8, 93, 18)
+    assert "% of the attacks in the test part are exact copies" in data.provenance.notes[0]
+    traffic, family = kdd_synthetic.generate_traffic(0, {"normal": 300, "dos": 100})
+    flags = dict(zip(data.feature_names, data.X_train.T, strict=True))
+    attacks = traffic[family == "dos"]
+    assert ("service=domain_u" in flags) == attacks["service"].eq("domain_u").any()
+    assert "service=ecr_i" in flags
+
+
+def test_the_share_of_copies_is_measured(tmp_path: Path) -> None:
+    normal, attacks = lines(400, 0, tail=".")[:300], lines(400, 0, tail=".")[300:]
+    put(tmp_path, "kddcup99/kddcup.data_10_percent.gz", normal + attacks)
+    assert datasets.load("kdd99-swapped", data_dir=tmp_path).provenance.notes[0].startswith("0.0%")
+    put(tmp_path, "kddcup99/kddcup.data_10_percent.gz", normal + attacks[:1] * 100)
+    with pytest.raises(DatasetError, match="features"):
+        datasets.load("kdd99-swapped", data_dir=tmp_path)
+    put(tmp_path, "kddcup99/kddcup.data_10_percent.gz", normal + attacks[:2] * 100)
+    assert datasets.load("kdd99-swapped", data_dir=tmp_path).provenance.notes[0].startswith("100.0%")
+
+
+def test_unseen_services_are_all_zeros_and_the_encoder_never_saw_the_test_file(tmp_path: Path) -> None:
+    train, test = lines(400, 0, tail=",20"), lines(150, 1, tail=",20")
+    put(tmp_path, "nsl-kdd/KDDTrain+.txt", train)
+    put(tmp_path, "nsl-kdd/KDDTest+.txt", [row.replace(",http,", ",gopher,") for row in test])
+    data = datasets.load("nsl-kdd", data_dir=tmp_path)
+    services = [place for place, name in enumerate(data.feature_names) if name.startswith("service=")]
+    assert "service=gopher" not in data.feature_names
+    unseen = data.X_test[:, services].sum(axis=1) == 0
+    assert unseen.sum() >= sum(",http," in row for row in test) > 0
+
+
+@pytest.mark.parametrize(
+    ("damage", "told"),
+    [
+        (lambda rows: [row.rsplit(",", 1)[0] for row in rows], "has 42 columns, not 43"),
+        (lambda rows: [*rows[:3], rows[3] + ",1", *rows[4:]], "not comma-separated text"),
+        (lambda rows: [*rows[:3], rows[3].rsplit(",", 5)[0], *rows[4:]], "line 4 is incomplete"),
+        (lambda rows: [*rows[:3], "x" + rows[3], *rows[4:]], "column duration holds other things than numbers"),
+        (lambda rows: [*rows[:3], "-1" + rows[3][1:], *rows[4:]], "column duration holds other things than numbers"),
+        (lambda rows: rows[:90], "holds 90 of 100 rows"),
+        (lambda rows: [row for row in rows if "normal" not in row] * 2, "both normal rows and attacks"),
+        (lambda rows: ["\0\1\2"] * 200, "columns"),
+    ],
+)
+def test_a_broken_file_gets_one_line(nsl_kdd: Path, damage: object, told: str) -> None:
+    assert callable(damage)
+    put(nsl_kdd, "nsl-kdd/KDDTrain+.txt", damage(lines(400, 0, tail=",20")))
+    with pytest.raises(DatasetError) as failure:
+        datasets.load("nsl-kdd", data_dir=nsl_kdd)
+    assert told in str(failure.value)
+    assert "KDDTrain+.txt: " in str(failure.value)
+    assert "get it again from https://" in str(failure.value)
+
+
+def test_binary_rubbish_in_the_place_of_a_text_file_gets_one_line(nsl_kdd: Path) -> None:
+    (nsl_kdd / "nsl-kdd" / "KDDTest+.txt").write_bytes(np.random.default_rng(0).bytes(5000))
+    with pytest.raises(DatasetError, match=r"KDDTest\+\.txt: .*get it again"):
+        datasets.load("nsl-kdd", data_dir=nsl_kdd)
+
+
+def test_what_scikit_learn_fetches_gives_the_same_task_and_is_kept(
+    kdd99: Path, tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    published = gzip.decompress((kdd99 / "kddcup99" / "kddcup.data_10_percent.gz").read_bytes()).decode()
+
+    def typed(word: str, column: str) -> object:
+        return word.encode() if column in kdd.CATEGORICAL else float(word) if "rate" in column else int(word)
+
+    def fetch(**options: object) -> tuple[NDArray[np.object_], NDArray[np.object_]]:
+        table = [row.split(",") for row in published.splitlines()]
+        features = np.empty((len(table), 41), dtype=object)
+        for place, row in enumerate(table):
+            features[place] = [typed(word, column) for word, column in zip(row, kdd.COLUMNS, strict=False)]
+        return features, np.array([row[-1].encode() for row in table], dtype=object)
+
+    expected = datasets.load("kdd99", data_dir=kdd99)
+    monkeypatch.setattr(sklearn.datasets, "fetch_kddcup99", fetch)
+    monkeypatch.setattr(storage, "reachable", lambda url: True)
+    empty = tmp_path_factory.mktemp("empty")
+    assert datasets.load("kdd99", data_dir=empty).checksum == expected.checksum
+    monkeypatch.setattr(sklearn.datasets, "fetch_kddcup99", None)
+    assert datasets.load("kdd99", data_dir=empty).checksum == expected.checksum
+
+
+def forest(data: Dataset) -> NDArray[np.float64]:
+    normality: NDArray[np.float64] = IsolationForest(random_state=0).fit(data.X_train).score_samples(data.X_test)
+    return -normality
+
+
+@pytest.fixture
+def published_rows(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(kdd, "ROWS", {kdd.KDD99: 494_021, kdd.NSL_TRAIN: 125_973, kdd.NSL_TEST: 22_544})
+
+
+@pytest.mark.usefixtures("published_rows")
+def test_the_real_nsl_kdd_scores_as_measured_before(real_data: Path) -> None:
+    data = datasets.load("nsl-kdd", data_dir=real_data)
+    assert (len(data.X_test), int(data.y_test.sum())) == (22_544, 12_833)
+    assert 0.93 < roc_auc_score(data.y_test, forest(data)) < 0.97
+
+
+@pytest.mark.usefixtures("published_rows")
+def test_the_real_kdd99_loses_its_published_duplicates(real_data: Path) -> None:
+    data = datasets.load("kdd99", data_dir=real_data)
+    assert int(data.y_test.sum()) == 145_584 - 87_831
+    assert data.provenance.notes[0].startswith("348,437 of 494,021 rows were exact duplicates")
+
+
+@pytest.mark.usefixtures("published_rows")
+def test_the_real_swapped_protocol_scores_as_the_papers_reimplementations(real_data: Path) -> None:
+    data = datasets.load("kdd99-swapped", data_dir=real_data)
+    assert data.y_test.mean() == pytest.approx(0.2, abs=1e-4)
+    assert "87" in data.provenance.notes[0][:5] or "86." in data.provenance.notes[0][:5]
+    scores = forest(data)
+    assert f1_score(data.y_test, scores >= np.quantile(scores, 0.8)) == pytest.approx(0.913, abs=0.02)
