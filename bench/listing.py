@@ -23,7 +23,12 @@ def backend_rows() -> Iterable[Row]:
 
 def dataset_rows(data_dir: Path | None) -> Iterable[Row]:
     for name, description in datasets.families().items():
-        yield name, description, datasets.missing(name, data_dir) or "yes"
+        try:
+            datasets.parse(name)
+        except datasets.DatasetError:
+            yield name, description, "yes"  # it takes an argument, which its description names
+        else:
+            yield name, description, datasets.missing(name, data_dir) or "yes"
 
 
 def detector_rows() -> Iterable[Row]:
