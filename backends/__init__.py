@@ -1,0 +1,110 @@
+"""The autoencoder family, written once per framework: which backends there are, and whether they can run here.
+
+Importing this package loads neither a framework nor NumPy, and nothing here imports a framework but ``load``. A new
+backend is one module that satisfies ``backends.interface.Backend`` and one line in ``REGISTRY``, or, from another
+distribution, one entry point of the group ``vaebench.backends`` whose value is the module.
+"""
+
+from __future__ import annotations
+
+import importlib
+import importlib.metadata
+import importlib.util
+from dataclasses import dataclass
+from difflib import get_close_matches
+from functools import cache
+from typing import TYPE_CHECKING, cast
+
+if TYPE_CHECKING:
+    from backends.interface import Backend
+
+DISTRIBUTION = "vaebench"
+ENTRY_POINTS = f"{DISTRIBUTION}.backends"
+
+
+@dataclass(frozen=True)
+class Registration:
+    """Where a backend lives and what it needs.
+
+    Attributes
+    ----------
+    module : str
+        Import path of the module that holds ``capabilities()`` and ``build(...)``.
+    requires : tuple of str
+        Import names that have to be found before the module can be imported.
+    install : str
+        What ``pip install`` is given to bring them.
+    """
+
+    module: str
+    requires: tuple[str, ...]
+    install: str
+
+
+REGISTRY: dict[str, Registration] = {
+    "torch": Registration("backends.torch_backend", ("torch",), f"{DISTRIBUTION}[torch]"),
+    "keras": Registration("backends.keras_backend", ("keras", "tensorflow"), f"{DISTRIBUTION}[tensorflow]"),
+    "jax": Registration("backends.jax_backend", ("jax", "flax", "optax"), f"{DISTRIBUTION}[jax]"),
+}
+
+
+@cache
+def _contributed() -> dict[str, Registration]:
+    """The other distributions' backends; an entry point needs its own top-level package and brings it by itself."""
+    return {
+        point.name: Registration(
+            point.module, (point.module.partition(".")[0],), point.dist.name if point.dist else point.module
+        )
+        for point in importlib.metadata.entry_points(group=ENTRY_POINTS)
+    }
+
+
+@cache
+def _distributions() -> dict[str, list[str]]:
+    return dict(importlib.metadata.packages_distributions())
+
+
+def _registration(name: str) -> Registration:
+    registered = _contributed() | REGISTRY
+    if name in registered:
+        return registered[name]
+    nearest = get_close_matches(name, registered, n=1)
+    hint = f"did you mean {nearest[0]!r}? " if nearest else ""
+    raise ValueError(f"unknown backend {name!r}: {hint}the backends are {', '.join(registered)}")
+
+
+def names() -> tuple[str, ...]:
+    """Every registered backend, whether or not it can run here."""
+    return tuple(REGISTRY) + tuple(name for name in _contributed() if name not in REGISTRY)
+
+
+def unavailable(name: str) -> str | None:
+    """Why this backend cannot run here, in one line, found without importing its framework; None when it can.
+
+    Raises ValueError for an unknown name.
+    """
+    registration = _registration(name)
+    missing = [package for package in registration.requires if importlib.util.find_spec(package) is None]
+    if not missing:
+        return None
+    verb = "is" if len(missing) == 1 else "are"
+    return f"{' and '.join(missing)} {verb} not installed: pip install '{registration.install}'"
+
+
+def versions(name: str) -> dict[str, str]:
+    """Distribution name to version of what this backend requires, without importing it; what is missing is left out.
+
+    Raises ValueError for an unknown name.
+    """
+    owners = (owner for package in _registration(name).requires for owner in _distributions().get(package, ()))
+    return {owner: importlib.metadata.version(owner) for owner in dict.fromkeys(owners)}
+
+
+def load(name: str) -> Backend:
+    """Imports a backend's module, and with it the framework.
+
+    Raises ValueError for an unknown name and ImportError, with the reason, where the framework is missing.
+    """
+    if (reason := unavailable(name)) is not None:
+        raise ImportError(f"backend {name!r} cannot run here: {reason}")
+    return cast("Backend", importlib.import_module(_registration(name).module))

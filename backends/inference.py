@@ -1,0 +1,98 @@
+"""What every backend does with new rows, in terms of the one thing that differs: running a row-wise function.
+
+Row-wise functions of a network, each from rows of shape (n, features) to a tuple of arrays whose first axis is n:
+``encode`` (mu, logvar) · ``reconstruct`` (x̂,) · ``terms`` (reconstruction, kl) · ``absolute_error`` (error,) ·
+``expected_reconstruction`` (the Monte Carlo mean,).
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable
+from typing import Any, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from backends.interface import BackendError, EpochLoss
+from backends.spec import SCORES, NetworkSpec, Score, TrainingSettings
+
+RowFunction = Literal["encode", "reconstruct", "terms", "absolute_error", "expected_reconstruction"]
+SCORING_FUNCTIONS: tuple[RowFunction, ...] = ("terms", "absolute_error", "expected_reconstruction")
+"""What ``evaluate`` and ``score`` call, and ``compile`` therefore prepares."""
+
+CHUNK = 4096
+"""Rows a scoring step: enough to keep a device busy, few enough for 16 draws of a decoder's layers to fit in memory."""
+TAIL = 256
+"""Rows a step for what is left below one chunk, so that few rows are not padded to many."""
+
+
+def padded_chunks(
+    function: Callable[[NDArray[Any]], tuple[Any, ...]], X: NDArray[Any], fetch: Callable[[Any], Any] = tuple
+) -> tuple[NDArray[Any], ...]:
+    """Runs a row-wise function over rows in steps of just two sizes, for frameworks that compile per shape.
+
+    The last step is filled with zeros and its results are cut off. ``fetch`` brings all results to the host at the end,
+    so that no step waits for the one before it.
+    """
+    full = len(X) - len(X) % CHUNK
+    starts = [(start, CHUNK) for start in range(0, full, CHUNK)]
+    starts += [(start, TAIL) for start in range(full, max(len(X), 1), TAIL)]
+    results = []
+    for start, size in starts:
+        chunk = X[start : start + size]
+        if len(chunk) < size:
+            chunk = np.concatenate([chunk, np.zeros((size - len(chunk), X.shape[1]), X.dtype)])
+        results.append(function(chunk))
+    return tuple(np.concatenate(parts)[: len(X)] for parts in zip(*map(fetch, results), strict=True))
+
+
+class Inference(ABC):
+    """The half of ``backends.interface.Model`` that no framework has a say in."""
+
+    def __init__(self, spec: NetworkSpec, settings: TrainingSettings) -> None:
+        self.spec = spec
+        self.settings = settings
+
+    @abstractmethod
+    def run_rows(self, function: RowFunction, X: NDArray[Any]) -> tuple[NDArray[Any], ...]:
+        """Runs a row-wise function over any number of rows, in the model's precision, and brings the results back."""
+
+    def rows(self, X: NDArray[Any]) -> NDArray[Any]:
+        """X in the model's precision. Raises ValueError where its shape is not (rows, features)."""
+        if X.ndim != 2 or X.shape[1] != self.spec.features:
+            raise ValueError(f"rows must have shape (rows, {self.spec.features}), not {X.shape}")
+        return np.ascontiguousarray(X, dtype=self.settings.precision)
+
+    def training_rows(self, X: NDArray[Any]) -> NDArray[Any]:
+        """``rows``; raises BackendError where they do not fill one batch."""
+        if len(X) < self.settings.batch_size:
+            raise BackendError(
+                f"{len(X)} training rows do not fill one batch of {self.settings.batch_size}: choose a smaller batch"
+            )
+        return self.rows(X)
+
+    def encode(self, X: NDArray[Any]) -> tuple[NDArray[Any], NDArray[Any]]:
+        mu, logvar = self.run_rows("encode", self.rows(X))
+        return mu, logvar
+
+    def reconstruct(self, X: NDArray[Any]) -> NDArray[Any]:
+        return self.run_rows("reconstruct", self.rows(X))[0]
+
+    def evaluate(self, X: NDArray[Any]) -> EpochLoss:
+        reconstruction, kl = (float(np.mean(term, dtype=np.float64)) for term in self.run_rows("terms", self.rows(X)))
+        return EpochLoss(reconstruction + self.settings.beta * kl, reconstruction, kl)
+
+    def score(self, X: NDArray[Any], kind: Score = "reconstruction") -> NDArray[Any]:
+        X = self.rows(X)
+        match kind:
+            case "reconstruction":
+                return self.run_rows("terms", X)[0]
+            case "elbo":
+                reconstruction, kl = self.run_rows("terms", X)
+                return reconstruction + self.settings.beta * kl
+            case "mae":
+                return self.run_rows("absolute_error", X)[0]
+            case "reconstruction_probability":
+                return self.run_rows("expected_reconstruction", X)[0]
+        raise ValueError(f"unknown score {kind!r}: choose from {', '.join(SCORES)}")

@@ -1,0 +1,97 @@
+"""Canonical weights: the arrays every backend starts from and gives back, by name, shape (in, out), on disk too.
+
+Names in order: ``encoder.0`` ..., the heads ``mu`` and ``logvar`` (``latent`` for an autoencoder), ``decoder.0`` ...,
+``output``; each with ``.kernel`` of shape (in, out) and ``.bias`` of shape (out,).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import numpy as np
+from numpy.typing import NDArray
+from safetensors import SafetensorError, safe_open
+from safetensors.numpy import save_file
+
+from backends.randomness import Purpose, stream
+from backends.spec import NetworkSpec
+
+
+def layers(spec: NetworkSpec) -> dict[str, tuple[int, int]]:
+    """Every dense layer's name and (inputs, outputs), from the input to the output."""
+    widths = (spec.features, *spec.hidden)
+    innermost = widths[-1]
+    mirrored = (spec.latent, *reversed(spec.hidden))
+    encoder = {f"encoder.{i}": pair for i, pair in enumerate(pairwise(widths))}
+    heads = dict.fromkeys(("mu", "logvar") if spec.kind == "vae" else ("latent",), (innermost, spec.latent))
+    decoder = {f"decoder.{i}": pair for i, pair in enumerate(pairwise(mirrored))}
+    return encoder | heads | decoder | {"output": (mirrored[-1], spec.features)}
+
+
+def shapes(spec: NetworkSpec) -> dict[str, tuple[int, ...]]:
+    """Every array's name and shape, in canonical order."""
+    return {
+        f"{name}.{part}": shape
+        for name, (inputs, outputs) in layers(spec).items()
+        for part, shape in (("kernel", (inputs, outputs)), ("bias", (outputs,)))
+    }
+
+
+def initial_weights(spec: NetworkSpec, seed: int) -> dict[str, NDArray[np.float64]]:
+    """Glorot-uniform kernels, U(−√(6 / (in + out)), √(6 / (in + out))) (Glorot and Bengio 2010), and biases of zero.
+
+    Every tensor has a stream of its own, keyed by (seed, its position), so that its values depend on no other.
+    """
+    weights = {}
+    for index, (name, shape) in enumerate(shapes(spec).items()):
+        if name.endswith(".kernel"):
+            bound = np.sqrt(6.0 / sum(shape))
+            weights[name] = stream(seed, Purpose.WEIGHTS, index).uniform(-bound, bound, shape)
+        else:
+            weights[name] = np.zeros(shape)
+    return weights
+
+
+def check(weights: Mapping[str, NDArray[Any]], spec: NetworkSpec) -> None:
+    """Raises ValueError, naming the first difference, where names, shapes or kinds are not what the network needs."""
+    expected = shapes(spec)
+    if missing := [name for name in expected if name not in weights]:
+        raise ValueError(f"weights lack {missing[0]!r}, which this network needs (of shape {expected[missing[0]]})")
+    for name, array in weights.items():
+        if name not in expected:
+            raise ValueError(f"weights hold {name!r}, which this network does not have")
+        if array.shape != expected[name]:
+            raise ValueError(f"weights hold {name!r} of shape {array.shape}, but this network needs {expected[name]}")
+        if not np.issubdtype(array.dtype, np.floating):
+            raise ValueError(f"weights hold {name!r} of type {array.dtype}, but need floating-point numbers")
+
+
+def save(path: Path, weights: Mapping[str, NDArray[Any]], spec: NetworkSpec) -> None:
+    """Writes a safetensors file with the network as JSON in its metadata. Raises ValueError where the two disagree."""
+    check(weights, spec)
+    arrays = {name: np.ascontiguousarray(array) for name, array in weights.items()}
+    save_file(arrays, path, metadata={"spec": msgspec.json.encode(asdict(spec)).decode()})
+
+
+def load(path: Path) -> tuple[NetworkSpec, dict[str, NDArray[Any]]]:
+    """Reads what ``save`` wrote, in canonical order.
+
+    Raises ValueError, in one line, for a file that is corrupt, not safetensors, or whose arrays do not fit its network;
+    FileNotFoundError where there is none.
+    """
+    try:
+        with safe_open(path, framework="numpy") as file:
+            text = (file.metadata() or {}).get("spec")
+            if text is None:
+                raise ValueError("its metadata hold no 'spec', so it was not saved by this tool")
+            weights = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118  it is no mapping
+        spec = msgspec.json.decode(text, type=NetworkSpec)
+        check(weights, spec)
+    except (SafetensorError, msgspec.DecodeError, TypeError, ValueError) as error:
+        raise ValueError(f"{path} cannot be read as saved weights: {error}") from error
+    return spec, {name: weights[name] for name in shapes(spec)}

@@ -1,0 +1,166 @@
+"""What the contract suite runs inside a backend's own process: plain values in, NumPy values out."""
+
+from __future__ import annotations
+
+import warnings
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+import backends
+from backends.inference import CHUNK, TAIL
+from backends.interface import Backend, Capabilities, EpochLoss, Model, Weights
+from backends.spec import SCORES, NetworkSpec, Score, TrainingSettings
+from backends.weights import initial_weights
+from backends.weights import load as load_weights
+
+ROWS = 44
+"""Five full batches of 8 and a partial one that has to be dropped."""
+
+
+@dataclass(frozen=True)
+class Case:
+    """A network, how it is trained, and for how long."""
+
+    spec: NetworkSpec
+    settings: TrainingSettings
+    epochs: int = 3
+    rows: int = ROWS
+    compile: bool = False
+    scores: tuple[Score, ...] = SCORES
+    repetition: int = 0
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """All that can be seen of one training run."""
+
+    initial: Weights
+    encoded: tuple[np.ndarray, np.ndarray]
+    reconstructed: np.ndarray
+    losses: list[EpochLoss]
+    weights: Weights
+    evaluation: EpochLoss
+    scores: dict[Score, np.ndarray]
+    memory_peak: int | None
+
+
+def module(name: str) -> Backend:
+    """The backend, warnings being errors from its import on."""
+    if name == "reference":
+        from backends import reference
+
+        return reference
+    backend = backends.load(name)
+    warnings.simplefilter("error")
+    return backend
+
+
+def make_rows(count: int, features: int) -> np.ndarray:
+    """Rows in [0, 1], which both likelihoods allow."""
+    return np.random.default_rng(5).random((count, features)).astype(np.float32)
+
+
+def make_model(name: str, case: Case) -> Model:
+    weights = initial_weights(case.spec, seed=1)
+    rng = np.random.default_rng(2)  # biases of zero would hide a bias that is never loaded
+    weights |= {key: rng.normal(0, 0.1, value.shape) for key, value in weights.items() if key.endswith(".bias")}
+    return module(name).build(case.spec, weights, case.settings)
+
+
+def train(name: str, case: Case) -> Outcome:
+    """Builds, trains and scores."""
+    X = make_rows(case.rows, case.spec.features)
+    model = make_model(name, case)
+    initial, encoded, reconstructed = model.export_weights(), model.encode(X), model.reconstruct(X)
+    model.load_data(X)
+    if case.compile:
+        model.compile()
+    losses = []
+    for epoch in range(case.epochs):
+        model.run_epoch(epoch)
+        model.synchronize()
+        losses.append(model.epoch_loss())
+    return Outcome(
+        initial,
+        encoded,
+        reconstructed,
+        losses,
+        model.export_weights(),
+        model.evaluate(X),
+        {kind: model.score(X, kind) for kind in case.scores},
+        model.device_memory_peak(),
+    )
+
+
+def scores_in_pieces(name: str, case: Case) -> dict[Score, list[np.ndarray]]:
+    """Scores of more rows than one chunk and one tail: at once, reversed, and the first few on their own."""
+    X = make_rows(CHUNK + TAIL + 7, case.spec.features)
+    model = make_model(name, case)
+    return {
+        kind: [
+            model.score(X, kind),
+            model.score(X[::-1], kind)[::-1],
+            np.concatenate([model.score(X[i : i + 1], kind) for i in range(3)] + [model.score(X[3:50], kind)]),
+            model.score(X[:0], kind),
+        ]
+        for kind in SCORES
+    }
+
+
+def scores_of_file(name: str, path: Path) -> np.ndarray:
+    """Elbo scores of a saved network."""
+    spec, weights = load_weights(path)
+    model = module(name).build(spec, weights, TrainingSettings(precision="float64"))
+    return model.score(make_rows(20, spec.features), "elbo")
+
+
+def traces_after_compile(name: str, case: Case) -> int:
+    """How often the network's Python code runs, which a compiling framework does to trace it, once it is compiled."""
+    model: Any = make_model(name, case)
+    X = make_rows(case.rows, case.spec.features)
+    model.load_data(X)
+    model.compile()
+    network, calls = type(model.network), []
+    original = network.decode
+    network.decode = lambda *arguments: calls.append(1) or original(*arguments)
+    try:
+        for epoch in range(3):
+            model.run_epoch(epoch)
+            model.evaluate(X)
+            for kind in SCORES:
+                model.score(X, kind)
+    finally:
+        network.decode = original
+    return len(calls)
+
+
+def load_rows(name: str, case: Case, shape: tuple[int, int], writeable: bool = True) -> None:
+    """Loads data of any shape, trains one epoch and scores them."""
+    X = make_rows(*shape)
+    X.flags.writeable = writeable
+    before = X.copy()
+    model = make_model(name, case)
+    model.load_data(X)
+    model.run_epoch(0)
+    model.score(X)
+    np.testing.assert_array_equal(X, before)
+
+
+def score_of_kind(name: str, case: Case, kind: Any) -> None:
+    make_model(name, case).score(make_rows(8, case.spec.features), kind)
+
+
+def build_from_other_weights(name: str, case: Case) -> None:
+    """Builds a network from weights that lack its layers."""
+    module(name).build(case.spec, initial_weights(replace(case.spec, hidden=()), seed=1), case.settings)
+
+
+def capabilities(name: str) -> Capabilities:
+    return module(name).capabilities()
+
+
+def satisfies_the_protocol(name: str, case: Case) -> bool:
+    return isinstance(make_model(name, case), Model)

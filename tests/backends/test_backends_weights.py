@@ -1,0 +1,148 @@
+"""Canonical weights: names, Glorot's bound, independence of tensors, and files that may be anything."""
+
+from __future__ import annotations
+
+import struct
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from safetensors.numpy import save_file
+
+from backends import weights
+from backends.spec import NetworkSpec
+
+SPEC = NetworkSpec(20, (128, 64), 8)
+
+
+def test_names_and_shapes_follow_the_network_from_input_to_output():
+    assert weights.layers(SPEC) == {
+        "encoder.0": (20, 128),
+        "encoder.1": (128, 64),
+        "mu": (64, 8),
+        "logvar": (64, 8),
+        "decoder.0": (8, 64),
+        "decoder.1": (64, 128),
+        "output": (128, 20),
+    }
+    assert list(weights.layers(replace(SPEC, kind="autoencoder", hidden=()))) == ["latent", "output"]
+    assert weights.shapes(NetworkSpec(5, (), 2, "autoencoder")) == {
+        "latent.kernel": (5, 2),
+        "latent.bias": (2,),
+        "output.kernel": (2, 5),
+        "output.bias": (5,),
+    }
+
+
+def test_kernels_fill_glorots_bound_and_biases_are_zero():
+    for name, array in weights.initial_weights(SPEC, 0).items():
+        if name.endswith(".bias"):
+            assert not array.any()
+        else:
+            bound = np.sqrt(6 / sum(array.shape))
+            assert np.abs(array).max() <= bound
+            assert np.abs(array).max() > 0.97 * bound
+            assert array.std() == pytest.approx(bound / np.sqrt(3), rel=0.1)
+            assert array.dtype == np.float64
+
+
+def test_a_seed_gives_the_same_weights_and_another_seed_others():
+    first, again, other = (weights.initial_weights(SPEC, seed) for seed in (0, 0, 1))
+    for name in first:
+        np.testing.assert_array_equal(first[name], again[name])
+        assert name.endswith(".bias") or not np.isin(first[name], other[name]).any()
+
+
+def test_a_tensor_does_not_depend_on_the_sizes_of_the_others():
+    small, large = (weights.initial_weights(NetworkSpec(4, (6,), latent), 3) for latent in (2, 3))
+    np.testing.assert_array_equal(small["encoder.0.kernel"], large["encoder.0.kernel"])
+    assert not np.isin(small["mu.kernel"], small["logvar.kernel"]).any()
+
+
+@given(
+    spec=st.builds(
+        NetworkSpec,
+        features=st.integers(1, 5),
+        hidden=st.lists(st.integers(1, 4), max_size=2).map(tuple),
+        latent=st.integers(1, 3),
+        kind=st.sampled_from(["vae", "autoencoder"]),
+        likelihood=st.sampled_from(["mse", "bce"]),
+    ),
+    dtype=st.sampled_from(["float32", "float64"]),
+)
+@settings(deadline=None, max_examples=20)
+def test_a_file_gives_back_network_order_and_every_bit(tmp_path_factory, spec, dtype):
+    path = tmp_path_factory.mktemp("weights") / "w.safetensors"
+    arrays = {name: np.asfortranarray(a.astype(dtype)) for name, a in weights.initial_weights(spec, 2).items()}
+    weights.save(path, arrays, spec)
+    loaded_spec, loaded = weights.load(path)
+    assert loaded_spec == spec
+    assert list(loaded) == list(arrays)
+    for name in arrays:
+        assert loaded[name].dtype == dtype
+        np.testing.assert_array_equal(loaded[name], arrays[name])
+
+
+def test_saving_weights_of_another_network_writes_nothing(tmp_path):
+    path = tmp_path / "w.safetensors"
+    with pytest.raises(ValueError, match=r"^weights lack 'mu.kernel'"):
+        weights.save(path, weights.initial_weights(replace(SPEC, kind="autoencoder"), 0), SPEC)
+    assert not path.exists()
+
+
+def arrays_with(**changes):
+    return weights.initial_weights(NetworkSpec(2, (), 1), 0) | changes
+
+
+METADATA = {"spec": '{"features": 2, "hidden": [], "latent": 1, "kind": "vae", "likelihood": "mse"}'}
+
+
+@pytest.mark.parametrize(
+    ("arrays", "metadata", "complaint"),
+    [
+        (arrays_with(), None, "its metadata hold no 'spec'"),
+        (arrays_with(), {"spec": "{"}, "truncated"),
+        (arrays_with(), {"spec": METADATA["spec"].replace("vae", "gan")}, "'gan'"),
+        (arrays_with(), {"spec": METADATA["spec"].replace("2", "-2")}, "positive integers"),
+        (arrays_with(), {"spec": METADATA["spec"].replace("[]", "[3]")}, "lack 'encoder.0.kernel'"),
+        (arrays_with(extra=np.zeros(1)), METADATA, "hold 'extra', which this network does not have"),
+        (
+            arrays_with(**{"mu.bias": np.zeros(2)}),
+            METADATA,
+            r"'mu.bias' of shape \(2,\), but this network needs",
+        ),
+        (arrays_with(**{"mu.bias": np.zeros(1, int)}), METADATA, "'mu.bias' of type int64"),
+    ],
+)
+def test_a_file_that_does_not_fit_gets_one_line(tmp_path, arrays, metadata, complaint):
+    path = tmp_path / "w.safetensors"
+    save_file(arrays, path, metadata=metadata)
+    with pytest.raises(ValueError, match=complaint) as caught:
+        weights.load(path)
+    assert "\n" not in str(caught.value)
+    assert str(path) in str(caught.value)
+
+
+@pytest.mark.parametrize("damage", ["empty", "text", "truncated", "huge_header"])
+def test_a_corrupt_file_gets_one_line(tmp_path, damage):
+    path = tmp_path / "w.safetensors"
+    weights.save(path, weights.initial_weights(SPEC, 0), SPEC)
+    content = path.read_bytes()
+    path.write_bytes(
+        {
+            "empty": b"",
+            "text": b"no weights at all, only words",
+            "truncated": content[: len(content) // 2],
+            "huge_header": struct.pack("<Q", 2**62) + content[8:],
+        }[damage]
+    )
+    with pytest.raises(ValueError, match=r"cannot be read as saved weights") as caught:
+        weights.load(path)
+    assert "\n" not in str(caught.value)
+
+
+def test_a_missing_file_is_reported_as_missing(tmp_path):
+    with pytest.raises(FileNotFoundError):
+        weights.load(tmp_path / "none.safetensors")
