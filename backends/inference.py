@@ -8,7 +8,7 @@ Row-wise functions of a network, each from rows of shape (n, features) to a tupl
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, Literal
 
 import numpy as np
@@ -18,8 +18,13 @@ from backends.interface import BackendError, EpochLoss
 from backends.spec import SCORES, NetworkSpec, Score, TrainingSettings
 
 RowFunction = Literal["encode", "reconstruct", "terms", "absolute_error", "expected_reconstruction"]
-SCORING_FUNCTIONS: tuple[RowFunction, ...] = ("terms", "absolute_error", "expected_reconstruction")
-"""What ``evaluate`` and ``score`` call, and ``compile`` therefore prepares."""
+SCORING: dict[Score, RowFunction] = {
+    "reconstruction": "terms",
+    "elbo": "terms",
+    "mae": "absolute_error",
+    "reconstruction_probability": "expected_reconstruction",
+}
+"""The function that each score is made from."""
 
 CHUNK = 4096
 """Rows a scoring step: enough to keep a device busy, few enough for 16 draws of a decoder's layers to fit in memory."""
@@ -58,6 +63,10 @@ class Inference(ABC):
     def run_rows(self, function: RowFunction, X: NDArray[Any]) -> tuple[NDArray[Any], ...]:
         """Runs a row-wise function over any number of rows, in the model's precision, and brings the results back."""
 
+    def scoring_functions(self, scores: Sequence[Score]) -> list[RowFunction]:
+        """What ``evaluate`` and these scores run, and ``compile`` therefore prepares."""
+        return list(dict.fromkeys(["terms", *(SCORING[kind] for kind in scores)]))
+
     def rows(self, X: NDArray[Any]) -> NDArray[Any]:
         """X in the model's precision. Raises ValueError where its shape is not (rows, features)."""
         if X.ndim != 2 or X.shape[1] != self.spec.features:
@@ -84,15 +93,10 @@ class Inference(ABC):
         return EpochLoss(reconstruction + self.settings.beta * kl, reconstruction, kl)
 
     def score(self, X: NDArray[Any], kind: Score = "reconstruction") -> NDArray[Any]:
-        X = self.rows(X)
-        match kind:
-            case "reconstruction":
-                return self.run_rows("terms", X)[0]
-            case "elbo":
-                reconstruction, kl = self.run_rows("terms", X)
-                return reconstruction + self.settings.beta * kl
-            case "mae":
-                return self.run_rows("absolute_error", X)[0]
-            case "reconstruction_probability":
-                return self.run_rows("expected_reconstruction", X)[0]
-        raise ValueError(f"unknown score {kind!r}: choose from {', '.join(SCORES)}")
+        if kind not in SCORING:
+            raise ValueError(f"unknown score {kind!r}: choose from {', '.join(SCORES)}")
+        results = self.run_rows(SCORING[kind], self.rows(X))
+        if kind == "elbo":
+            reconstruction, kl = results
+            return reconstruction + self.settings.beta * kl
+        return results[0]

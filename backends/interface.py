@@ -6,7 +6,7 @@ computes a metric: the harness owns the clock and synchronises the device on bot
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol, get_args, runtime_checkable
 
@@ -69,9 +69,9 @@ class Model(Protocol):
 
         Raises ValueError for rows of another width and BackendError for fewer rows than one batch needs."""
 
-    def compile(self) -> None:
-        """Traces and compiles all that an epoch and ``score`` need, by running one training step and one scoring batch
-        on rows of the loaded data, then puts weights, optimiser and random state back as they were before."""
+    def compile(self, scores: Sequence[Score] = ("reconstruction",)) -> None:
+        """Traces and compiles all that an epoch, ``evaluate`` and ``score`` of these kinds need, by running one
+        training step and one scoring batch, then puts weights, optimiser and random state back as they were before."""
 
     def run_epoch(self, epoch: int) -> None:
         """Trains on one permutation of the rows, epochs counted from 0. May return before the device is done."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import platform
+from collections.abc import Sequence
 from functools import partial
 from typing import Any
 
@@ -18,9 +19,9 @@ from numpy.typing import NDArray
 
 from backends import randomness
 from backends import weights as canonical
-from backends.inference import CHUNK, SCORING_FUNCTIONS, TAIL, Inference, RowFunction, padded_chunks
+from backends.inference import CHUNK, TAIL, Inference, RowFunction, padded_chunks
 from backends.interface import Capabilities, EpochLoss, Weights
-from backends.spec import NetworkSpec, TrainingSettings
+from backends.spec import NetworkSpec, Score, TrainingSettings
 
 
 def capabilities() -> Capabilities:
@@ -194,10 +195,10 @@ class IdiomaticModel(Inference):
         self.data = jax.device_put(self.training_rows(X), self.device)
         self.steps = len(X) // self.settings.batch_size
 
-    def compile(self) -> None:
+    def compile(self, scores: Sequence[Score] = ("reconstruction",)) -> None:
         before = jax.tree.map(jnp.copy, nnx.state((self.network, self.optimizer)))
         self.run_steps(epoch=0, steps=1)
-        for function in SCORING_FUNCTIONS:
+        for function in self.scoring_functions(scores):
             for size in (CHUNK, TAIL):
                 self.run_rows(function, np.zeros((size, self.spec.features), self.dtype))
         nnx.update((self.network, self.optimizer), before)

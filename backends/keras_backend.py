@@ -8,6 +8,7 @@ from __future__ import annotations
 import logging
 import os
 import platform
+from collections.abc import Sequence
 from typing import Any, get_args
 
 os.environ.setdefault("KERAS_BACKEND", "tensorflow")
@@ -20,9 +21,9 @@ from numpy.typing import NDArray
 
 from backends import randomness
 from backends import weights as canonical
-from backends.inference import CHUNK, SCORING_FUNCTIONS, TAIL, Inference, RowFunction, padded_chunks
+from backends.inference import CHUNK, TAIL, Inference, RowFunction, padded_chunks
 from backends.interface import BackendError, Capabilities, EpochLoss, Weights
-from backends.spec import NetworkSpec, TrainingSettings
+from backends.spec import NetworkSpec, Score, TrainingSettings
 
 Array = Any  # a tensor of whichever engine Keras runs on
 
@@ -201,14 +202,14 @@ class IdiomaticModel(Inference):
         self.data = self.training_rows(X)
         self.batches = self.make_batches({"x": self.data}, shuffle=True)
 
-    def compile(self) -> None:
+    def compile(self, scores: Sequence[Score] = ("reconstruction",)) -> None:
         variables = [*self.network.variables, *self.optimizer.variables]
         before = [ops.copy(variable) for variable in variables]
         shared = self.settings.random_source == "shared"
         arrays = self.shared_epoch(0) if shared else {"x": self.data}
         first = {name: array[: self.settings.batch_size] for name, array in arrays.items()}
         self.fit(self.make_batches(first, shuffle=not shared))
-        for function in SCORING_FUNCTIONS:
+        for function in self.scoring_functions(scores):
             for size in (CHUNK, TAIL):
                 self.run_rows(function, np.zeros((size, self.spec.features), self.settings.precision))
         for variable, value in zip(variables, before, strict=True):

@@ -16,6 +16,7 @@ For one batch of B rows, with h the layers' outputs and 1 the indicator:
 from __future__ import annotations
 
 import platform
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -25,7 +26,7 @@ from backends import randomness
 from backends import weights as canonical
 from backends.inference import CHUNK, Inference, RowFunction
 from backends.interface import Capabilities, EpochLoss, Weights
-from backends.spec import NetworkSpec, TrainingSettings
+from backends.spec import NetworkSpec, Score, TrainingSettings
 
 Array = NDArray[np.float64]
 
@@ -194,7 +195,7 @@ class ReferenceModel(Inference):
     def load_data(self, X: NDArray[Any]) -> None:
         self.data = self.training_rows(X)
 
-    def compile(self) -> None:
+    def compile(self, scores: Sequence[Score] = ("reconstruction",)) -> None:
         """NumPy compiles nothing."""
 
     def run_epoch(self, epoch: int) -> None:

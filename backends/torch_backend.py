@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import copy
 import platform
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import torch
@@ -15,9 +15,9 @@ from torch.utils.data import DataLoader, Sampler, TensorDataset
 
 from backends import randomness
 from backends import weights as canonical
-from backends.inference import CHUNK, SCORING_FUNCTIONS, Inference, RowFunction
+from backends.inference import CHUNK, Inference, RowFunction
 from backends.interface import Capabilities, EpochLoss, Weights
-from backends.spec import NetworkSpec, TrainingSettings
+from backends.spec import NetworkSpec, Score, TrainingSettings
 
 
 def capabilities() -> Capabilities:
@@ -165,13 +165,13 @@ class IdiomaticModel(Inference):
             generator=self.order_generator,
         )
 
-    def compile(self) -> None:
+    def compile(self, scores: Sequence[Score] = ("reconstruction",)) -> None:
         """Eager PyTorch compiles nothing; the first calls still load kernels and allocate."""
         network, optimizer = copy.deepcopy(self.network.state_dict()), copy.deepcopy(self.optimizer.state_dict())
         noise = self.noise_generator.get_state()
         x = self.loader.dataset[: self.settings.batch_size][0].to(self.device)
         self.train_step(x, self.draw_noise(len(x)), self.settings.beta)
-        for function in SCORING_FUNCTIONS:
+        for function in self.scoring_functions(scores):
             self.run_rows(function, x.cpu().numpy())
         self.network.load_state_dict(network)
         self.optimizer.load_state_dict(optimizer)

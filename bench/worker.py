@@ -71,7 +71,7 @@ class Session:
             self.model = self.detector.model
             self.clock.synchronize = self.model.synchronize
         with self.clock.phase("compile"):
-            self.model.compile()
+            self.model.compile([scenario.training.score])
         reported = backend.capabilities()
         return {
             "epochs": scenario.training.epochs,

@@ -122,7 +122,7 @@ def traces_after_compile(name: str, case: Case) -> int:
     model: Any = make_model(name, case)
     X = make_rows(case.rows, case.spec.features)
     model.load_data(X)
-    model.compile()
+    model.compile(SCORES)
     network, calls = type(model.network), []
     original = network.decode
     network.decode = lambda *arguments: calls.append(1) or original(*arguments)
