@@ -82,7 +82,9 @@ def _parser() -> argparse.ArgumentParser:
     axes.add_argument("--rounds", type=_positive, metavar="N", help="passes over all scenarios, for more timings")
     axes.add_argument("--epochs", type=_positive, metavar="N", help="training epochs of the autoencoders")
     how = run.add_argument_group("how to run")
-    how.add_argument("--threads", type=_positive, metavar="N", help="compute threads a trial (default: all cores)")
+    how.add_argument(
+        "--threads", type=_positive, metavar="N", help="compute threads a trial (default: all cores, shared by --jobs)"
+    )
     how.add_argument(
         "--jobs", type=_positive, metavar="N", default=1, help="trials side by side; above 1 nothing is timed"
     )
@@ -201,7 +203,7 @@ def _run(arguments: argparse.Namespace) -> int:
         devices=[arguments.device] if arguments.device else None,
         precisions=arguments.precision,
     )
-    threads = arguments.threads or available_cores()
+    threads = arguments.threads or max(1, available_cores() // arguments.jobs)
     if threads > available_cores():
         raise UsageError(f"--threads {threads} is more than the {available_cores()} cores available here")
     if arguments.dry_run:

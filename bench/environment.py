@@ -79,9 +79,11 @@ def environment() -> dict[str, Any]:
 def environment_hash(environment: Mapping[str, Any]) -> str:
     """16 hex digits over machine and package versions; records that differ here are never compared silently.
 
-    The revision of this tool is left out: it is what a comparison compares.
+    The revision of this tool is left out: it is what a comparison compares. Memory counts in whole GiB, since what
+    a kernel keeps for itself varies from boot to boot.
     """
-    text = msgspec.json.encode([environment["machine"], environment["packages"]], order="sorted")
+    machine = environment["machine"] | {"memory_bytes": environment["machine"]["memory_bytes"] >> 30}
+    text = msgspec.json.encode([machine, environment["packages"]], order="sorted")
     return hashlib.sha256(text).hexdigest()[:16]
 
 

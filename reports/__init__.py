@@ -1,0 +1,64 @@
+"""Records in, Markdown and figures out; knows nothing of how the records came to be.
+
+Importing this package is light: pandas and matplotlib are loaded when a report is written.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+DISTRIBUTION = "vaebench"
+
+
+def write_report(records: Sequence[Mapping[str, Any]], out_dir: Path, warnings: Sequence[str] = ()) -> Path:
+    """Writes ``report.md`` and ``figures/*.svg`` into a directory and returns the path of ``report.md``.
+
+    The same records and warnings give the same bytes. Every file is replaced as a whole, the report after the figures
+    it shows; figures of an earlier report that no longer apply are removed.
+
+    Parameters
+    ----------
+    records : sequence of mappings
+        Decoded JSON records, one a trial, in the order they were written. Keys may be missing, null or unknown; of
+        two records of one trial the later one counts.
+    out_dir : Path
+        Made where it does not exist.
+    warnings : sequence of str
+        One line each, about records that could not be read; shown at the top of the report.
+
+    Raises
+    ------
+    OSError
+        Where the directory cannot be written.
+    """
+    from reports import figures, markdown, tables
+
+    trials = tables.trials(records)
+    quality, throughput = tables.quality(trials), tables.throughput(trials)
+    drawn = figures.draw(trials, quality, throughput, records)
+    text = markdown.render(trials, quality, throughput, records, drawn, warnings)
+
+    folder = out_dir / "figures"
+    folder.mkdir(parents=True, exist_ok=True)
+    for figure in drawn:
+        _replace(folder / figure.name, figure.svg)
+    path = out_dir / "report.md"
+    _replace(path, text.encode())
+    current = {figure.name for figure in drawn}
+    for kind in figures.KINDS:
+        for old in folder.glob(f"*{kind}.svg"):
+            if old.name not in current:
+                old.unlink()
+    return path
+
+
+def _replace(path: Path, content: bytes) -> None:
+    draft = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    try:
+        draft.write_bytes(content)
+        draft.replace(path)
+    finally:
+        draft.unlink(missing_ok=True)

@@ -1,0 +1,391 @@
+"""The report's figures: loss, scores and ROC curves for each data set, and throughput.
+
+They are SVG with text as outlines: sharp at any zoom, small, free of fonts the reader may lack, and, without a date and
+with fixed identifiers, the same bytes for the same records. matplotlib is loaded when something is drawn.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import math
+import re
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from reports import numbers
+from reports.markup import clean
+from reports.palette import INK, LINE_STYLES, LOOK, NORMAL_COLOUR, backend_colour, colour, in_order, tick, words
+from reports.tables import mapping, number, split
+from reports.tables import numbers as finite
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure as Canvas
+
+Records = Sequence[Mapping[str, Any]]
+Array = NDArray[np.float64]
+
+KINDS = ("-roc", "-scores", "-loss", "throughput")
+"""How the names of all figures end, so that an earlier report's can be told from a user's own files."""
+
+_WIDTH = 9.0
+"""Inches; at SVG's 72 points an inch the figure is 648 points, or 864 pixels, wide: the width of a page on GitHub."""
+_GAP = 0.7
+"""Between groups of bars, in bars."""
+_MOST_SERIES = 16
+MOST_DATASETS = 24
+"""Data sets that get figures: a report on hundreds is read by its tables."""
+
+
+@dataclass(frozen=True)
+class Figure:
+    """One drawn figure; ``dataset`` is None for what shows them all."""
+
+    environment: str
+    dataset: str | None
+    name: str
+    alt: str
+    caption: str
+    svg: bytes
+
+
+def draw(trials: pd.DataFrame, quality: pd.DataFrame, throughput: pd.DataFrame, records: Records) -> list[Figure]:
+    """All figures of a report, those of the first ``MOST_DATASETS`` data sets only."""
+    blocks = list(dict.fromkeys(zip(quality["environment"], quality["dataset"], strict=True)))[:MOST_DATASETS]
+    backends = throughput[(throughput["backend"] != "") & throughput["train"].notna()]
+    if not blocks and backends.empty:
+        return []
+    import matplotlib
+
+    with matplotlib.rc_context():
+        matplotlib.rcdefaults()
+        matplotlib.rcParams.update(LOOK)
+        finished = trials[trials["status"] == "ok"]
+        figures = []
+        for (environment, dataset), stem in zip(blocks, _stems(blocks), strict=True):
+            rows = quality[(quality["environment"] == environment) & (quality["dataset"] == dataset)]
+            series = _series(rows, finished, records)
+            for kind, plot in (("roc", _roc), ("scores", _scores), ("loss", _loss)):
+                if (plotted := plot(series)) is not None:
+                    canvas, what, caption = plotted
+                    alt = f"{what} on {clean(dataset)}"
+                    figures.append(Figure(environment, dataset, f"{stem}-{kind}.svg", alt, caption, _svg(canvas)))
+        for (environment,), rows in split(backends, ["environment"]):
+            canvas, caption = _bars(rows)
+            name = f"{_slug(environment)}-throughput.svg" if environment else "throughput.svg"
+            alt = "Training throughput by backend"
+            figures.append(Figure(environment, None, name, alt, caption, _svg(canvas)))
+    return figures
+
+
+def _slug(text: str) -> str:
+    return re.sub(r"[^a-z0-9]+", "-", text.lower()).strip("-")[:40] or "data"
+
+
+def _stems(blocks: Sequence[tuple[str, str]]) -> list[str]:
+    """File names from data set names: plain letters, bounded, and told apart by a hash where they would collide."""
+    slugs = [_slug(f"{dataset} {environment}") for environment, dataset in blocks]
+    count = Counter(slugs)
+    digests = [hashlib.sha256(repr(block).encode()).hexdigest()[:8] for block in blocks]
+    return [f"{s}-{d}" if count[s] > 1 else s for s, d in zip(slugs, digests, strict=True)]
+
+
+def _svg(canvas: Canvas) -> bytes:
+    buffer = io.BytesIO()
+    canvas.savefig(buffer, format="svg", metadata={"Date": None, "Creator": None})
+    return buffer.getvalue()
+
+
+# ---------------------------------------------------------------------------------------------- one data set's figures
+
+
+@dataclass(frozen=True)
+class _Series:
+    """One row of the quality table with the records of its finished trials, by seed and round."""
+
+    detector: str
+    backend: str
+    setting: str
+    """Mode, device and variant where they tell rows apart; otherwise empty."""
+    auc: float
+    records: list[Mapping[str, Any]]
+
+    @property
+    def short(self) -> str:
+        return " · ".join(filter(None, [self.detector, self.backend]))
+
+    @property
+    def label(self) -> str:
+        return words(" · ".join(filter(None, [self.short, self.setting])), 40)
+
+    @property
+    def colour(self) -> str:
+        return colour(self.detector, self.backend)
+
+
+_IDENTITY = ["environment", "dataset", "detector", "backend", "mode", "device", "scenario"]
+
+
+def _series(rows: pd.DataFrame, finished: pd.DataFrame, records: Records) -> list[_Series]:
+    own = finished.merge(rows[_IDENTITY], on=_IDENTITY).sort_values(["seed", "round"])
+    positions = own.groupby(_IDENTITY)["position"].agg(list)
+    telling = [c for c in ("mode", "device", "variant") if rows.loc[rows["backend"] != "", c].nunique() > 1]
+    return [
+        _Series(
+            detector=row["detector"],
+            backend=row["backend"],
+            setting=" · ".join(row[c] for c in telling if row[c]) if row["backend"] else row["variant"],
+            auc=row["roc_auc"],
+            records=[records[i] for i in positions[tuple(row[k] for k in _IDENTITY)]],
+        )
+        for row in rows.to_dict("records")
+    ]
+
+
+def _pairs(records: Records, key: str, x: str, y: str) -> list[tuple[Array, Array]]:
+    """The records' curves that are whole: two lists of numbers of one length."""
+    found = []
+    for record in records:
+        curve = mapping(record.get(key))
+        xs, ys = finite(curve.get(x)), finite(curve.get(y))
+        if len(xs) == len(ys) > 1:
+            found.append((np.array(xs), np.array(ys)))
+    return found
+
+
+def _chosen(series: Sequence[_Series]) -> tuple[list[_Series], str]:
+    """At most ``_MOST_SERIES``, the best of each detector before a detector's others, and the words that say so."""
+    if len(series) <= _MOST_SERIES:
+        return list(series), ""
+    detectors = [s.detector for s in series]
+    again = [s.detector in detectors[:place] for place, s in enumerate(series)]
+    kept = sorted(sorted(range(len(series)), key=lambda place: (again[place], place))[:_MOST_SERIES])
+    told = f" Shown are {_MOST_SERIES} of {len(series)}, the best of each detector first."
+    return [series[place] for place in kept], told
+
+
+def _canvas(height: float) -> Canvas:
+    from matplotlib.figure import Figure as Canvas
+
+    return Canvas(figsize=(_WIDTH, height), layout="constrained")
+
+
+def _roc(series: Sequence[_Series]) -> tuple[Canvas, str, str] | None:
+    shown, omitted = _chosen([s for s in series if _pairs(s.records, "roc_curve", "fpr", "tpr")])
+    if not shown:
+        return None
+    canvas = _canvas(3.3)
+    whole, corner = canvas.subplots(1, 2, subplot_kw={"box_aspect": 1})
+    whole.plot([0, 1], [0, 1], color="#BBBBBB", linewidth=0.8)
+    order = in_order(s.backend for s in shown)
+    handles = []
+    for s in shown:
+        curves = _pairs(s.records, "roc_curve", "fpr", "tpr")
+        place = order.index(s.backend)
+        for axes in (whole, corner):
+            handles += axes.plot(
+                *(curves[0] if len(curves) == 1 else _mean_curve(curves)),
+                color=s.colour,
+                linestyle=LINE_STYLES.get(s.detector, "-"),
+                linewidth=1.3 + (0.7 * (len(order) - 1 - place) if s.backend else 0.0),
+                zorder=3 + 0.1 * place,
+                label=f"{numbers.fixed(s.auc, 3)}  {s.label}",
+            )
+    whole.set(xlim=(-0.01, 1.01), ylim=(-0.01, 1.01), xlabel="false positive rate", ylabel="true positive rate")
+    corner.set(xlim=(-0.001, 0.101), ylim=(-0.01, 1.01), xlabel="false positive rate, up to 0.1")
+    canvas.legend(
+        handles=handles[::2], loc="outside right center", title="ROC AUC", alignment="left", handlelength=3, fontsize=8
+    )
+    caption = (
+        "ROC curves, averaged over trials at equal false positive rates; right: few false alarms, enlarged. The grey "
+        "diagonal is guessing. Curves that coincide lie on top of each other, the widest below."
+    )
+    return canvas, "ROC curves of all detectors", caption + omitted
+
+
+def _mean_curve(curves: Sequence[tuple[Array, Array]]) -> tuple[Array, Array]:
+    """Vertical averaging (Fawcett 2006, Pattern Recognition Letters 27:861, algorithm 3)."""
+    grid = np.linspace(0.0, 1.0, 201)
+    return np.r_[0.0, grid], np.r_[0.0, np.mean([np.interp(grid, fpr, tpr) for fpr, tpr in curves], axis=0)]
+
+
+def _scores(series: Sequence[_Series]) -> tuple[Canvas, str, str] | None:
+    shown, omitted = _chosen([s for s in series if _histogram(s.records[0])])
+    if not shown:
+        return None
+    from matplotlib.lines import Line2D
+    from matplotlib.patches import Patch
+
+    columns = min(4, len(shown))
+    rows = math.ceil(len(shown) / columns)
+    canvas = _canvas((1.65 if not any(s.setting for s in shown) else 1.8) * rows + 0.55)
+    grid = canvas.subplots(rows, columns, squeeze=False).ravel()
+    for axes, s in zip(grid, shown, strict=False):
+        _score_panel(axes, s)
+    for axes in grid[len(shown) :]:
+        axes.set_axis_off()
+    for axes in grid[::columns]:
+        axes.set_ylabel("test rows")
+    canvas.legend(
+        handles=[
+            Patch(facecolor=NORMAL_COLOUR, label="normal rows"),
+            Patch(facecolor="#33333333", edgecolor=INK, linewidth=1.2, label="anomalies (in the series' colour)"),
+            Line2D([], [], color="black", linestyle="--", linewidth=1, label="threshold"),
+        ],
+        loc="outside lower center",
+        ncols=3,
+    )
+    caption = f"Test scores, logarithmic counts; seed {numbers.ranges([number(shown[0].records[0].get('seed'))])}."
+    clipped = any((mapping(s.records[0].get("histogram")).get("clipped") or 0) > 0 for s in shown)
+    caption += " The last bin also counts the scores beyond it." if clipped else ""
+    return canvas, "Histograms of the test scores with the threshold", caption + omitted
+
+
+def _histogram(record: Mapping[str, Any]) -> tuple[list[float], list[float], list[float]] | None:
+    histogram = mapping(record.get("histogram"))
+    edges, normal, anomaly = (finite(histogram.get(key)) for key in ("edges", "normal", "anomaly"))
+    return (edges, normal, anomaly) if len(edges) - 1 == len(normal) == len(anomaly) > 0 else None
+
+
+def _score_panel(axes: Axes, s: _Series) -> None:
+    from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator
+
+    edges, normal, anomaly = _histogram(s.records[0]) or ([], [], [])
+    axes.stairs(normal, edges, fill=True, color=NORMAL_COLOUR)
+    axes.stairs(anomaly, edges, fill=True, color=s.colour, alpha=0.25)
+    axes.stairs(anomaly, edges, color=s.colour, linewidth=1.3)
+    threshold = finite([mapping(s.records[0].get("metrics")).get("threshold")])
+    if threshold and edges[0] <= threshold[0] <= edges[-1]:
+        axes.axvline(threshold[0], color="black", linestyle="--", linewidth=1)
+    axes.set_title("\n".join(words(line, 28) for line in (s.short, s.setting) if line), fontsize=8.5)
+    axes.set_yscale("log")
+    axes.set_ylim(0.7, 2 * max(*normal, *anomaly, 5.0))
+    axes.yaxis.set_major_locator(LogLocator(10, numticks=5))
+    axes.yaxis.set_minor_locator(LogLocator(10, subs=()))
+    axes.xaxis.set_major_locator(MaxNLocator(4))
+    for axis in (axes.xaxis, axes.yaxis):
+        axis.set_major_formatter(FuncFormatter(tick))
+
+
+def _loss(series: Sequence[_Series]) -> tuple[Canvas, str, str] | None:
+    panels: dict[tuple[str, str], list[_Series]] = {}
+    for s in series:
+        if s.backend and any(len(finite(record.get("loss"))) > 1 for record in s.records):
+            panels.setdefault((s.detector, s.setting), []).append(s)
+    if not panels:
+        return None
+    from matplotlib.lines import Line2D
+
+    shown = sorted(panels)[:_MOST_SERIES]
+    columns = min(3 if len(shown) > 4 else 2, len(shown))
+    rows = math.ceil(len(shown) / columns)
+    canvas = _canvas(2.6 * rows + 0.4)
+    grid = canvas.subplots(rows, columns, squeeze=False).ravel()
+    backends = in_order(s.backend for key in shown for s in panels[key])
+    for axes, key in zip(grid, shown, strict=False):
+        axes.set_title(words(" · ".join(filter(None, key)), 60))
+        _loss_panel(axes, sorted(panels[key], key=lambda s: backends.index(s.backend)))
+    for axes in grid[len(shown) :]:
+        axes.set_axis_off()
+    handles = [Line2D([], [], color=backend_colour(b), linewidth=2.5, label=words(b)) for b in backends]
+    handles.append(Line2D([], [], color=INK, linewidth=1.5, label="training"))
+    handles.append(Line2D([], [], color=INK, linewidth=1.5, linestyle="--", label="validation"))
+    canvas.legend(handles=handles, loc="outside lower center", ncols=min(len(handles), 6))
+    caption = (
+        "Loss by epoch: the mean over trials, the band from the lowest to the highest. Curves that coincide "
+        "lie on top of each other, the widest below."
+    )
+    return canvas, "Training and validation loss by epoch", caption
+
+
+def _loss_panel(axes: Axes, series: Sequence[_Series]) -> None:
+    from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullFormatter
+
+    everything: list[float] = []
+    for place, s in enumerate(series):
+        for key, style in (("loss", "-"), ("validation_loss", "--")):
+            curves = [c for record in s.records if len(c := finite(record.get(key))) > 1]
+            if not curves:
+                continue
+            length = min(map(len, curves))
+            stacked = np.array([curve[:length] for curve in curves])
+            epochs = np.arange(1, length + 1)
+            axes.fill_between(epochs, stacked.min(axis=0), stacked.max(axis=0), color=s.colour, alpha=0.12, linewidth=0)
+            width = 1.2 + 1.1 * (len(series) - 1 - place)
+            axes.plot(epochs, stacked.mean(axis=0), color=s.colour, linestyle=style, linewidth=width)
+            everything += stacked.ravel().tolist()
+    low, high = min(everything), max(everything)
+    if low > 0 and high > 4 * low:
+        axes.set_yscale("log")
+        axes.yaxis.set_major_locator(LogLocator(10, subs=(1, 2, 5), numticks=12))
+        axes.yaxis.set_minor_formatter(NullFormatter())
+    axes.yaxis.set_major_formatter(FuncFormatter(tick))
+    axes.xaxis.set_major_locator(MaxNLocator(8, integer=True))
+    axes.set(xlabel="epoch", ylabel="loss")
+
+
+# ---------------------------------------------------------------------------------------------------------- throughput
+
+
+def _bars(rows: pd.DataFrame) -> tuple[Canvas, str]:
+    """Small multiples by data set; in each, one group of bars for each detector, mode and device."""
+    from matplotlib.patches import Patch
+    from matplotlib.ticker import FuncFormatter, MaxNLocator
+
+    datasets = list(dict.fromkeys(rows["dataset"]))
+    shown = datasets[:MOST_DATASETS]
+    telling = [c for c in ("mode", "device", "variant") if rows[c].nunique() > 1]
+    columns = min(2, len(shown))
+    lines = [shown[i : i + columns] for i in range(0, len(shown), columns)]
+    panels = {dataset: rows[rows["dataset"] == dataset] for dataset in shown}
+    places = {d: len(r) + _GAP * (r.groupby(["detector", *telling]).ngroups - 1) for d, r in panels.items()}
+    tallest = [max(places[d] for d in line) for line in lines]
+    heights = [0.21 * most + 0.75 for most in tallest]
+    canvas = _canvas(sum(heights) + 0.4)
+    grid = canvas.subplots(len(lines), columns, squeeze=False, height_ratios=heights).ravel()
+    for place, (axes, dataset) in enumerate(zip(grid, shown, strict=False)):
+        _bar_panel(axes, panels[dataset], telling)
+        axes.set_ylim(tallest[place // columns] - 0.4, -0.6)
+        axes.set_title(words(dataset, 48))
+        axes.xaxis.set_major_locator(MaxNLocator(5))
+        axes.xaxis.set_major_formatter(FuncFormatter(tick))
+        axes.set_xlabel("training samples/s")
+    for axes in grid[len(shown) :]:
+        axes.set_axis_off()
+    handles = [Patch(color=backend_colour(b), label=words(b)) for b in in_order(rows["backend"])]
+    canvas.legend(handles=handles, loc="outside lower center", ncols=min(len(handles), 6))
+    caption = "Training throughput; longer is faster. Lines: 95 % intervals, where several trials allow one."
+    return canvas, caption + (
+        f" The first {len(shown)} of {len(datasets)} data sets." if len(datasets) > len(shown) else ""
+    )
+
+
+def _bar_panel(axes: Axes, rows: pd.DataFrame, telling: Sequence[str]) -> None:
+    order = in_order(rows["backend"])
+    limit = 1.22 * rows["train"].max()
+    place, ticks, names = 0.0, [], []
+    for key, group in split(rows, ["detector", *telling], sort=True):
+        group = group.sort_values("backend", key=lambda names: names.map(order.index))
+        places = place + np.arange(len(group))
+        axes.barh(places, group["train"], height=0.82, color=[backend_colour(b) for b in group["backend"]])
+        for at, row in zip(places, group.to_dict("records"), strict=True):
+            end = row["train"]
+            if math.isfinite(row["train_low"]):
+                end = min(row["train_high"], 0.86 * limit)
+                axes.plot([row["train_low"], end], [at, at], color=INK, linewidth=1.1)
+                axes.plot(end, at, marker=">" if end < row["train_high"] else "|", color=INK, markersize=3)
+            axes.text(max(end, row["train"]) + 0.02 * limit, at, numbers.si(row["train"]), va="center", fontsize=8)
+        ticks.append(float(places.mean()))
+        names.append("\n".join(filter(None, [words(key[0], 24), words(" · ".join(filter(None, key[1:])), 24)])))
+        place += len(group) + _GAP
+    axes.set_yticks(ticks, names)
+    axes.tick_params(axis="y", length=0)
+    axes.grid(False, axis="y")
+    axes.set_xlim(0, limit)

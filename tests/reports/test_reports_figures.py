@@ -1,0 +1,99 @@
+"""Figures: one file each under a safe name, drawn without a warning whatever the names, and old ones removed."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import Any
+from xml.etree import ElementTree
+
+import numpy as np
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from reports import figures, palette, tables, write_report
+
+
+def drawn(records: list[dict[str, Any]]) -> dict[str, figures.Figure]:
+    trials = tables.trials(records)
+    found = figures.draw(trials, tables.quality(trials), tables.throughput(trials), records)
+    return {figure.name: figure for figure in found}
+
+
+def test_every_figure_the_report_shows_exists_and_is_an_image(run: Any, tmp_path: Path) -> None:
+    text = write_report(run(seeds=[0]), tmp_path).read_text()
+    shown = re.findall(r"!\[(.+)\]\((figures/[\w.-]+\.svg)\)", text)
+    assert len(shown) == 4
+    for alt, path in shown:
+        assert alt
+        assert ElementTree.parse(tmp_path / path).getroot().tag.endswith("svg")
+    assert {p.name for p in (tmp_path / "figures").iterdir()} == {path.split("/")[1] for _, path in shown}
+
+
+def test_figures_that_no_longer_apply_go_and_other_peoples_files_stay(record: Any, tmp_path: Path) -> None:
+    write_report([record("blobs"), record("correlated")], tmp_path)
+    (tmp_path / "figures" / "mine.svg").write_text("mine")
+    write_report([record("blobs", timed=False)], tmp_path)
+    assert {p.name for p in (tmp_path / "figures").iterdir()} == {
+        "blobs-roc.svg",
+        "blobs-scores.svg",
+        "blobs-loss.svg",
+        "mine.svg",
+    }
+
+
+names = st.lists(st.text(max_size=80) | st.sampled_from(["digits:4", "digits-4", "Digits 4"]), unique=True, min_size=1)
+
+
+@given(names)
+@settings(deadline=None, max_examples=80)
+def test_file_names_are_safe_bounded_and_unique_even_where_case_is_ignored(datasets: list[str]) -> None:
+    stems = figures._stems([("", dataset) for dataset in datasets])
+    assert len({stem.lower() for stem in stems}) == len(datasets)
+    assert all(re.fullmatch(r"[a-z0-9][a-z0-9-]{0,48}", stem) for stem in stems)
+
+
+def test_names_with_mathematics_or_foreign_letters_are_drawn_without_a_warning(record: Any) -> None:
+    found = drawn([record("file:/数据/$x_{$.csv", backend="mlx$"), record("file:/数据/$x_{$.csv", detector="knn")])
+    assert set(found) == {"file-x-csv-roc.svg", "file-x-csv-scores.svg", "file-x-csv-loss.svg", "throughput.svg"}
+
+
+def test_a_backend_keeps_its_colour_in_every_figure(run: Any) -> None:
+    for figure in drawn(run(seeds=[0])).values():
+        for backend in ("torch", "keras", "jax"):
+            assert palette.backend_colour(backend).lower().encode() in figure.svg.lower(), (figure.name, backend)
+
+
+def test_many_scenarios_leave_the_best_of_each_detector_in_the_picture(run: Any) -> None:
+    records = run(seeds=[0])
+    for k in range(4):
+        records += [
+            r | {"mode": f"m{k}", "scenario_hash": f"{k}{r['scenario_hash']}"}
+            for r in run(detectors=["vae"], seeds=[0])
+        ]
+    trials = tables.trials(records)
+    series = figures._series(tables.quality(trials), trials, records)
+    shown, words = figures._chosen(series)
+    assert len(series) == 23
+    assert len(shown) == 16
+    assert {s.detector for s in shown} == {s.detector for s in series}
+    assert "16 of 23" in words
+
+
+def test_figures_of_different_environments_do_not_overwrite_each_other(record: Any) -> None:
+    found = drawn([record(), record(environment_hash="e2")])
+    assert {"digits-4-a-roc.svg", "digits-4-b-roc.svg", "a-throughput.svg", "b-throughput.svg"} <= set(found)
+
+
+def test_the_mean_roc_curve_of_equal_curves_is_that_curve() -> None:
+    fpr = np.linspace(0, 1, 201)
+    tpr = fpr**0.3
+    x, y = figures._mean_curve([(fpr, tpr), (fpr, tpr)])
+    np.testing.assert_allclose(y[1:], tpr)
+    assert (x[0], y[0]) == (0, 0)
+
+
+def test_empty_or_broken_curves_leave_a_figure_out_and_nothing_else(record: Any) -> None:
+    broken = record(roc_curve={"fpr": [0, 1], "tpr": [0]}, histogram={"edges": [1]}, loss=[None, 2.0], samples=None)
+    broken["metrics"].pop("train_samples_per_second")
+    assert drawn([broken]) == {}
