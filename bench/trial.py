@@ -10,6 +10,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable, Mapping
+from dataclasses import asdict
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Self
@@ -209,7 +210,7 @@ def _blank(trial: Trial, environment: Mapping[str, Any], command: str) -> Record
         "reason": None,
         "loss": [],
         "validation_loss": [],
-        "settings": msgspec.to_builtins(scenario.training) if scenario.training else dict(scenario.parameters),
+        "settings": asdict(scenario.training) if scenario.training else dict(scenario.parameters),
         "environment": dict(environment),
         "command": command,
         "started": datetime.now(UTC).isoformat(timespec="seconds").replace("+00:00", "Z"),

@@ -109,7 +109,7 @@ def _assemble(request: Request, normal: NDArray[Any], anomalous: NDArray[Any], s
         y_test=np.repeat(np.array([0, 1], dtype=np.int8), [len(test), len(anomalous)]),
         feature_names=tuple(f"x{column}" for column in range(normal.shape[1])),
         provenance=Provenance(
-            source=f"Generated with seed {request.seed}: {source}",
+            source=f"Generated: {source}",
             protocol="Normal rows are drawn 60 % train, 20 % validation, 20 % test; all anomalies are in the test "
             "part; standardised by the training rows.",
         ),

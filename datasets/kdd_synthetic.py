@@ -218,7 +218,7 @@ def load_kdd_synthetic(request: Request, *, rows: int = 12_000, contamination: f
         request,
         traffic,
         family != "normal",
-        f"Generated with seed {request.seed}: {rows - attacks:,} rows of normal traffic and {attacks:,} attacks "
+        f"Generated: {rows - attacks:,} rows of normal traffic and {attacks:,} attacks "
         f"({', '.join(f'{share:.0%} {name}' for name, share in ATTACKS.items())}) in the schema of KDD Cup 1999.",
     )
 

@@ -102,12 +102,17 @@ def quality_sentence(s: Standing) -> str:
         return f"no detector is shown to beat guessing: the highest is {best}, {said}"
     if s.rivals:
         others = listing([f"{name(r)} at {value(r)}" for r in s.rivals], most=4)
-        why = "the intervals overlap" if known else "no interval is known"
+        overlap = any(r["roc_auc_high"] >= s.leader["roc_auc_low"] for r in s.rivals)
+        why = (
+            ("the intervals overlap" if overlap else "it does not lead with every seed")
+            if known
+            else "no interval is known"
+        )
         text = f"{best} has the highest ROC AUC, {value(s.leader)}, but cannot be told apart from {others}: {why}"
     else:
         gap = numbers.significant(s.leader["roc_auc"] - s.follower["roc_auc"], 2)
         text = f"{best} is best, {said}, {gap} ahead of {name(s.follower)} at {value(s.follower)}"
-        text += "; the intervals do not overlap"
+        text += "; the intervals do not overlap" + (", and it leads with every seed" if s.leader["seeds"] > 1 else "")
     sanity = [code(r["detector"]) for r in (s.leader, *s.rivals) if r["detector"] in SANITY]
     if sanity:
         lines = "line" if len(sanity) == 1 else "lines"

@@ -84,10 +84,10 @@ def _quality(trials: pd.DataFrame, quality: pd.DataFrame, records: Records, figu
         else "the value of one seed"
     )
     intro = (
-        f"Each cell holds {seeds}, then in brackets the **95 % interval**: the trials' bootstrap intervals over the "
-        "test rows, averaged, widened by the standard error over seeds where there are several. **Bold**: the best "
-        "detector, whose interval no other detector's reaches. **≈**: cannot be told apart from the best. Precision "
-        "and recall are two ends of one trade and carry no such marks."
+        f"Each cell holds {seeds}, then in brackets the **95 % interval** over the test rows (bootstrap, averaged over "
+        "seeds). **Bold**: the best detector; no other's interval reaches its own, and no other's best seed its worst. "
+        "**≈**: cannot be told apart from the best. Precision and recall are two ends of one trade and carry no such "
+        "marks."
     )
     if len(quality[BLOCK].drop_duplicates()) > MOST_DATASETS:
         intro += f" Figures are drawn for the first {MOST_DATASETS} data sets."
@@ -239,11 +239,11 @@ def _throughput(throughput: pd.DataFrame, figures: Sequence[Figure]) -> list[str
         return []
     parts = [
         "## Throughput",
-        "A trial's rate is that of its median sample (an epoch, a scoring pass); the table has the geometric mean over "
-        "trials and in brackets the 95 % t interval of its logarithm, which covers what differs from run to run and "
-        "needs two trials. **× slowest** is against the slowest row of the same data set and detector, trial by trial "
-        "with equal seed and round. Compilation is in no rate. Peak memory is that of the whole process, framework "
-        "included.",
+        "A trial's rate is that of its median sample (an epoch, a scoring pass). The table has the geometric mean over "
+        "trials and in brackets the 95 % t interval of its logarithm, from the spread between trials, pooled over all "
+        "rows of the same backend (or classical detector), mode and device. **× slowest** is against the slowest row "
+        "of the same data set and detector, trial by trial with equal seed and round. Compilation is in no rate. Peak "
+        "memory is that of the whole process, framework included.",
     ]
     for (environment,), part in split(throughput, ["environment"]):
         neural, classical = part[part["backend"] != ""], part[part["backend"] == ""]

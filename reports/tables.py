@@ -10,7 +10,7 @@ import statistics
 import sys
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from itertools import groupby
+from itertools import groupby, permutations
 from operator import itemgetter
 from typing import Any, cast
 
@@ -176,7 +176,7 @@ def _plain(value: object) -> str:
     return f"{value:g}" if isinstance(value, float) else _text(value)
 
 
-def _t(df: NDArray[np.float64]) -> NDArray[np.float64]:
+def _t(df: NDArray[np.floating[Any]]) -> NDArray[np.float64]:
     """Two-sided 95 % quantile of Student's t; the normal one where the degrees of freedom are beyond counting."""
     return np.asarray(np.where(df > 1e6, _Z, stdtrit(np.clip(df, 1.0, 1e6), 0.975)))
 
@@ -184,32 +184,22 @@ def _t(df: NDArray[np.float64]) -> NDArray[np.float64]:
 def quality(trials: pd.DataFrame) -> pd.DataFrame:
     """One row a scenario with finished trials, best ROC AUC first within a data set.
 
-    For each metric ``m``: the mean over seeds ``m``, their sample standard deviation ``m_sd`` and a 95 % interval
-    ``m_low``, ``m_high`` that adds the two uncertainties there are: of the test rows (the mean of the trials' bootstrap
-    bounds) and of the seeds (the standard error of the mean), as variances, with the degrees of freedom of
-    Satterthwaite (1946, Biometrics Bulletin 2:110). With one seed it is that trial's bootstrap interval.
+    The two uncertainties there are stay apart, for each metric ``m``: ``m_low``, ``m_high`` are the trials' bootstrap
+    bounds over the test rows, averaged over seeds; ``m_sd`` is the sample standard deviation over seeds of the values,
+    whose mean is ``m``, and ``m_worst``, ``m_best`` their extremes. A handful of seeds is too few to turn their spread
+    into an interval that is both honest and useful, so a lead has to hold in both respects:
 
     For ``m`` in ``RANKED``: ``m_top`` tells whether the row cannot be told apart from the best of its data set (the
-    intervals overlap, or one is unknown), ``m_sole`` whether all such rows are one detector with rivals to lead.
-    ``seeds`` counts the finished ones, ``asked`` all of them.
+    intervals overlap, or one is unknown, or its best seed reaches the leader's worst), ``m_sole`` whether all such rows
+    are one detector with rivals to lead. ``seeds`` counts the finished ones, ``asked`` all of them.
     """
     bounds = [f"{m}{side}" for m in QUALITY for side in ("", "_low", "_high")]
     finished = trials[trials["status"] == "ok"]
     seeds = finished.groupby([*ROW, "seed"], dropna=False, sort=False)[bounds].mean()
     grouped = seeds.groupby(ROW, sort=False)
-    mean, spread, count = grouped.mean(), grouped.std(), grouped.count()
-    table = mean.copy()
+    table, spread, worst, best = grouped.mean(), grouped.std(), grouped.min(), grouped.max()
     for m in QUALITY:
-        table[f"{m}_sd"] = spread[m]
-        seeds_of = count[m].to_numpy()
-        error = np.nan_to_num(spread[m].to_numpy() / np.sqrt(np.maximum(seeds_of, 1)))
-        for side, sign in (("_low", -1.0), ("_high", 1.0)):
-            test = np.maximum(sign * (mean[m + side] - mean[m]).to_numpy(), 0.0) / _Z
-            test = np.where(np.isnan(test) & (seeds_of > 1), 0.0, test)
-            total = np.hypot(test, error)
-            with np.errstate(divide="ignore", invalid="ignore"):
-                df = np.where(error > 0, (seeds_of - 1) * (total / error) ** 4, np.inf)
-            table[m + side] = np.clip(mean[m] + sign * _t(df) * total, 0.0, 1.0)
+        table[f"{m}_sd"], table[f"{m}_worst"], table[f"{m}_best"] = spread[m], worst[m], best[m]
     by_row = finished.groupby(ROW, sort=False)
     table["seeds"] = grouped.size()
     table["asked"] = trials.groupby(ROW, sort=False)["seed"].nunique(dropna=False).reindex(table.index)
@@ -228,8 +218,10 @@ def _ranked(table: pd.DataFrame) -> pd.DataFrame:
         # A threshold tuned on test labels competes with none that was not.
         value = table[m].where(~table["oracle"].astype(bool)) if m == "f1" else table[m]
         best = value.groupby(blocks).transform("max")
-        floor = table[f"{m}_low"].where(value == best).groupby(blocks).transform("min")
-        top = value.notna() & ((value == best) | ~(table[f"{m}_high"] < floor))
+        leads = value == best
+        floor = table[f"{m}_low"].where(leads).groupby(blocks).transform("min")
+        worst = table[f"{m}_worst"].where(leads).groupby(blocks).transform("min")
+        top = value.notna() & (leads | ~((table[f"{m}_high"] < floor) & (table[f"{m}_best"] < worst)))
         table[f"{m}_top"] = top
         leaders = table["detector"].where(top).groupby(blocks).transform("nunique")
         rivals = table["detector"].where(value.notna()).groupby(blocks).transform("nunique")
@@ -241,50 +233,52 @@ def throughput(trials: pd.DataFrame) -> pd.DataFrame:
     """One row a scenario with timed trials, fastest training first within a data set and detector.
 
     A trial's rate is that of its median sample. ``train`` and ``scoring`` are the geometric means of the trials' rates,
-    ``_low`` and ``_high`` the 95 % t interval of their logarithms: it covers what differs from run to run, and needs
-    two trials. ``ratio`` is to the slowest row of the same detector and data set, from the trials that both have with
-    equal seed and round, since what disturbs the machine hits the trials of one round alike.
+    ``_low`` and ``_high`` the 95 % t interval of their logarithms: it covers what differs from run to run. Two or three
+    trials say little about their own spread, so it is pooled over all rows of the same backend (or classical detector)
+    on the same device, as in an analysis of variance; rows with one trial take part in none and get no interval.
+    ``ratio`` is to the slowest row of the same detector and data set; see ``Pairs``.
     """
     timed = trials[(trials["status"] == "ok") & trials["timed"] & (trials["train"].notna() | trials["scoring"].notna())]
     grouped = timed.groupby(ROW, sort=False)
     table = pd.DataFrame({"trials": grouped.size(), "samples": grouped["samples"].sum()})
     for name in ("train", "scoring"):
         logs = np.log(timed[name].where(timed[name] > 0)).groupby([timed[k] for k in ROW], sort=False)
-        centre, spread, count = logs.mean(), logs.std(), logs.count()
-        half = _t(count.to_numpy() - 1.0) * spread / np.sqrt(count)
+        centre, half = logs.mean(), _half_width(logs.var(), logs.count())
         table[name], table[f"{name}_low"], table[f"{name}_high"] = map(np.exp, (centre, centre - half, centre + half))
     for name in ("fit_seconds", "compile_seconds", "peak_memory_bytes"):
         table[name] = grouped[name].median()
     table["marks"] = grouped["marks"].agg(_count_marks)
     table = table.reset_index().sort_values([*GROUP, "train", *ROW[4:]], ascending=[True] * 4 + [False] + [True] * 4)
     table = table.reset_index(drop=True)
-    rates = _rates(timed)
+    pairs = Pairs(timed)
     ratios: list[Ratio] = []
     for _, group in groupby(table[ROW].itertuples(index=False, name=None), key=lambda row: row[:4]):
         members = list(group)
         slowest = members[-1]
-        ratios += [ratio(rates[row], rates[slowest]) if row != slowest else _itself(len(members)) for row in members]
+        ratios += [pairs.ratio(row, slowest) if row != slowest else _itself(len(members)) for row in members]
     for part in ("value", "low", "high"):
         table[f"ratio_{part}"] = [getattr(r, part) for r in ratios]
     return table
 
 
+def _half_width(variance: pd.Series[float], count: pd.Series[int]) -> pd.Series[float]:
+    """Half of the 95 % interval of each row's mean, from the standard deviation pooled over the rows that share it.
+
+    s² = Σ (nᵢ − 1) sᵢ² / Σ (nᵢ − 1); NaN for a row of one trial, which shows no spread of its own.
+    """
+    keys = variance.index.to_frame(index=False)
+    runner = keys["backend"].where(keys["backend"] != "", keys["detector"])
+    shared = [keys["environment"].to_numpy(), runner.to_numpy(), keys["mode"].to_numpy(), keys["device"].to_numpy()]
+    own = (count - 1).clip(lower=0)
+    df = own.groupby(shared).transform("sum").astype(float)
+    pooled = (own * variance.fillna(0.0)).groupby(shared).transform("sum") / df.where(df > 0)
+    half: pd.Series[float] = (pooled / count).pow(0.5) * _t(df.to_numpy(dtype=np.float64))
+    return half.where(own > 0)
+
+
 def _count_marks(marks: pd.Series[Any]) -> dict[str, int]:
     found = [mark for trial in marks for mark in trial]
     return {mark: found.count(mark) for mark in sorted(set(found))}
-
-
-Rates = dict[tuple[float, float], float]
-
-
-def _rates(timed: pd.DataFrame) -> dict[tuple[str, ...], Rates]:
-    """For each scenario the logarithm of the training rate by (seed, round)."""
-    rates: dict[tuple[str, ...], Rates] = {}
-    for *row, seed, turn, train in timed[[*ROW, "seed", "round", "train"]].itertuples(index=False, name=None):
-        trial = rates.setdefault(tuple(row), {})
-        if train > 0:
-            trial[seed, turn] = math.log(train)
-    return rates
 
 
 @dataclass(frozen=True)
@@ -294,24 +288,54 @@ class Ratio:
     value: float
     low: float
     high: float
-    pairs: int
 
 
-def ratio(fast: Rates, slow: Rates) -> Ratio:
-    """The geometric mean of the paired trials' ratios and the t interval of their logarithms."""
-    logs = [fast[trial] - slow[trial] for trial in fast.keys() & slow.keys()]
-    if not logs:
-        return Ratio(math.nan, math.nan, math.nan, 0)
-    centre = math.fsum(logs) / len(logs)
-    half = math.nan
-    if len(logs) > 1:
-        half = float(stdtrit(len(logs) - 1, 0.975)) * statistics.stdev(logs) / math.sqrt(len(logs))
-    return Ratio(math.exp(centre), math.exp(centre - half), math.exp(centre + half), len(logs))
+class Pairs:
+    """Trials of two scenarios that share seed and round: what disturbs the machine hits both alike.
+
+    Two or three pairs say little about their own spread, so it is pooled over all data sets and detectors on which the
+    same two backends met, mode and device included.
+    """
+
+    def __init__(self, timed: pd.DataFrame) -> None:
+        self.rates: dict[tuple[str, ...], dict[tuple[float, float], float]] = {}
+        for *row, seed, turn, train in timed[[*ROW, "seed", "round", "train"]].itertuples(index=False, name=None):
+            trials = self.rates.setdefault(tuple(row), {})
+            if train > 0:
+                trials[seed, turn] = math.log(train)
+        self.pool: dict[tuple[object, ...], tuple[float, int]] = {}
+        for _, group in groupby(sorted(self.rates), key=lambda row: row[:4]):
+            for one, other in permutations(group, 2):
+                logs = self._logs(one, other)
+                if len(logs) > 1:
+                    squares, df = self.pool.get(self._runners(one, other), (0.0, 0))
+                    own = len(logs) - 1
+                    pooled = squares + own * statistics.variance(logs), df + own
+                    self.pool[self._runners(one, other)] = pooled
+
+    def ratio(self, fast: tuple[str, ...], slow: tuple[str, ...]) -> Ratio:
+        """The geometric mean of the paired trials' ratios, and the t interval of its logarithm."""
+        logs = self._logs(fast, slow)
+        if not logs:
+            return Ratio(math.nan, math.nan, math.nan)
+        centre, half = math.fsum(logs) / len(logs), math.nan
+        if len(logs) > 1:
+            squares, df = self.pool[self._runners(fast, slow)]
+            half = float(stdtrit(df, 0.975)) * math.sqrt(squares / df / len(logs))
+        return Ratio(math.exp(centre), math.exp(centre - half), math.exp(centre + half))
+
+    def _logs(self, fast: tuple[str, ...], slow: tuple[str, ...]) -> list[float]:
+        one, other = self.rates[fast], self.rates[slow]
+        return [one[trial] - other[trial] for trial in one.keys() & other.keys()]
+
+    @staticmethod
+    def _runners(one: tuple[str, ...], other: tuple[str, ...]) -> tuple[object, ...]:
+        return one[0], one[4:7], other[4:7]
 
 
 def _itself(rows: int) -> Ratio:
     """The slowest of several against itself; of one row alone there is nothing to tell."""
-    return Ratio(1.0 if rows > 1 else math.nan, math.nan, math.nan, 0)
+    return Ratio(1.0 if rows > 1 else math.nan, math.nan, math.nan)
 
 
 @dataclass(frozen=True)
@@ -382,7 +406,7 @@ class Race:
 
 def races(trials: pd.DataFrame, throughput: pd.DataFrame) -> list[Race]:
     """One for each data set, detector, mode and device that at least two backends have timed."""
-    rates = _rates(trials[(trials["status"] == "ok") & trials["timed"]])
+    pairs = Pairs(trials[(trials["status"] == "ok") & trials["timed"]])
     fields: dict[tuple[str, ...], dict[str, Row]] = {}
     for row in rows(throughput):
         if row["backend"] and row["train"] > 0:
@@ -392,7 +416,7 @@ def races(trials: pd.DataFrame, throughput: pd.DataFrame) -> list[Race]:
     for (environment, dataset, detector, _, mode, device), runners in fields.items():
         if len(runners) > 1:
             first, second = list(runners.values())[:2]
-            lead = ratio(*(rates[tuple(row[k] for k in ROW)] for row in (first, second)))
+            lead = pairs.ratio(*(tuple(row[k] for k in ROW) for row in (first, second)))
             marks = frozenset(first["marks"]) | frozenset(second["marks"])
             names = first["backend"], second["backend"]
             found.append(Race(environment, dataset, detector, mode, device, *names, lead, marks))

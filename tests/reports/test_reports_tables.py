@@ -29,15 +29,22 @@ def test_one_seeds_interval_is_its_own_bootstrap_interval(record: Any) -> None:
     assert math.isnan(row["f1_low"]), "a metric without an interval got one"
 
 
-def test_several_seeds_show_the_sample_deviation_and_an_interval_that_adds_both_uncertainties(record: Any) -> None:
-    values, half = [0.90, 0.92, 0.97], 0.02
-    (row,) = quality_of([record(seed=s, auc=v, half_width=half) for s, v in enumerate(values)])
-    test, seeds = half / stats.norm.ppf(0.975), np.std(values, ddof=1) / math.sqrt(3)
-    error = math.hypot(test, seeds)
-    df = error**4 / (seeds**4 / 2)
+def test_the_spread_over_seeds_and_the_interval_over_test_rows_stay_apart(record: Any) -> None:
+    values, halves = [0.90, 0.92, 0.97], [0.01, 0.02, 0.03]
+    found = [record(seed=s, auc=v, half_width=h) for s, (v, h) in enumerate(zip(values, halves, strict=True))]
+    (row,) = quality_of(found)
     assert row["roc_auc"] == pytest.approx(0.93)
     assert row["roc_auc_sd"] == pytest.approx(np.std(values, ddof=1))
-    assert row["roc_auc_low"] == pytest.approx(0.93 - stats.t.ppf(0.975, df) * error)
+    assert (row["roc_auc_low"], row["roc_auc_high"]) == pytest.approx((0.93 - 0.02, 0.93 + 0.02))
+
+
+@pytest.mark.parametrize(("worst", "sole"), [(0.94, True), (0.84, False)])
+def test_a_lead_that_one_seed_turns_around_is_no_lead(record: Any, worst: float, sole: bool) -> None:
+    leader = [record(seed=s, auc=auc, half_width=0.001) for s, auc in enumerate((0.99, worst))]
+    rival = [record(detector="knn", seed=s, auc=0.85, half_width=0.001) for s in (0, 1)]
+    best, other = quality_of(leader + rival)
+    assert best["detector"] == "vae"
+    assert (best["roc_auc_sole"], other["roc_auc_top"]) == (sole, not sole)
 
 
 def test_rounds_of_one_seed_are_one_seed(record: Any) -> None:
@@ -131,6 +138,44 @@ def test_a_rate_has_the_t_interval_of_its_trials_logarithms(record: Any) -> None
     assert row["train"] == pytest.approx(stats.gmean(rates))
     assert (row["train_low"], row["train_high"]) == pytest.approx((math.exp(low), math.exp(high)))
     assert (row["trials"], row["samples"]) == (3, 15)
+
+
+def test_the_spread_of_few_trials_is_pooled_over_the_rows_of_a_backend(record: Any) -> None:
+    rates = {"blobs": [900.0, 1100.0], "correlated": [500.0, 510.0], "digits:4": [2000.0, 2400.0, 2100.0]}
+    found = [
+        record(name, backend=backend, seed=seed, samples={"train": [1000 / rate]}, train_rows_per_sample=1000)
+        for backend in ("torch", "jax")
+        for name, series in rates.items()
+        for seed, rate in enumerate(series if backend == "torch" else [77.0, 770.0])
+    ]
+    logs = [np.log(series) for series in rates.values()]
+    df = sum(len(series) - 1 for series in logs)
+    sd = math.sqrt(sum(((series - series.mean()) ** 2).sum() for series in logs) / df)
+    table = {(r["dataset"], r["backend"]): r for r in throughput_of(found)}
+    for name, series in zip(rates, logs, strict=True):
+        half = stats.t.ppf(0.975, df) * sd / math.sqrt(len(series))
+        row = table[name, "torch"]
+        assert (row["train_low"], row["train_high"]) == pytest.approx(
+            (math.exp(series.mean() - half), math.exp(series.mean() + half))
+        )
+
+
+def test_the_spread_of_paired_ratios_is_pooled_over_the_data_sets_where_two_backends_met(record: Any) -> None:
+    ratios = {"blobs": [2.0, 2.2], "correlated": [3.0, 2.9]}
+    found = [
+        record(name, backend=backend, seed=seed, samples={"train": [1.0]}, train_rows_per_sample=rows)
+        for name, series in ratios.items()
+        for seed, ratio in enumerate(series)
+        for backend, rows in (("jax", 1000 * ratio * (seed + 1)), ("torch", 1000 * (seed + 1)))
+    ]
+    logs = [np.log(series) for series in ratios.values()]
+    sd = math.sqrt(sum(((series - series.mean()) ** 2).sum() for series in logs) / 2)
+    table = {(r["dataset"], r["backend"]): r for r in throughput_of(found)}
+    for name, series in zip(ratios, logs, strict=True):
+        half = stats.t.ppf(0.975, 2) * sd / math.sqrt(2)
+        row = table[name, "jax"]
+        assert row["ratio_value"] == pytest.approx(math.exp(series.mean()))
+        assert row["ratio_low"] == pytest.approx(math.exp(series.mean() - half))
 
 
 def test_one_trial_has_a_rate_but_no_interval(record: Any) -> None:
