@@ -94,11 +94,14 @@ class OneClassSVM:
         self.notes: list[str] = []
 
     def fit(self, X: Rows) -> Self:
+        # Nystroem divides by the square roots of its landmarks' singular values, and duplicated rows make these nearly
+        # nothing: in float32 the kernel's rounding errors would come out larger than the features
+        X = np.asarray(X, dtype=np.float64)
         if len(X) <= self.exact_rows:
             self.model_ = svm.OneClassSVM(kernel="rbf", gamma="scale", nu=self.nu).fit(X)
             return self
         components = min(self.n_components, len(X))
-        variance = float(np.var(X, dtype=np.float64))
+        variance = float(np.var(X))
         gamma = 1.0 / (X.shape[1] * variance) if variance > 0 else 1.0
         self.model_ = make_pipeline(
             Nystroem(gamma=gamma, n_components=components, random_state=self.seed),
@@ -111,7 +114,7 @@ class OneClassSVM:
         return self
 
     def decision_function(self, X: Rows) -> Rows:
-        return np.asarray(-self.model_.decision_function(X))
+        return np.asarray(-self.model_.decision_function(np.asarray(X, dtype=np.float64)))
 
 
 class NearestNeighbours:

@@ -69,6 +69,14 @@ def test_the_large_one_class_svm_says_so_and_ranks_as_the_exact_one(data):
     assert np.corrcoef(np.argsort(np.argsort(a)), np.argsort(np.argsort(b)))[0, 1] > 0.9
 
 
+def test_the_large_one_class_svm_bears_rows_that_occur_many_times(data):
+    few = data.X_train[:20]
+    rows = few[np.random.default_rng(0).integers(0, len(few), 1500)]
+    exact = detectors.load("one_class_svm")(seed=0).fit(rows).decision_function(data.X_test)
+    large = detectors.load("one_class_svm")(seed=0, exact_rows=100).fit(rows).decision_function(data.X_test)
+    assert np.corrcoef(np.argsort(np.argsort(exact)), np.argsort(np.argsort(large)))[0, 1] > 0.98
+
+
 def test_knn_above_its_limit_searches_a_sample_and_says_so(data):
     detector = detectors.load("knn")(seed=0, reference_rows=200).fit(data.X_train)
     assert detector.index_.n_samples_fit_ == 200
