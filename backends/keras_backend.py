@@ -8,10 +8,18 @@ from __future__ import annotations
 import logging
 import os
 import platform
+import sys
 from collections.abc import Sequence
 from typing import Any, get_args
 
 os.environ.setdefault("KERAS_BACKEND", "tensorflow")
+
+# TensorFlow's converters import JAX where they find it, which costs time, and a process holds one framework only.
+if "jax" not in sys.modules:
+    sys.modules["jax"] = None  # type: ignore[assignment]  # to import it now raises ImportError
+    import tensorflow  # noqa: F401
+
+    del sys.modules["jax"]
 
 import keras
 import numpy as np

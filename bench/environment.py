@@ -54,7 +54,8 @@ def machine() -> dict[str, Any]:
         "cpu": cpuinfo.get_cpu_info().get("brand_raw", platform.processor() or platform.machine()),
         "cores": available_cores(),
         "memory_bytes": psutil.virtual_memory().total,
-        "os": f"{platform.system()} {platform.release()}",
+        # without the patch level: an update of the kernel does not make another machine
+        "os": f"{platform.system()} {'.'.join(platform.release().split('.')[:2])}",
         "python": platform.python_version(),
         "gpu": _gpu(),
     }

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 import warnings
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -160,6 +161,12 @@ def build_from_other_weights(name: str, case: Case) -> None:
 
 def capabilities(name: str) -> Capabilities:
     return module(name).capabilities()
+
+
+def frameworks_held(name: str, case: Case) -> set[str]:
+    """The frameworks in the process after training and scoring."""
+    train(name, case)
+    return {"torch", "tensorflow", "jax"} & set(sys.modules)
 
 
 def satisfies_the_protocol(name: str, case: Case) -> bool:

@@ -11,6 +11,7 @@ from contract_tasks import (
     Case,
     build_from_other_weights,
     capabilities,
+    frameworks_held,
     load_rows,
     satisfies_the_protocol,
     score_of_kind,
@@ -241,3 +242,7 @@ def test_a_missing_gpu_gets_one_line_with_the_reason(backend, run):
 def test_weights_of_another_network_get_one_line(backend, run, tmp_path: Path):
     with pytest.raises(ValueError, match=r"^weights lack 'encoder\.0\.kernel'[^\n]*$"):
         run(build_from_other_weights, backend, DEEP)
+
+
+def test_a_process_holds_one_framework(backend, run):
+    assert len(run(frameworks_held, backend, DEEP)) == 1

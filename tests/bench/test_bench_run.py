@@ -61,7 +61,7 @@ def test_a_run_writes_one_record_a_trial_and_the_report(bench, suite_file, read_
         ("killed", "failed", "the worker was killed by SIGKILL"),
         ("exiting", "failed", "the worker ended with status 3: no licence"),
         ("hungry", "out_of_memory", "MemoryError: unable to allocate 9 EiB"),
-        ("slow", "timeout", "not done after 3 s, training, epoch 1 of 1"),
+        ("slow", "timeout", "not done after 9 s, training, epoch 1 of 1"),
     ],
 )
 def test_a_trial_that_goes_wrong_is_a_record_and_the_run_goes_on(
@@ -70,7 +70,7 @@ def test_a_trial_that_goes_wrong_is_a_record_and_the_run_goes_on(
     suite = suite_file(f"""
         datasets = ["blobs-2d"]
         parameters = {{ slow = {{ pause = 60.0 }} }}
-        timeout = 3
+        timeout = {9 if detector == "slow" else 90}
         [[scenarios]]
         detectors = ["{detector}", "norm"]
     """)
