@@ -12,7 +12,7 @@ import psutil
 from filelock import FileLock, Timeout
 
 import datasets
-from bench import records
+from bench import detectors, records
 from bench.environment import environment, environment_hash
 from bench.records import Record
 from bench.suite import Suite, SuiteError, Trial
@@ -57,11 +57,13 @@ def check(suite: Suite, data_dir: Path | None) -> None:
         except datasets.DatasetError as error:
             raise SuiteError(str(error)) from None
         for block in suite.blocks:
-            if reference in block.datasets and block.training.likelihood == "bce" and not data.unit_interval:
+            if reference not in block.datasets or not any(map(detectors.needs_backend, block.detectors)):
+                continue
+            if block.training.likelihood == "bce" and not data.unit_interval:
                 raise SuiteError(
                     f'{reference}: the likelihood bce needs values in [0, 1]; use likelihood = "mse" in its block'
                 )
-            if reference in block.datasets and block.training.batch_size > len(data.X_train):
+            if block.training.batch_size > len(data.X_train):
                 raise SuiteError(
                     f"{reference}: batch_size {block.training.batch_size} is more than its {len(data.X_train)} "
                     "training rows, and an epoch drops its last partial batch"

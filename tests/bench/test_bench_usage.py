@@ -110,7 +110,8 @@ def test_a_user_file_that_cannot_be_used_is_refused_in_one_line(bench, tmp_path,
 
 
 def test_a_user_file_that_can_be_used_runs(bench, tmp_path):
-    (tmp_path / "mine.csv").write_text(GOOD)
+    # fewer rows than a batch of the networks, which no classical detector minds
+    (tmp_path / "mine.csv").write_text("".join(GOOD.splitlines(keepends=True)[:150]))
     done = bench("run", "smoke", "--datasets", "file:mine.csv", "--detectors", "norm,knn", "--out", "out")
     assert done.returncode == 0, done.stderr
     assert "file:mine.csv" in (tmp_path / "out" / "report.md").read_text()

@@ -1,0 +1,72 @@
+"""What the documentation shows is run as it stands there."""
+
+from __future__ import annotations
+
+import re
+import shlex
+from pathlib import Path
+
+import pytest
+
+from bench.cli import _parser
+
+ROOT = Path(__file__).resolve().parents[2]
+EXTENDING = (ROOT / "docs" / "extending.md").read_text()
+
+
+def blocks(text: str, language: str) -> list[str]:
+    return re.findall(rf"^```{language}\n(.*?)^```", text, flags=re.M | re.S)
+
+
+@pytest.fixture
+def contributed(tmp_path):
+    """The data set and the detector of the documentation, as another distribution brings them."""
+    home = tmp_path / "contributed"
+    home.mkdir()
+    for source in blocks(EXTENDING, "python"):
+        name = re.match(r"# (\w+\.py)\n", source)
+        (home / name[1]).write_text(source)
+    info = home / "contributed-1.0.dist-info"
+    info.mkdir()
+    (info / "METADATA").write_text("Metadata-Version: 2.1\nName: contributed\nVersion: 1.0\n")
+    (info / "entry_points.txt").write_text(
+        "[vaebench.datasets]\nrings = rings:load_rings\n[vaebench.detectors]\nlof = lof:LOF\n"
+    )
+    return {"PYTHONPATH": str(home)}
+
+
+def test_a_data_set_and_a_detector_of_another_distribution_run_without_an_edit_here(bench, contributed, read_records):
+    listed = bench("list", **contributed).stdout
+    assert "Two rings in the plane" in listed
+    assert "Local outlier factor" in listed
+    done = bench(
+        "run", "smoke", "--datasets", "rings?rows=400", "--detectors", "lof,norm", "--out", "out", **contributed
+    )
+    assert done.returncode == 0, done.stderr
+    records = {record["detector"]: record for record in read_records()}
+    assert set(records) == {"lof", "norm"}
+    assert records["lof"]["metrics"]["roc_auc"] > 0.95
+
+
+def test_the_suite_of_the_documentation_names_only_what_there_is(bench, tmp_path, suite_file):
+    (suite,) = (text for text in blocks(EXTENDING, "toml") if "[[scenarios]]" in text)
+    done = bench("run", suite_file(suite), "--dry-run")
+    assert done.returncode == 0, done.stderr
+    # two data sets, three seeds; vae and autoencoder on two backends, and three classical detectors
+    assert len(done.stdout.splitlines()) == 2 * 3 * (2 * 2 + 3)
+
+
+def test_every_command_line_in_the_readme_parses():
+    lines = [line for text in blocks((ROOT / "README.md").read_text(), "sh") for line in text.splitlines()]
+    commands = [shlex.split(line, comments=True) for line in lines if line.startswith("bench ")]
+    assert len(commands) > 5
+    for command in commands:
+        _parser().parse_args(command[1:])
+
+
+def test_every_relative_link_in_the_documentation_leads_somewhere():
+    pages = [ROOT / "README.md", *(ROOT / "docs").rglob("*.md")]
+    links = [(page, link) for page in pages for link in re.findall(r"\]\(([^)#\s]+)\)", page.read_text())]
+    assert len(links) > 5
+    for page, link in links:
+        assert link.startswith("http") or (page.parent / link).exists(), f"{page.name}: {link}"
