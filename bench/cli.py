@@ -133,8 +133,8 @@ def _seeds(text: str) -> list[int]:
         seeds = [int(part) for part in text.split(",")]
     except ValueError:
         seeds = [-1]
-    if min(seeds) < 0:
-        raise argparse.ArgumentTypeError(f"expected integers from 0 separated by commas, got {text!r}")
+    if min(seeds) < 0 or max(seeds) >= 2**32:
+        raise argparse.ArgumentTypeError(f"expected integers from 0 below 2**32 separated by commas, got {text!r}")
     return seeds
 
 

@@ -11,7 +11,15 @@ import msgspec
 
 SCHEMA = 1
 FILE = "records.jsonl"
-REQUIRED = ("suite", "dataset", "detector", "scenario_hash", "environment_hash", "seed", "round", "status")
+REQUIRED = {
+    "dataset": str,
+    "detector": str,
+    "scenario_hash": str,
+    "environment_hash": str,
+    "seed": int,
+    "round": int,
+    "status": str,
+}
 
 Record = dict[str, Any]
 Key = tuple[str, int, int]
@@ -49,8 +57,8 @@ def read(directory: Path) -> tuple[list[Record], list[str]]:
                 found = record.get("schema") if isinstance(record, dict) else None
                 warnings.append(f"line {number} of {FILE} has schema {found!r}, not {SCHEMA}, and was left out")
                 continue
-            if missing := [name for name in REQUIRED if name not in record]:
-                warnings.append(f"line {number} of {FILE} lacks {missing[0]!r} and was left out")
+            if bad := [name for name, kind in REQUIRED.items() if not isinstance(record.get(name), kind)]:
+                warnings.append(f"line {number} of {FILE} has no usable {bad[0]!r} and was left out")
                 continue
             records.append(record)
     return records, warnings

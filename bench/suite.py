@@ -28,10 +28,15 @@ SHIPPED = Path(__file__).parent / "suites"
 
 Positive = Annotated[int, Meta(ge=1)]
 Natural = Annotated[int, Meta(ge=0)]
+Seed = Annotated[int, Meta(ge=0, le=2**32 - 1)]
+"""What NumPy, scikit-learn and all three frameworks take."""
 
 
 class SuiteError(ValueError):
     """A suite or an option that cannot be run; the message is one line: what is wrong, where, what would be right."""
+
+
+Seeds = Annotated[tuple[Seed, ...], Meta(min_length=1)]
 
 
 @dataclass(frozen=True)
@@ -192,21 +197,23 @@ class Suite:
         """The suite narrowed or varied by command-line options.
 
         An axis (``datasets``, ``detectors``, ``backends``, ``modes``, ``devices``, ``precisions``) narrows each block
-        to the values given; a value that no block names is added: to every block, or, for a data set, in a block of its
-        own under the suite's defaults.
+        to the values given; a value that no block names is added to every block. A data set that no block names joins
+        the blocks of its family (``digits:7`` those of ``digits:4``), or a block of its own under the suite's defaults.
         """
         blocks = list(self.blocks)
         for axis, wanted in axes.items():
             if wanted is None:
                 continue
             named = {value for block in blocks for value in getattr(block, axis)}
-            new = tuple(value for value in dict.fromkeys(wanted) if value not in named)
-            extra = new if axis != "datasets" else ()
-            narrowed = [
-                _with(block, axis, tuple(v for v in getattr(block, axis) if v in wanted) + extra) for block in blocks
-            ]
-            if axis == "datasets" and new:
-                narrowed.append(replace(self.defaults, datasets=new))
+            new = [value for value in dict.fromkeys(wanted) if value not in named]
+            homes = {value: _homes(blocks, axis, value) for value in new}
+            narrowed = []
+            for number, block in enumerate(blocks):
+                kept = [value for value in getattr(block, axis) if value in wanted]
+                added = [value for value in new if number in homes[value]]
+                narrowed.append(_with(block, axis, (*kept, *added)))
+            if homeless := tuple(value for value in new if not homes[value]):
+                narrowed.append(_with(self.defaults, axis, homeless))
             blocks = [block for block in narrowed if getattr(block, axis)]
         if epochs is not None:
             blocks = [replace(block, training=replace(block.training, epochs=epochs)) for block in blocks]
@@ -267,7 +274,7 @@ def _suite(table: dict[str, Any], stem: str, where: str) -> Suite:
     return Suite(
         name=_convert(table.get("name", stem), str, f"{where}: name"),
         description=_convert(table.get("description", ""), str, f"{where}: description"),
-        seeds=_convert(table.get("seeds", [0]), Annotated[tuple[Natural, ...], Meta(min_length=1)], f"{where}: seeds"),
+        seeds=tuple(dict.fromkeys(_convert(table.get("seeds", [0]), Seeds, f"{where}: seeds"))),
         rounds=_convert(table.get("rounds", 1), Positive, f"{where}: rounds"),
         timeout=_convert(table.get("timeout", 1800), Annotated[float, Meta(gt=0)], f"{where}: timeout"),
         blocks=tuple(blocks),
@@ -333,7 +340,7 @@ def _expand(block: Block, threads: int) -> Iterable[Scenario]:
                     backend=None,
                     mode=None,
                     device="cpu",
-                    precision="float64",
+                    precision="float32",  # what the rows come in
                     threads=threads,
                     threshold=block.threshold,
                     parameters=dict(block.parameters.get(detector, {})),
@@ -354,6 +361,21 @@ def _expand(block: Block, threads: int) -> Iterable[Scenario]:
                                 threshold=block.threshold,
                                 training=block.training,
                             )
+
+
+def _homes(blocks: Sequence[Block], axis: str, value: str) -> list[int]:
+    """Which blocks a value that none of them names is added to."""
+    if axis != "datasets":
+        return list(range(len(blocks)))
+    family = _family(value)
+    return [n for n, block in enumerate(blocks) if any(_family(reference) == family for reference in block.datasets)]
+
+
+def _family(reference: str) -> str:
+    try:
+        return datasets.parse(reference).family
+    except ValueError as error:
+        raise SuiteError(str(error)) from None
 
 
 def _with(block: Block, axis: str, values: tuple[str, ...]) -> Block:

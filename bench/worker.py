@@ -259,7 +259,6 @@ def _arithmetic() -> dict[str, Any]:
     return {
         "threads": max((pool["num_threads"] for pool in threadpool_info()), default=1),
         "device": "cpu",
-        "precision": "float64",
     }
 
 

@@ -88,6 +88,17 @@ def test_an_option_narrows_to_what_the_suite_names_and_adds_what_it_does_not():
     assert {s.detector for s in added.scenarios(1)} == {"norm", "vae"}
 
 
+def test_a_data_set_of_a_family_that_the_suite_names_runs_under_that_familys_settings():
+    varied = suite.load("quick").vary(datasets=["digits:7"], detectors=["vae"])
+    assert {(s.dataset, s.training.likelihood) for s in varied.scenarios(1)} == {("digits:7", "bce")}
+
+
+def test_a_seed_that_is_named_twice_runs_once(tmp_path):
+    path = tmp_path / "mine.toml"
+    path.write_text('seeds = [3, 3]\n[[scenarios]]\ndatasets = ["blobs"]\ndetectors = ["norm"]\n')
+    assert len(suite.load(str(path)).trials(1)) == 1
+
+
 def test_epochs_and_seeds_replace_the_suites_own():
     varied = suite.load("quick").vary(epochs=3, seeds=[5, 5, 6])
     assert {s.training.epochs for s in varied.scenarios(1) if s.training} == {3}

@@ -41,6 +41,8 @@ def refused(done: subprocess.CompletedProcess[str], *parts: str) -> None:
         (ONE + "parameters = { knn = { neighbors = 3 } }\n", ["knn", "'neighbors'", "n_neighbors"]),
         (ONE + "parameters = { knn = { n_neighbors = 0 } }\n", ["n_neighbors must be a positive integer, not 0"]),
         ("seeds = []\n" + ONE, ["seeds"]),
+        ("seeds = [4294967296]\n" + ONE, ["seeds"]),
+        ('datasets = "blobs"\n[[scenarios]]\ndetectors = ["norm"]\n', ["datasets", "array"]),
         ("name = 'x'\n", ["at least one [[scenarios]]"]),
         ('[[scenarios]]\ndatasets = ["blobs-2d"]\n', ["names no detectors"]),
         ("[[scenarios]\n", ["not a TOML file"]),
@@ -72,7 +74,14 @@ def test_an_argument_that_names_nothing_is_refused_in_one_line(bench, tmp_path, 
 
 @pytest.mark.parametrize(
     "option",
-    [["--seeds", "a"], ["--seeds", "-1"], ["--timeout", "soon"], ["--rounds", "0"], ["--precision", "float8"]],
+    [
+        ["--seeds", "a"],
+        ["--seeds", "-1"],
+        ["--seeds", "4294967296"],
+        ["--timeout", "soon"],
+        ["--rounds", "0"],
+        ["--precision", "float8"],
+    ],
 )
 def test_an_option_value_that_does_not_fit_is_refused_with_an_example(bench, option):
     done = bench("run", "smoke", *option)
