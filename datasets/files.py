@@ -224,6 +224,8 @@ def _read_npz(content: bytes, path: str) -> pd.DataFrame:
     except (zipfile.BadZipFile, zlib.error, EOFError, OSError, ValueError, MemoryError, RuntimeError) as error:
         raise DatasetError(f"{path}: not an intact .npz of plain arrays ({_first_line(error)})") from error
     X, y = arrays["X"], arrays["y"]
+    if y.ndim == 2 and y.shape[1] == 1:
+        y = y[:, 0]  # a column, as files converted from Matlab hold it
     require(
         X.ndim == 2 and X.shape[1] > 0 and y.shape == X.shape[:1] and X.dtype.kind in "fiub",
         f"{path}: X has shape {X.shape} of {X.dtype}, y {y.shape}; wants X (rows, features) of numbers, y (rows,)",

@@ -78,6 +78,14 @@ def test_an_archive_of_arrays_is_read_and_scaled(tmp_path: Path) -> None:
     np.testing.assert_allclose(data.X_train.mean(axis=0), 0, atol=1e-6)
 
 
+def test_labels_of_an_npz_may_be_a_column(tmp_path: Path) -> None:
+    X, y = np.random.default_rng(0).normal(size=(ROWS, 2)), np.arange(ROWS) % 10 == 0
+    (tmp_path / "flat.npz").write_bytes(npz(X=X, y=y))
+    (tmp_path / "column.npz").write_bytes(npz(X=X, y=y[:, None]))
+    flat, column = (datasets.load(f"file:{tmp_path / name}.npz") for name in ("flat", "column"))
+    assert column.checksum == flat.checksum
+
+
 def test_missing_and_infinite_values_are_imputed_from_training_rows_and_noted(tmp_path: Path) -> None:
     frame = table()
     frame.loc[3, "amount"], frame.loc[4, "amount"], frame.loc[5, "amount"] = np.inf, np.nan, 1.7e308
