@@ -28,6 +28,9 @@ REGISTRY: dict[str, str] = {
     "mahalanobis": "bench.classical:Mahalanobis",
 }
 
+SANITY = ("norm", "mahalanobis")
+"""The sanity lines: every suite's every table carries them, since without them nobody can tell a trivial data set."""
+
 
 class Detector(Protocol):
     """What is benchmarked. ``notes`` holds what a reader of its results must know, one sentence each, after ``fit``."""

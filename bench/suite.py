@@ -1,7 +1,8 @@
 """Suites: a TOML file names scenarios; scenarios, seeds and rounds make trials.
 
 A suite's top level holds the defaults; each ``[[scenarios]]`` block names data sets and detectors and may replace any
-default. Every scenario carries all that its result depends on, and its hash says so.
+default. The sanity lines ``norm`` and ``mahalanobis`` join every block by themselves. Every scenario carries all that
+its result depends on, and its hash says so.
 """
 
 from __future__ import annotations
@@ -296,7 +297,10 @@ def _block(table: dict[str, Any], where: str) -> Block:
     for key, kind in (("training", Training), ("threshold", Threshold)):
         if isinstance(table.get(key), dict):
             _check_keys(table[key], [f.name for f in fields(kind)], f"{where}: {key}")
-    return _validated(_convert(table, Block, where), where)
+    block = _validated(_convert(table, Block, where), where)
+    if not block.detectors:
+        return block
+    return replace(block, detectors=tuple(dict.fromkeys((*block.detectors, *detectors.SANITY))))
 
 
 def _validated(block: Block, where: str) -> Block:

@@ -188,6 +188,8 @@ def _findings(block: pd.DataFrame, standing: Standing | None, records: Records, 
     lines = []
     if standing and standing.trivial and not standing.by_chance:
         lines.append(f"**Trivial data set.** {TRIVIAL}")
+    if standing and "norm" not in set(block["detector"]):
+        lines.append("The sanity line `norm` has no result here, so nothing tells whether this data set is trivial.")
     if (block["collapsed"] > 0).any():
         lines.append(f"**Collapsed posterior.** {COLLAPSED}")
     if block["oracle"].any():

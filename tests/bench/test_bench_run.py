@@ -19,7 +19,7 @@ COMMAND_TAIL = ("--out", "out")
 TINY = """
     datasets = ["blobs-2d"]
     [[scenarios]]
-    detectors = ["norm", "isolation_forest"]
+    detectors = ["norm"]
 """
 
 
@@ -35,7 +35,7 @@ def test_a_run_writes_one_record_a_trial_and_the_report(bench, suite_file, read_
     assert done.returncode == 0, done.stderr
     records = read_records()
     assert Counter((r["detector"], r["seed"]) for r in records) == Counter(
-        {("norm", 0): 1, ("norm", 1): 1, ("isolation_forest", 0): 1, ("isolation_forest", 1): 1}
+        {("norm", 0): 1, ("norm", 1): 1, ("mahalanobis", 0): 1, ("mahalanobis", 1): 1}
     )
     for record in records:
         assert record["status"] == "ok"
@@ -48,7 +48,7 @@ def test_a_run_writes_one_record_a_trial_and_the_report(bench, suite_file, read_
         assert low <= record["metrics"]["roc_auc"] <= high
         assert sum(record["confusion"].values()) == record["data"]["test_rows"]
     report = (tmp_path / "out" / "report.md").read_text()
-    assert "isolation_forest" in report
+    assert "mahalanobis" in report
     assert "report: out/report.md" in done.stdout
     assert "4 of 4 trials ended well" in done.stdout
 
@@ -95,7 +95,7 @@ def test_a_diverging_training_is_a_record_with_its_losses(bench, suite_file, rea
         detectors = ["vae"]
         backends = ["{backend}"]
     """)
-    assert bench("run", suite, *COMMAND_TAIL).returncode == 1
+    assert bench("run", suite, "--detectors", "vae", *COMMAND_TAIL).returncode == 1
     (record,) = read_records()
     assert record["status"] == "diverged"
     assert "training loss was" in record["reason"]
@@ -128,7 +128,7 @@ def test_a_missing_framework_is_a_skip_with_its_reason_and_the_rest_runs(bench, 
     assert "not here: torch is not installed" in listed.stdout
     # a skipped trial never ran, so the same command tries it again and the others are kept
     again = bench("run", suite, *COMMAND_TAIL, **path)
-    assert "1 of 2 trials were finished before and kept" in again.stdout
+    assert "2 of 3 trials were finished before and kept" in again.stdout
 
 
 SLOW = """
@@ -161,8 +161,8 @@ def workers_of(pid: int) -> list[psutil.Process]:
 def test_a_run_that_was_killed_keeps_what_had_finished_and_goes_on(
     bench, suite_file, read_records, tmp_path, environ, how
 ):
-    suite = suite_file(SLOW)
-    process = start_and_wait_for_records([environ["BENCH_COMMAND"], "run", suite, *COMMAND_TAIL], tmp_path, environ, 2)
+    command = ["run", suite_file(SLOW), "--detectors", "slow", *COMMAND_TAIL]
+    process = start_and_wait_for_records([environ["BENCH_COMMAND"], *command], tmp_path, environ, 2)
     time.sleep(0.3)
     workers = workers_of(process.pid)
     process.send_signal(how)
@@ -174,7 +174,7 @@ def test_a_run_that_was_killed_keeps_what_had_finished_and_goes_on(
     assert not alive, "a worker outlived its run"
     kept = len(read_records())
     assert 2 <= kept < 5
-    done = bench("run", suite, *COMMAND_TAIL)
+    done = bench(*command)
     assert done.returncode == 0, done.stderr
     assert f"{kept} of 5 trials were finished before and kept" in done.stdout
     assert sorted(record["seed"] for record in read_records()) == [0, 1, 2, 3, 4]
@@ -205,10 +205,10 @@ def test_records_of_another_environment_are_not_mixed_in(bench, suite_file, tmp_
 
 
 def test_two_runs_cannot_write_to_one_directory(bench, suite_file, tmp_path, environ):
-    suite = suite_file(SLOW)
-    process = start_and_wait_for_records([environ["BENCH_COMMAND"], "run", suite, *COMMAND_TAIL], tmp_path, environ, 1)
+    command = ["run", suite_file(SLOW), "--detectors", "slow", *COMMAND_TAIL]
+    process = start_and_wait_for_records([environ["BENCH_COMMAND"], *command], tmp_path, environ, 1)
     try:
-        done = bench("run", suite, *COMMAND_TAIL)
+        done = bench(*command)
     finally:
         process.kill()
         process.communicate()
@@ -250,7 +250,8 @@ def test_every_backend_runs_both_networks_from_the_command_line(bench, suite_fil
         detectors = ["vae", "autoencoder"]
         backends = ["torch", "keras", "jax"]
     """)
-    done = bench("run", suite, "--backends", ",".join(usable), "--threads", "1", *COMMAND_TAIL)
+    narrow = ["--backends", ",".join(usable), "--detectors", "vae,autoencoder"]
+    done = bench("run", suite, *narrow, "--threads", "1", *COMMAND_TAIL)
     assert done.returncode == 0, done.stderr + done.stdout
     records = read_records()
     assert {(r["backend"], r["detector"]) for r in records} == {(b, d) for b in usable for d in ("vae", "autoencoder")}
@@ -277,7 +278,7 @@ def test_a_gpu_that_is_not_there_is_a_skip_with_the_reason(bench, suite_file, re
         detectors = ["vae"]
         backends = ["torch"]
     """)
-    done = bench("run", suite, "--device", "gpu", *COMMAND_TAIL, CUDA_VISIBLE_DEVICES="")
+    done = bench("run", suite, "--detectors", "vae", "--device", "gpu", *COMMAND_TAIL, CUDA_VISIBLE_DEVICES="")
     assert done.returncode == 1
     (record,) = read_records()
     assert record["status"] == "skipped"

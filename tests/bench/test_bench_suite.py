@@ -96,7 +96,17 @@ def test_a_data_set_of_a_family_that_the_suite_names_runs_under_that_familys_set
 def test_a_seed_that_is_named_twice_runs_once(tmp_path):
     path = tmp_path / "mine.toml"
     path.write_text('seeds = [3, 3]\n[[scenarios]]\ndatasets = ["blobs"]\ndetectors = ["norm"]\n')
-    assert len(suite.load(str(path)).trials(1)) == 1
+    assert len(suite.load(str(path)).trials(1)) == len(suite.load(str(path)).scenarios(1))
+
+
+def test_the_sanity_lines_join_every_block_by_themselves_and_can_be_narrowed_away(tmp_path):
+    path = tmp_path / "mine.toml"
+    path.write_text('[[scenarios]]\ndatasets = ["blobs"]\ndetectors = ["knn"]\n')
+    loaded = suite.load(str(path))
+    assert [s.detector for s in loaded.scenarios(1)] == ["knn", "norm", "mahalanobis"]
+    assert [s.detector for s in loaded.vary(detectors=["knn"]).scenarios(1)] == ["knn"]
+    added = suite.load("quick").vary(datasets=["blobs"]).scenarios(1)
+    assert {"norm", "mahalanobis"} <= {s.detector for s in added}
 
 
 def test_epochs_and_seeds_replace_the_suites_own():
@@ -112,7 +122,7 @@ def test_a_block_replaces_single_training_keys_and_keeps_the_suites_others(tmp_p
         'datasets = ["blobs"]\ndetectors = ["vae"]\nbackends = ["torch"]\n[training]\nepochs = 7\nlatent = 3\n'
         "[[scenarios]]\ntraining = { latent = 5 }\n"
     )
-    (only,) = suite.load(str(path)).scenarios(1)
+    only = suite.load(str(path)).scenarios(1)[0]
     assert (only.training.epochs, only.training.latent) == (7, 5)
 
 

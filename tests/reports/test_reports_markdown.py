@@ -204,3 +204,9 @@ def test_it_says_so_where_not_every_data_set_has_figures(run: Any) -> None:
     many = run([f"set-{i}" for i in range(25)], ["knn"], seeds=[0])
     assert "Figures are drawn for the first 24 data sets." in rendered(many)
     assert "Figures are drawn" not in rendered(many[:24])
+
+
+def test_without_the_line_norm_nobody_is_told_that_a_data_set_is_not_trivial(record: Any) -> None:
+    told = "nothing tells whether this data set is trivial"
+    assert told in rendered([record(auc=0.95), record(detector="knn", auc=0.70)])
+    assert told not in rendered([record(auc=0.95), record(detector="norm", auc=0.70)])
