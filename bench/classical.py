@@ -109,7 +109,7 @@ class OneClassSVM:
         ).fit(X)
         self.notes = [
             f"one-class SVM ran on {components} Nystroem features with a linear one-class SVM: "
-            f"{len(X):,} training rows are more than the {self.exact_rows:,} that the exact solver gets"
+            f"there are more training rows than the {self.exact_rows:,} that the exact solver gets"
         ]
         return self
 
@@ -138,7 +138,7 @@ class NearestNeighbours:
         if len(X) < self.n_neighbors:
             raise ValueError(f"knn needs at least n_neighbors = {self.n_neighbors} training rows, not {len(X)}")
         if len(X) > self.reference_rows:
-            self.notes = [f"knn searched a seeded sample of {self.reference_rows:,} of {len(X):,} training rows"]
+            self.notes = [f"knn searched a seeded sample of {self.reference_rows:,} training rows"]
             chosen = np.random.default_rng(self.seed).choice(len(X), self.reference_rows, replace=False)
             X = X[np.sort(chosen)]
         self.index_ = neighbors.NearestNeighbors(n_neighbors=self.n_neighbors, n_jobs=self.threads).fit(X)
