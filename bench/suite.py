@@ -207,7 +207,7 @@ class Suite:
                 continue
             named = {value for block in blocks for value in getattr(block, axis)}
             new = [value for value in dict.fromkeys(wanted) if value not in named]
-            homes = {value: _homes(blocks, axis, value) for value in new}
+            homes = {value: _homes(blocks, axis, value, "options") for value in new}
             narrowed = []
             for number, block in enumerate(blocks):
                 kept = [value for value in getattr(block, axis) if value in wanted]
@@ -325,10 +325,7 @@ def _validated(block: Block, where: str) -> Block:
             except ValueError as error:
                 raise SuiteError(f"{where}: {name}: {error}") from None
     for reference in block.datasets:
-        try:
-            datasets.parse(reference)
-        except ValueError as error:
-            raise SuiteError(f"{where}: {error}") from None
+        _family(reference, where)
     if not block.backends and any(detectors.needs_backend(name) for name in block.detectors):
         return replace(block, backends=backends.names())
     return block
@@ -367,19 +364,20 @@ def _expand(block: Block, threads: int) -> Iterable[Scenario]:
                             )
 
 
-def _homes(blocks: Sequence[Block], axis: str, value: str) -> list[int]:
+def _homes(blocks: Sequence[Block], axis: str, value: str, where: str) -> list[int]:
     """Which blocks a value that none of them names is added to."""
     if axis != "datasets":
         return list(range(len(blocks)))
-    family = _family(value)
-    return [n for n, block in enumerate(blocks) if any(_family(reference) == family for reference in block.datasets)]
+    family = _family(value, where)
+    return [n for n, block in enumerate(blocks) if family in {_family(name, where) for name in block.datasets}]
 
 
-def _family(reference: str) -> str:
+def _family(reference: str, where: str) -> str:
+    """The reference's family; SuiteError where it names no data set."""
     try:
         return datasets.parse(reference).family
     except ValueError as error:
-        raise SuiteError(str(error)) from None
+        raise SuiteError(f"{where}: {error}") from None
 
 
 def _with(block: Block, axis: str, values: tuple[str, ...]) -> Block:

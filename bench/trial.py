@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import selectors
 import signal
@@ -108,12 +109,11 @@ class Worker:
 
     def stop(self) -> None:
         """Lets the worker end by itself, once it has nothing left to do."""
-        self.stdin.write(b'{"command":"stop"}\n')
-        self.stdin.close()
-        try:
+        with contextlib.suppress(BrokenPipeError):  # it has ended already, and all it had to say was said
+            self.stdin.write(b'{"command":"stop"}\n')
+            self.stdin.close()
+        with contextlib.suppress(subprocess.TimeoutExpired):
             self.process.wait(10)
-        except subprocess.TimeoutExpired:
-            self.kill()
 
     def kill(self) -> None:
         """Ends the worker and whatever it started."""

@@ -14,6 +14,7 @@ import re
 import signal
 import sys
 import time
+import traceback
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -57,7 +58,7 @@ class Session:
             with self.clock.phase("build"):
                 self.detector = detector_class(seed=trial.seed, threads=scenario.threads, **scenario.parameters)
             self.model = None
-            return {"epochs": 1, "backend": _arithmetic()}
+            return {"epochs": 1, "backend": _thread_pools()}
         assert scenario.training is not None
         with self.clock.phase("build"):
             self.detector = detector_class(
@@ -214,8 +215,6 @@ def serve() -> None:
                 assert session is not None
                 reply = getattr(session, name)(*command.get("arguments", []))
         except Exception as error:
-            import traceback
-
             traceback.print_exc()
             reply = {"error": failure(error)}
         replies.write(msgspec.json.encode(reply) + b"\n")
@@ -252,7 +251,7 @@ def _peak_memory() -> int:
         return peak if sys.platform == "darwin" else peak * 1024
 
 
-def _arithmetic() -> dict[str, Any]:
+def _thread_pools() -> dict[str, Any]:
     """What NumPy's and scikit-learn's thread pools report back."""
     from threadpoolctl import threadpool_info
 

@@ -59,22 +59,16 @@ def load_file(request: Request, path: str, *, label: str = "", normal: str = "")
     require(len(encoded.feature_names) > 0, f"{path}: every column is constant in the training rows; nothing to learn")
     if len(labelled) < len(table):
         notes.insert(0, f"{len(table) - len(labelled):,} rows without a label were dropped.")
-    encoded = encoded.apart()
-    X_train, X_val, X_test = encoded.parts
-    return Dataset(
-        name=request.name,
-        X_train=X_train,
-        X_val=X_val,
-        X_test=X_test,
-        y_test=anomalous[test].astype(np.int8),
-        feature_names=encoded.feature_names,
-        provenance=Provenance(
+    return encoded.apart().dataset(
+        request,
+        anomalous[test],
+        Provenance(
             source=f"The user's file {path}: {len(labelled):,} labelled rows, {anomalous.sum():,} of them anomalous.",
             protocol=f"Normal: {meaning} in column '{column}'; normal rows are drawn 60 % train, 20 % validation, "
             "20 % test, identical rows together; all anomalies are in the test part; numeric columns standardised by "
             f"the training rows and cut at ±{CLIP:g} deviations, categories one-hot.",
             files=(source,),
-            notes=(*notes, *encoded.notes),
+            notes=tuple(notes),
         ),
     )
 

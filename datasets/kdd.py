@@ -5,7 +5,6 @@ from __future__ import annotations
 import gzip
 import io
 import tempfile
-from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -72,9 +71,9 @@ def load_nsl_kdd(request: Request) -> Dataset:
     normal = published[~attack].drop_duplicates()
     usable = normal[~np.isin(row_keys(normal), row_keys(test))]
     train, val, _ = split(len(usable), request.seed, validation=0.1, test=0)
-    return _assemble(
+    encoded = _encode(usable.iloc[train], usable.iloc[val], test)
+    return encoded.dataset(
         request,
-        _encode(usable.iloc[train], usable.iloc[val], test),
         test_attack,
         Provenance(
             source="NSL-KDD (Tavallaee, Bagheri, Lu, Ghorbani 2009), KDDTrain+ and KDDTest+.",
@@ -100,9 +99,11 @@ def load_kdd99_swapped(request: Request) -> Dataset:
     keys = row_keys(traffic)
     copied = np.isin(keys[test], keys[np.concatenate([train, val])]).mean()
     tested = np.concatenate([test, anomalies])
-    return _assemble(
+    encoded = encode(
+        traffic.iloc[train], traffic.iloc[val], traffic.iloc[tested], categorical=CATEGORICAL, scale=stretch
+    )
+    return encoded.dataset(
         request,
-        encode(traffic.iloc[train], traffic.iloc[val], traffic.iloc[tested], categorical=CATEGORICAL, scale=stretch),
         ~attack[tested],
         Provenance(
             source="KDD Cup 1999, the 10 % file (Stolfo et al., UCI), duplicates kept.",
@@ -132,9 +133,9 @@ def assemble_unique(
     normal = unique[~attack[unique]]
     train, val, test = (normal[rows] for rows in split(len(normal), request.seed))
     test = np.concatenate([test, unique[attack[unique]]])
-    return _assemble(
+    encoded = _encode(traffic.iloc[train], traffic.iloc[val], traffic.iloc[test])
+    return encoded.dataset(
         request,
-        _encode(traffic.iloc[train], traffic.iloc[val], traffic.iloc[test]),
         attack[test],
         Provenance(
             source=source,
@@ -151,19 +152,6 @@ def assemble_unique(
 
 def _encode(train: pd.DataFrame, *others: pd.DataFrame) -> Encoded:
     return encode(train, *others, categorical=CATEGORICAL, flags=FLAGS, heavy_tailed=UNBOUNDED).apart()
-
-
-def _assemble(request: Request, encoded: Encoded, anomalous: NDArray[np.bool_], provenance: Provenance) -> Dataset:
-    X_train, X_val, X_test = encoded.parts
-    return Dataset(
-        name=request.name,
-        X_train=X_train,
-        X_val=X_val,
-        X_test=X_test,
-        y_test=anomalous.astype(np.int8),
-        feature_names=encoded.feature_names,
-        provenance=replace(provenance, notes=provenance.notes + encoded.notes),
-    )
 
 
 def _read_kdd99(data_dir: Path) -> tuple[pd.DataFrame, NDArray[np.bool_], SourceFile]:

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from datasets.dataset import Dataset, Provenance, Request
 from datasets.splitting import row_keys
 
 if TYPE_CHECKING:
@@ -56,6 +57,19 @@ class Encoded:
     parts: list[Matrix]
     feature_names: tuple[str, ...]
     notes: tuple[str, ...]
+
+    def dataset(self, request: Request, anomalous: NDArray[np.bool_], provenance: Provenance) -> Dataset:
+        """Training, validation and test parts as the data set asked for; `anomalous` marks the test rows."""
+        X_train, X_val, X_test = self.parts
+        return Dataset(
+            name=request.name,
+            X_train=X_train,
+            X_val=X_val,
+            X_test=X_test,
+            y_test=anomalous.astype(np.int8),
+            feature_names=self.feature_names,
+            provenance=replace(provenance, notes=provenance.notes + self.notes),
+        )
 
     def apart(self) -> Encoded:
         """Without the rows of a part that are identical, as encoded, to a row of a later part."""
