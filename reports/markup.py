@@ -11,6 +11,8 @@ from itertools import chain
 _LONGEST = 300
 _UNPRINTABLE = frozenset({"Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp"})
 _SPECIAL = re.compile(r"([\\`*_\[\]~$])")
+_OPENING = re.compile(r"^(?:\d{1,9}(?=[.)](?: |$))|(?=[#+=-]+(?: |$)))")
+"""Where a line begins that Markdown would take for a heading, a rule or a list: up to the sign that makes it one."""
 
 
 def clean(text: object) -> str:
@@ -23,7 +25,7 @@ def clean(text: object) -> str:
 def escape(text: object) -> str:
     """Text from outside as plain words in a sentence: no markup, no HTML, no mathematics."""
     words = clean(text).replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
-    return _SPECIAL.sub(r"\\\1", words)
+    return _OPENING.sub(r"\g<0>\\", _SPECIAL.sub(r"\\\1", words))
 
 
 def code(name: object) -> str:

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from markdown_it import MarkdownIt
 
@@ -171,6 +171,10 @@ hostile = st.text(st.characters() | st.sampled_from("|`\\<>*_[]\n$"), min_size=1
 
 
 @given(hostile, hostile)
+@example("0", "=")
+@example("---", "# a")
+@example("1. a", "- a")
+@example("+ a", "12) a")
 @settings(deadline=None, max_examples=25)
 def test_hostile_words_break_no_table_and_bring_no_html(record: Any, name: str, words: str) -> None:
     odd = {"dataset": name, "threshold_rule": words, "notes": [words], "command": words, "suite": name}
@@ -183,6 +187,8 @@ def test_hostile_words_break_no_table_and_bring_no_html(record: Any, name: str, 
     assert "html_inline" not in inline
     assert kinds.count("table_open") == 5
     assert kinds.count("heading_open") == 9
+    assert "ordered_list_open" not in kinds
+    assert "hr" not in kinds
 
 
 def test_the_same_records_give_the_same_bytes(run: Any, tmp_path: Path) -> None:
