@@ -103,6 +103,9 @@ class Model(Protocol):
     def export_weights(self) -> dict[str, NDArray[np.floating]]:
         """The current weights under their canonical names, on the host."""
 
+    def import_weights(self, weights: Weights) -> None:
+        """Replaces the weights and leaves the optimiser as it is. Raises ValueError where they do not fit."""
+
 
 class Backend(Protocol):
     """What a backend module holds; a module satisfies it by defining these two functions."""

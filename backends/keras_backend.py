@@ -9,7 +9,7 @@ import logging
 import os
 import platform
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, get_args
 
 os.environ.setdefault("KERAS_BACKEND", "tensorflow")
@@ -31,9 +31,12 @@ from backends import randomness
 from backends import weights as canonical
 from backends.inference import CHUNK, TAIL, Inference, RowFunction, padded_chunks
 from backends.interface import BackendError, Capabilities, EpochLoss, Weights
-from backends.spec import NetworkSpec, Score, TrainingSettings
+from backends.spec import KERNEL, PADDING, STRIDE, Layer, NetworkSpec, Score, TrainingSettings
 
 Array = Any  # a tensor of whichever engine Keras runs on
+Arrays = dict[str, Any]  # by name: rows, or once more arrays by name
+Masks = Mapping[str, Array]
+NOTHING: Masks = {}
 
 
 def capabilities() -> Capabilities:
@@ -65,48 +68,111 @@ def build(spec: NetworkSpec, weights: Weights, settings: TrainingSettings) -> Id
     return MODES[settings.mode](spec, weights, settings)
 
 
-class Network(keras.Model):
-    """The layers; every method but Keras's own maps rows to rows. Where ε is None, z = mu."""
+class Dense(keras.layers.Layer):
+    """A dense layer that starts from a canonical kernel."""
 
-    def __init__(self, spec: NetworkSpec, weights: Weights, seed: int) -> None:
+    canonical_axes = (0, 1)
+
+    def __init__(self, layer: Layer) -> None:
+        super().__init__()
+        self.inner = keras.layers.Dense(layer.outputs)
+        self.inner.build((None, layer.inputs))
+        self.built = True
+
+    def call(self, x: Array) -> Array:
+        return self.inner(x)
+
+
+class Convolution(keras.layers.Layer):
+    """A convolution of rows. Keras's ``same`` pads an even side at its end only, so the zeros are put there by hand."""
+
+    canonical_axes = (0, 1, 2, 3)
+
+    def __init__(self, layer: Layer) -> None:
+        super().__init__()
+        self.images = (-1, *layer.before, layer.inputs)
+        self.inner = keras.layers.Conv2D(
+            layer.outputs, KERNEL, STRIDE, padding="valid", data_format="channels_last", name="convolution"
+        )
+        self.inner.build((None, *(side + 2 * PADDING for side in layer.before), layer.inputs))
+        self.built = True
+
+    def call(self, x: Array) -> Array:
+        around = (PADDING, PADDING)
+        images = ops.pad(ops.reshape(x, self.images), ((0, 0), around, around, (0, 0)))
+        return ops.reshape(self.inner(images), (ops.shape(x)[0], -1))
+
+
+class Transposed(keras.layers.Layer):
+    """A convolution's adjoint, of rows: all that it gives, less what lies outside the image."""
+
+    canonical_axes = (0, 1, 3, 2)
+
+    def __init__(self, layer: Layer) -> None:
+        super().__init__()
+        self.images, self.after = (-1, *layer.before, layer.inputs), layer.after
+        self.inner = keras.layers.Conv2DTranspose(
+            layer.outputs, KERNEL, STRIDE, padding="valid", data_format="channels_last", name="transposed"
+        )
+        self.inner.build((None, *layer.before, layer.inputs))
+        self.built = True
+
+    def call(self, x: Array) -> Array:
+        height, width = self.after
+        images = self.inner(ops.reshape(x, self.images))
+        inside = images[:, PADDING : PADDING + height, PADDING : PADDING + width]
+        return ops.reshape(inside, (ops.shape(x)[0], -1))
+
+
+LAYERS: dict[str, Any] = {"dense": Dense, "convolution": Convolution, "transposed": Transposed}
+
+
+class Network(keras.Model):
+    """The layers; every method but Keras's own maps rows to rows. Where ε is None, z = mu; where there are no masks,
+    nothing drops."""
+
+    def __init__(self, spec: NetworkSpec, weights: Weights, settings: TrainingSettings) -> None:
         super().__init__()
         self.spec = spec
-        dense = []
-        for name, (inputs, outputs) in canonical.layers(spec).items():
-            layer = keras.layers.Dense(outputs, name=name.replace(".", "_"))
-            layer.build((None, inputs))
-            layer.set_weights([weights[f"{name}.kernel"], weights[f"{name}.bias"]])
-            dense.append(layer)
-        depth = len(spec.hidden)
-        self.encoder = dense[:depth]
-        self.heads = dense[depth : -depth - 1]
-        self.decoder = dense[-depth - 1 :]
-        self.scoring_noise = ops.convert_to_tensor(randomness.scoring_noise(seed, spec.latent), self.compute_dtype)
+        self.dropout = settings.dropout
+        self.all_layers = [LAYERS[layer.kind](layer) for layer in spec.layers().values()]
+        named, depth = list(zip(spec.layers(), self.all_layers, strict=True)), spec.depth
+        self.encoder, self.heads, self.decoder = named[:depth], named[depth : -depth - 1], named[-depth - 1 :]
+        draws = randomness.scoring_noise(settings.seed, spec.latent)
+        self.scoring_noise = ops.convert_to_tensor(draws, self.compute_dtype)
         self.kl_weight = self.add_weight(name="kl_weight", initializer="ones", trainable=False)
-        self.seeds = keras.random.SeedGenerator(seed)
+        self.seeds = keras.random.SeedGenerator(settings.seed)
         self.trackers = [keras.metrics.Mean(name=name) for name in ("reconstruction", "kl")]
         self.built = True
+        self.replace(weights)
 
     def export(self) -> dict[str, NDArray[Any]]:
         arrays = {}
-        dense = [*self.encoder, *self.heads, *self.decoder]
-        for name, layer in zip(canonical.layers(self.spec), dense, strict=True):
-            arrays[f"{name}.kernel"], arrays[f"{name}.bias"] = layer.get_weights()
-        return arrays
+        for name, layer in zip(self.spec.layers(), self.all_layers, strict=True):
+            kernel, arrays[f"{name}.bias"] = layer.get_weights()
+            arrays[f"{name}.kernel"] = kernel.transpose(layer.canonical_axes)
+        return {name: arrays[name] for name in canonical.shapes(self.spec)}
 
-    def encode(self, x: Array) -> tuple[Array, Array]:
-        for layer in self.encoder:
-            x = ops.relu(layer(x))
-        mu = self.heads[0](x)
-        return mu, self.heads[1](x) if self.spec.kind == "vae" else ops.zeros_like(mu)
+    def replace(self, weights: Weights) -> None:
+        for name, layer in zip(self.spec.layers(), self.all_layers, strict=True):
+            layer.set_weights([weights[f"{name}.kernel"].transpose(layer.canonical_axes), weights[f"{name}.bias"]])
+
+    def encode(self, x: Array, masks: Masks = NOTHING) -> tuple[Array, Array]:
+        for name, layer in self.encoder:
+            x = self.drop(name, ops.relu(layer(x)), masks)
+        mu, *logvar = (head(x) for _, head in self.heads)
+        return mu, logvar[0] if logvar else ops.zeros_like(mu)
+
+    def drop(self, name: str, x: Array, masks: Masks) -> Array:
+        return x * ops.cast(masks[name], x.dtype) / (1 - self.dropout) if name in masks else x
 
     def sample(self, mu: Array, logvar: Array, epsilon: Array) -> Array:
         return mu + ops.exp(logvar / 2) * epsilon
 
-    def decode(self, z: Array) -> Array:
-        *hidden, output = self.decoder
-        for layer in hidden:
-            z = ops.relu(layer(z))
+    def decode(self, z: Array, masks: Masks = NOTHING) -> Array:
+        *hidden, (_, output) = self.decoder
+        for name, layer in hidden:
+            z = self.drop(name, ops.relu(layer(z)), masks)
         return output(z)
 
     def mean(self, output: Array) -> Array:
@@ -122,10 +188,10 @@ class Network(keras.Model):
             return ops.zeros_like(mu[:, 0])
         return -0.5 * ops.sum(1 + logvar - ops.square(mu) - ops.exp(logvar), axis=-1)
 
-    def terms(self, x: Array, epsilon: Array | None = None) -> tuple[Array, Array]:
-        mu, logvar = self.encode(x)
+    def terms(self, x: Array, epsilon: Array | None = None, masks: Masks = NOTHING) -> tuple[Array, Array]:
+        mu, logvar = self.encode(x, masks)
         z = mu if epsilon is None else self.sample(mu, logvar, epsilon)
-        return self.reconstruction(self.decode(z), x), self.kl(mu, logvar)
+        return self.reconstruction(self.decode(z, masks), x), self.kl(mu, logvar)
 
     def reconstruct(self, x: Array) -> tuple[Array]:
         return (self.mean(self.decode(self.encode(x)[0])),)
@@ -145,12 +211,20 @@ class Network(keras.Model):
 
         return (ops.fori_loop(0, draws, add, ops.zeros_like(x[:, 0])) / draws,)
 
-    def call(self, batch: dict[str, Array]) -> tuple[Array, Array]:
-        """The loss's terms for a training batch: rows ``x`` and, where the harness draws it, their ``epsilon``."""
-        x, epsilon = batch["x"], batch.get("epsilon")
-        if epsilon is None and self.spec.kind == "vae":
-            epsilon = keras.random.normal((ops.shape(x)[0], self.spec.latent), dtype=x.dtype, seed=self.seeds)
-        return self.terms(x, epsilon)
+    def draw(self, x: Array) -> tuple[Array | None, Masks]:
+        """A batch's ε and dropout masks."""
+        rows, draw = ops.shape(x)[0], {"dtype": x.dtype, "seed": self.seeds}
+        epsilon = keras.random.normal((rows, self.spec.latent), **draw) if self.spec.kind == "vae" else None
+        if self.dropout == 0:
+            return epsilon, NOTHING
+        widths = self.spec.dropped()
+        return epsilon, {n: keras.random.uniform((rows, w), **draw) >= self.dropout for n, w in widths.items()}
+
+    def call(self, batch: dict[str, Any]) -> tuple[Array, Array]:
+        """The loss's terms for a training batch: its rows ``x`` and, from the shared source, ``epsilon`` and ``masks``."""
+        x = batch["x"]
+        epsilon, masks = self.draw(x) if "masks" not in batch else (batch.get("epsilon"), batch["masks"])
+        return self.terms(x, epsilon, masks)
 
     def compute_loss(self, x: Any = None, y: Any = None, y_pred: Any = None, *args: Any, **kwargs: Any) -> Array:
         reconstruction, kl = (ops.mean(term) for term in y_pred)
@@ -172,7 +246,24 @@ class RowModel(keras.Model):
         return getattr(self.network, self.function)(x)
 
 
-class Adam(keras.optimizers.Adam):
+class Decay(keras.optimizers.Optimizer):
+    """Weight decay by the definition: coupled, g ← g + λ θ, or decoupled, θ ← θ − lr · λ θ.
+
+    Keras's own is decoupled in every optimiser, and takes λ through float32, whatever the precision.
+    """
+
+    coupled = 0.0
+    decoupled = 0.0
+
+    def update_step(self, gradient: Array, variable: keras.Variable, learning_rate: Array) -> None:
+        if self.coupled:
+            gradient = gradient + self.coupled * variable
+        if self.decoupled:
+            self.assign_sub(variable, learning_rate * self.decoupled * variable)
+        self.step(gradient, variable, learning_rate)
+
+
+class Adam(Decay, keras.optimizers.Adam):
     """Adam with ε outside the root, as in the paper's algorithm 1.
 
     θ ← θ − lr · m̂ / (√v̂ + ε) with m̂ = m / (1 − β1ᵗ) and v̂ = v / (1 − β2ᵗ). Keras computes the paper's rearranged form,
@@ -180,7 +271,7 @@ class Adam(keras.optimizers.Adam):
     ε̂ = ε · √(1 − β2ᵗ), which is what this class uses.
     """
 
-    def update_step(self, gradient: Array, variable: keras.Variable, learning_rate: Array) -> None:
+    def step(self, gradient: Array, variable: keras.Variable, learning_rate: Array) -> None:
         index = self._get_variable_index(variable)
         m, v = self._momentums[index], self._velocities[index]
         step = ops.cast(self.iterations + 1, variable.dtype)
@@ -193,6 +284,46 @@ class Adam(keras.optimizers.Adam):
         self.assign_sub(variable, rate * m / (ops.sqrt(v) + self.epsilon * root))
 
 
+class RMSprop(Decay, keras.optimizers.RMSprop):
+    """RMSprop with ε outside the root: v ← ρ v + (1 − ρ) g², θ ← θ − lr · g / (√v + ε).
+
+    Keras divides by √(v + ε), and takes ρ through float32.
+    """
+
+    def step(self, gradient: Array, variable: keras.Variable, learning_rate: Array) -> None:
+        v = self._velocities[self._get_variable_index(variable)]
+        self.assign_add(v, (ops.square(gradient) - v) * (1 - self.rho))
+        self.assign_sub(variable, learning_rate * gradient / (ops.sqrt(v) + self.epsilon))
+
+
+class SGD(Decay, keras.optimizers.SGD):
+    """Momentum by the definition: b ← μ b + g, θ ← θ − lr · b.
+
+    Keras keeps −lr · b, which at a constant rate is the same, but takes μ through float32.
+    """
+
+    def step(self, gradient: Array, variable: keras.Variable, learning_rate: Array) -> None:
+        if self.momentum:
+            b = self.momentums[self._get_variable_index(variable)]
+            self.assign(b, b * self.momentum + gradient)
+            gradient = b
+        self.assign_sub(variable, learning_rate * gradient)
+
+
+def make_optimizer(settings: TrainingSettings) -> keras.optimizers.Optimizer:
+    """Keras's own four, each with its deviation from the definitions corrected above."""
+    s = settings
+    optimizer: Any
+    if s.optimizer == "sgd":
+        optimizer = SGD(s.learning_rate, s.momentum)
+    elif s.optimizer == "rmsprop":
+        optimizer = RMSprop(s.learning_rate, s.rho, epsilon=s.epsilon)
+    else:
+        optimizer = Adam(s.learning_rate, s.beta1, s.beta2, s.epsilon)
+    setattr(optimizer, "decoupled" if s.optimizer == "adamw" else "coupled", s.weight_decay)
+    return optimizer
+
+
 class IdiomaticModel(Inference):
     """``backends.interface.Model`` with the training loop of the Keras guides: ``compile`` and ``fit``."""
 
@@ -200,8 +331,8 @@ class IdiomaticModel(Inference):
         super().__init__(spec, settings)
         self.device = f"{settings.device}:0"
         with keras.device(self.device):
-            self.network = Network(spec, weights, settings.seed)
-            self.optimizer = Adam(settings.learning_rate, settings.beta1, settings.beta2, settings.epsilon)
+            self.network = Network(spec, weights, settings)
+            self.optimizer = make_optimizer(settings)
             self.optimizer.build(self.network.trainable_variables)
             self.network.compile(optimizer=self.optimizer)
             self.row_models = {function: RowModel(self.network, function) for function in get_args(RowFunction)}
@@ -215,7 +346,7 @@ class IdiomaticModel(Inference):
         before = [ops.copy(variable) for variable in variables]
         shared = self.settings.random_source == "shared"
         arrays = self.shared_epoch(0) if shared else {"x": self.data}
-        first = {name: array[: self.settings.batch_size] for name, array in arrays.items()}
+        first = keras.tree.map_structure(lambda array: array[: self.settings.batch_size], arrays)
         self.fit(self.make_batches(first, shuffle=not shared))
         for function in self.scoring_functions(scores):
             for size in (CHUNK, TAIL):
@@ -223,16 +354,15 @@ class IdiomaticModel(Inference):
         for variable, value in zip(variables, before, strict=True):
             variable.assign(value)
 
-    def shared_epoch(self, epoch: int) -> dict[str, NDArray[Any]]:
-        """An epoch's rows in the order, and with the ε, that every backend shares."""
-        seed, rows = self.settings.seed, len(self.data)
-        arrays = {"x": self.data[randomness.permutation(seed, epoch, rows)]}
-        if self.spec.kind == "vae":
-            noise = randomness.noise(seed, epoch, rows, self.spec.latent)
-            arrays["epsilon"] = noise.astype(self.settings.precision)
+    def shared_epoch(self, epoch: int) -> Arrays:
+        """An epoch's rows in the order, and with the ε and the masks, that every backend shares."""
+        drawn = randomness.shared_epoch(self.spec, self.settings, epoch, len(self.data))
+        arrays = {"x": self.data[drawn.order], "masks": drawn.masks}
+        if drawn.noise is not None:
+            arrays["epsilon"] = drawn.noise.astype(self.settings.precision)
         return arrays
 
-    def make_batches(self, arrays: dict[str, NDArray[Any]], shuffle: bool) -> tf.data.Dataset:
+    def make_batches(self, arrays: Arrays, shuffle: bool) -> tf.data.Dataset:
         with keras.device(self.device):
             return batches(arrays, self.settings.batch_size, self.settings.seed if shuffle else None)
 
@@ -264,6 +394,10 @@ class IdiomaticModel(Inference):
     def export_weights(self) -> dict[str, NDArray[Any]]:
         return self.network.export()
 
+    def import_weights(self, weights: Weights) -> None:
+        canonical.check(weights, self.spec)
+        self.network.replace(weights)
+
 
 MODES = {"idiomatic": IdiomaticModel}
 
@@ -273,7 +407,7 @@ MODES = {"idiomatic": IdiomaticModel}
 logging.getLogger("tensorflow").addFilter(lambda record: "triggered tf.function retracing" not in record.getMessage())
 
 
-def batches(arrays: dict[str, NDArray[Any]], size: int, seed: int | None) -> tf.data.Dataset:
+def batches(arrays: Arrays, size: int, seed: int | None) -> tf.data.Dataset:
     """Full batches of equally long arrays: in their order, or shuffled anew at each pass where there is a seed."""
     dataset = tf.data.Dataset.from_tensor_slices(arrays)
     if seed is not None:

@@ -1,15 +1,19 @@
 """The ``shared`` source of randomness: every draw is a pure function of (seed, purpose, index), the same everywhere.
 
-Philox is a counter-based generator (Salmon et al. 2011): the key is (seed, purpose), and the index is the highest word
-of its 256-bit counter, so that two streams can never overlap and none depends on how much was drawn from another.
+Philox is a counter-based generator (Salmon et al. 2011): the key is (seed, purpose), and index and part are the highest
+words of its 256-bit counter, so that two streams can never overlap and none depends on how much was drawn from another.
 """
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from dataclasses import dataclass
 from enum import IntEnum
 
 import numpy as np
 from numpy.typing import NDArray
+
+from backends.spec import NetworkSpec, TrainingSettings
 
 SCORING_SAMPLES = 16
 """Draws of z per row behind the score ``reconstruction_probability``."""
@@ -22,13 +26,15 @@ class Purpose(IntEnum):
     ORDER = 1
     NOISE = 2
     SCORING = 3
+    DROPOUT = 4
 
 
-def stream(seed: int, purpose: Purpose, index: int = 0) -> np.random.Generator:
-    """The generator of one stream; ``index`` is an epoch or the position of a tensor. Seeds are 0 to 2**64 - 1."""
+def stream(seed: int, purpose: Purpose, index: int = 0, part: int = 0) -> np.random.Generator:
+    """The generator of one stream; ``index`` is an epoch or the position of a tensor, ``part`` the position of a layer
+    within the epoch. Seeds are 0 to 2**64 - 1."""
     return np.random.Generator(
         np.random.Philox(
-            key=np.array([seed, purpose], dtype=np.uint64), counter=np.array([0, 0, 0, index], dtype=np.uint64)
+            key=np.array([seed, purpose], dtype=np.uint64), counter=np.array([0, 0, part, index], dtype=np.uint64)
         )
     )
 
@@ -41,6 +47,45 @@ def permutation(seed: int, epoch: int, rows: int) -> NDArray[np.int64]:
 def noise(seed: int, epoch: int, rows: int, latent: int) -> NDArray[np.float64]:
     """An epoch's ε, shape (rows, latent): line i belongs to the i-th row visited, not to row i of the data."""
     return stream(seed, Purpose.NOISE, epoch).standard_normal((rows, latent))
+
+
+def dropout_masks(
+    seed: int, epoch: int, rows: int, widths: Mapping[str, int], rate: float
+) -> dict[str, NDArray[np.bool_]]:
+    """An epoch's dropout, by layer, each of shape (rows, width): False where a unit is zeroed. Line i belongs to the
+    i-th row visited. ``widths`` holds the layers in canonical order; with a rate of 0 there are no masks."""
+    if rate == 0.0:
+        return {}
+    return {
+        name: stream(seed, Purpose.DROPOUT, epoch, part).random((rows, width)) >= rate
+        for part, (name, width) in enumerate(widths.items())
+    }
+
+
+@dataclass(frozen=True)
+class Epoch:
+    """All that chance decides in one epoch; line i of ``noise`` and ``masks`` belongs to the i-th row visited.
+
+    Attributes
+    ----------
+    order : shape (rows,)
+    noise : ε, shape (rows, latent), or None for an autoencoder
+    masks : dropout by layer, each of shape (rows, width); empty without dropout
+    """
+
+    order: NDArray[np.int64]
+    noise: NDArray[np.float64] | None
+    masks: dict[str, NDArray[np.bool_]]
+
+
+def shared_epoch(spec: NetworkSpec, settings: TrainingSettings, epoch: int, rows: int) -> Epoch:
+    """The draws of an epoch over so many rows, the same for every backend."""
+    seed = settings.seed
+    return Epoch(
+        permutation(seed, epoch, rows),
+        noise(seed, epoch, rows, spec.latent) if spec.kind == "vae" else None,
+        dropout_masks(seed, epoch, rows, spec.dropped(), settings.dropout),
+    )
 
 
 def scoring_noise(seed: int, latent: int) -> NDArray[np.float64]:

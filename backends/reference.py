@@ -4,7 +4,11 @@ It is no benchmarked backend, so it is not registered; its randomness is always 
 
 For one batch of B rows, with h the layers' outputs and 1 the indicator:
 
-- dense with ReLU: h' = max(0, h W + b);  dW = hᵀ (d' ∘ 1[h' > 0]),  dh = (d' ∘ 1[h' > 0]) Wᵀ
+- dense: a = h W + b;  dW = hᵀ da,  db = Σ_rows da,  dh = da Wᵀ
+- convolution: a = gather(h) W + b, where gather lays out each output pixel's 3×3 window;  dW = gather(h)ᵀ da,
+  dh = scatter(da Wᵀ), where scatter, gather's adjoint, adds each window's values up where they came from
+- transposed: a = scatter(h W) + b;  dW = hᵀ gather(da),  dh = gather(da) Wᵀ
+- ReLU and dropout: h' = max(0, a) ∘ mask / (1 − p);  da = d' ∘ 1[a > 0] ∘ mask / (1 − p)
 - heads: mu = h W_mu + b_mu, logvar = h W_lv + b_lv, z = mu + exp(logvar / 2) ∘ ε
 - loss = 1/B Σ_rows [ reconstruction + β_t · KL ]
 - ``mse``: reconstruction = Σ (x̂ − x)², d x̂ = 2 (x̂ − x) / B
@@ -16,7 +20,7 @@ For one batch of B rows, with h the layers' outputs and 1 the indicator:
 from __future__ import annotations
 
 import platform
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -26,9 +30,10 @@ from backends import randomness
 from backends import weights as canonical
 from backends.inference import CHUNK, Inference, RowFunction
 from backends.interface import Capabilities, EpochLoss, Weights
-from backends.spec import NetworkSpec, Score, TrainingSettings
+from backends.spec import KERNEL, PADDING, STRIDE, Layer, NetworkSpec, Score, TrainingSettings
 
 Array = NDArray[np.float64]
+Masks = Mapping[str, NDArray[np.bool_]]
 
 MODES = ("idiomatic",)
 
@@ -57,37 +62,86 @@ def row_sums(terms: Array) -> Array:
     return sums
 
 
+def gather(rows: Array, layer: Layer) -> Array:
+    """The windows of a layer's larger image under each pixel of its smaller one, shape (B, height, width, c, 3, 3)."""
+    large = max(layer.before, layer.after)
+    images = rows.reshape(len(rows), *large, -1)
+    padded = np.pad(images, ((0, 0), (PADDING, PADDING), (PADDING, PADDING), (0, 0)))
+    windows: Array = np.lib.stride_tricks.sliding_window_view(padded, (KERNEL, KERNEL), axis=(1, 2))
+    return windows[:, ::STRIDE, ::STRIDE]
+
+
+def scatter(windows: Array, layer: Layer) -> Array:
+    """The adjoint of ``gather``: windows of shape (B, height, width, 3, 3, c), added up into rows of larger images."""
+    (height, width), (below, right) = max(layer.before, layer.after), windows.shape[1:3]
+    rows, channels = len(windows), windows.shape[-1]
+    padded = np.zeros((rows, height + 2 * PADDING, width + 2 * PADDING, channels))
+    for k, j in np.ndindex(KERNEL, KERNEL):
+        padded[:, k : k + STRIDE * below : STRIDE, j : j + STRIDE * right : STRIDE] += windows[:, :, :, k, j]
+    return padded[:, PADDING : PADDING + height, PADDING : PADDING + width].reshape(rows, -1)
+
+
+def forward(layer: Layer, h: Array, kernel: Array, bias: Array) -> Array:
+    """a from h, both rows."""
+    if layer.kind == "dense":
+        return h @ kernel + bias
+    if layer.kind == "convolution":
+        a: Array = np.tensordot(gather(h, layer), kernel, ((4, 5, 3), (0, 1, 2))) + bias
+        return a.reshape(len(h), -1)
+    small = h.reshape(len(h), *layer.before, layer.inputs)
+    a = scatter(np.tensordot(small, kernel, ((3,), (2,))), layer)
+    return (a.reshape(len(h), -1, layer.outputs) + bias).reshape(len(h), -1)
+
+
+def backward(layer: Layer, h: Array, kernel: Array, da: Array) -> tuple[Array, Array, Array]:
+    """dW, db and dh from da."""
+    db = da.reshape(-1, layer.outputs).sum(axis=0)
+    if layer.kind == "dense":
+        return h.T @ da, db, da @ kernel.T
+    if layer.kind == "convolution":
+        small = da.reshape(len(h), *layer.after, layer.outputs)
+        d_kernel = np.tensordot(gather(h, layer), small, ((0, 1, 2), (0, 1, 2))).transpose(1, 2, 0, 3)
+        return d_kernel, db, scatter(np.tensordot(small, kernel, ((3,), (3,))), layer)
+    small, windows = h.reshape(len(h), *layer.before, layer.inputs), gather(da, layer)
+    d_kernel = np.tensordot(windows, small, ((0, 1, 2), (0, 1, 2))).transpose(1, 2, 3, 0)
+    return d_kernel, db, np.tensordot(windows, kernel, ((4, 5, 3), (0, 1, 3))).reshape(len(h), -1)
+
+
 class Network:
     """The layers and their gradient; ``arrays`` holds the parameters under their canonical names."""
 
-    def __init__(self, spec: NetworkSpec, weights: Weights, seed: int) -> None:
+    def __init__(self, spec: NetworkSpec, weights: Weights, settings: TrainingSettings) -> None:
         self.spec = spec
+        self.dropout = settings.dropout
         self.arrays = {name: np.array(weights[name], dtype=np.float64) for name in canonical.shapes(spec)}
-        names = list(canonical.layers(spec))
-        depth = len(spec.hidden)
+        self.layers = spec.layers()
+        names, depth = list(self.layers), spec.depth
         self.encoder, self.heads, self.decoder = names[:depth], names[depth : -depth - 1], names[-depth - 1 : -1]
-        self.scoring_noise = randomness.scoring_noise(seed, spec.latent)
+        self.scoring_noise = randomness.scoring_noise(settings.seed, spec.latent)
 
-    def dense(self, name: str, inputs: Array) -> Array:
-        return inputs @ self.arrays[f"{name}.kernel"] + self.arrays[f"{name}.bias"]
+    def apply(self, name: str, h: Array) -> Array:
+        return forward(self.layers[name], h, self.arrays[f"{name}.kernel"], self.arrays[f"{name}.bias"])
 
     def encode(self, x: Array) -> tuple[Array, Array]:
         for name in self.encoder:
-            x = np.maximum(self.dense(name, x), 0.0)
-        mu = self.dense(self.heads[0], x)
-        return mu, self.dense(self.heads[1], x) if self.spec.kind == "vae" else np.zeros_like(mu)
+            x = np.maximum(self.apply(name, x), 0.0)
+        mu = self.apply(self.heads[0], x)
+        return mu, self.apply(self.heads[1], x) if self.spec.kind == "vae" else np.zeros_like(mu)
 
     def sample(self, mu: Array, logvar: Array, epsilon: Array) -> Array:
         return mu + np.exp(logvar / 2) * epsilon
 
     def decode(self, z: Array) -> Array:
         for name in self.decoder:
-            z = np.maximum(self.dense(name, z), 0.0)
-        return self.dense("output", z)
+            z = np.maximum(self.apply(name, z), 0.0)
+        return self.apply("output", z)
 
     def mean(self, output: Array) -> Array:
         """x̂: the output itself for ``mse``, its logistic function for ``bce``."""
-        return output if self.spec.likelihood == "mse" else 0.5 * (1.0 + np.tanh(output / 2))
+        if self.spec.likelihood == "mse":
+            return output
+        e = np.exp(-np.abs(output))  # never overflows, and keeps the digits of probabilities near 0
+        return np.where(output < 0.0, e, 1.0) / (1.0 + e)
 
     def reconstruction(self, output: Array, x: Array) -> Array:
         if self.spec.likelihood == "mse":
@@ -116,72 +170,92 @@ class Network:
         draws = [self.reconstruction(self.decode(self.sample(mu, logvar, e)), x) for e in self.scoring_noise]
         return (np.mean(draws, axis=0),)
 
-    def gradient(self, x: Array, epsilon: Array | None, kl_weight: float) -> tuple[float, float, dict[str, Array]]:
+    def gradient(
+        self, x: Array, epsilon: Array | None, masks: Masks, kl_weight: float
+    ) -> tuple[float, float, dict[str, Array]]:
         """Mean reconstruction, mean KL, and the loss's gradient for every parameter.
 
-        x has shape (B, features), epsilon (B, latent); None, as for an autoencoder, means z = mu.
+        x has shape (B, features), epsilon (B, latent); None, as for an autoencoder, means z = mu. ``masks`` holds the
+        dropout of the layers it names, each (B, width).
         """
         gradients: dict[str, Array] = {}
 
-        def forward(names: list[str], h: Array) -> list[Array]:
+        def slope(name: str, output: Array) -> Array:
+            """The derivative of ReLU and dropout where they gave this output."""
+            kept: Array = np.asarray(output > 0.0, dtype=np.float64)
+            return kept / (1.0 - self.dropout) if name in masks else kept
+
+        def climb(names: list[str], h: Array) -> list[Array]:
             outputs = [h]
             for name in names:
-                outputs.append(np.maximum(self.dense(name, outputs[-1]), 0.0))
+                h = np.maximum(self.apply(name, outputs[-1]), 0.0)
+                outputs.append(h * masks[name] / (1.0 - self.dropout) if name in masks else h)
             return outputs
 
-        def backward(name: str, inputs: Array, d: Array) -> Array:
-            gradients[f"{name}.kernel"] = inputs.T @ d
-            gradients[f"{name}.bias"] = d.sum(axis=0)
-            return d @ self.arrays[f"{name}.kernel"].T
+        def descend(name: str, h: Array, da: Array) -> Array:
+            kernel = self.arrays[f"{name}.kernel"]
+            gradients[f"{name}.kernel"], gradients[f"{name}.bias"], dh = backward(self.layers[name], h, kernel, da)
+            return dh
 
-        encoded = forward(self.encoder, x)
-        mu = self.dense(self.heads[0], encoded[-1])
-        logvar = self.dense(self.heads[1], encoded[-1]) if self.spec.kind == "vae" else np.zeros_like(mu)
-        decoded = forward(self.decoder, mu if epsilon is None else self.sample(mu, logvar, epsilon))
-        output = self.dense("output", decoded[-1])
+        encoded = climb(self.encoder, x)
+        mu = self.apply(self.heads[0], encoded[-1])
+        logvar = self.apply(self.heads[1], encoded[-1]) if self.spec.kind == "vae" else np.zeros_like(mu)
+        decoded = climb(self.decoder, mu if epsilon is None else self.sample(mu, logvar, epsilon))
+        output = self.apply("output", decoded[-1])
 
         residual = 2.0 * (output - x) if self.spec.likelihood == "mse" else self.mean(output) - x
-        d = backward("output", decoded[-1], residual / len(x))
+        d = descend("output", decoded[-1], residual / len(x))
         for name, inputs, outputs in reversed(list(zip(self.decoder, decoded, decoded[1:], strict=False))):
-            d = backward(name, inputs, d * (outputs > 0.0))
+            d = descend(name, inputs, d * slope(name, outputs))
 
         if self.spec.kind == "autoencoder":
-            d = backward(self.heads[0], encoded[-1], d)
+            d = descend(self.heads[0], encoded[-1], d)
         else:
             d_mu = d + kl_weight * mu / len(x)
             d_logvar = 0.5 * kl_weight * (np.exp(logvar) - 1.0) / len(x)
             if epsilon is not None:
                 d_logvar = d_logvar + 0.5 * d * np.exp(logvar / 2) * epsilon
-            d = backward(self.heads[0], encoded[-1], d_mu) + backward(self.heads[1], encoded[-1], d_logvar)
+            d = descend(self.heads[0], encoded[-1], d_mu) + descend(self.heads[1], encoded[-1], d_logvar)
         for name, inputs, outputs in reversed(list(zip(self.encoder, encoded, encoded[1:], strict=False))):
-            d = backward(name, inputs, d * (outputs > 0.0))
+            d = descend(name, inputs, d * slope(name, outputs))
 
         reconstruction = float(np.mean(self.reconstruction(output, x)))
         return reconstruction, float(np.mean(self.kl(mu, logvar))), gradients
 
 
-class Adam:
-    """Kingma and Ba 2015, algorithm 1, in its own words.
-
-    m ← β1 m + (1 − β1) g,  v ← β2 v + (1 − β2) g²,  m̂ = m / (1 − β1ᵗ),  v̂ = v / (1 − β2ᵗ),
-    θ ← θ − lr · m̂ / (√v̂ + ε), with t counted from 1.
-    """
+class Optimizer:
+    """The four optimisers, each in the words of ``TrainingSettings``; ``moments`` holds m, v and b by parameter."""
 
     def __init__(self, settings: TrainingSettings) -> None:
         self.settings = settings
         self.steps = 0
-        self.m: dict[str, Array] = {}
-        self.v: dict[str, Array] = {}
+        self.moments: dict[tuple[str, str], Array] = {}
 
     def update(self, arrays: dict[str, Array], gradients: dict[str, Array]) -> None:
         s = self.settings
         self.steps += 1
-        for name, g in gradients.items():
-            self.m[name] = s.beta1 * self.m.get(name, 0.0) + (1.0 - s.beta1) * g
-            self.v[name] = s.beta2 * self.v.get(name, 0.0) + (1.0 - s.beta2) * g**2
-            m_hat = self.m[name] / (1.0 - s.beta1**self.steps)
-            v_hat = self.v[name] / (1.0 - s.beta2**self.steps)
-            arrays[name] = arrays[name] - s.learning_rate * m_hat / (np.sqrt(v_hat) + s.epsilon)
+        for name, gradient in gradients.items():
+            theta = arrays[name]
+            decoupled = s.optimizer == "adamw"
+            g = gradient if decoupled else gradient + s.weight_decay * theta
+            step = s.learning_rate * self.direction(name, g)
+            arrays[name] = theta - step - (s.learning_rate * s.weight_decay * theta if decoupled else 0.0)
+
+    def direction(self, name: str, g: Array) -> Array:
+        """What the learning rate is multiplied with."""
+        s = self.settings
+        if s.optimizer == "sgd":
+            return self.moment("b", name, s.momentum, g)
+        if s.optimizer == "rmsprop":
+            return g / (np.sqrt(self.moment("v", name, s.rho, (1.0 - s.rho) * g**2)) + s.epsilon)
+        m_hat = self.moment("m", name, s.beta1, (1.0 - s.beta1) * g) / (1.0 - s.beta1**self.steps)
+        v_hat = self.moment("v", name, s.beta2, (1.0 - s.beta2) * g**2) / (1.0 - s.beta2**self.steps)
+        return m_hat / (np.sqrt(v_hat) + s.epsilon)
+
+    def moment(self, kind: str, name: str, decay: float, new: Array) -> Array:
+        """A running sum: old · decay + new."""
+        self.moments[kind, name] = decay * self.moments.get((kind, name), np.zeros_like(new)) + new
+        return self.moments[kind, name]
 
 
 class ReferenceModel(Inference):
@@ -189,8 +263,8 @@ class ReferenceModel(Inference):
 
     def __init__(self, spec: NetworkSpec, weights: Weights, settings: TrainingSettings) -> None:
         super().__init__(spec, settings)
-        self.network = Network(spec, weights, settings.seed)
-        self.optimizer = Adam(settings)
+        self.network = Network(spec, weights, settings)
+        self.optimizer = Optimizer(settings)
 
     def load_data(self, X: NDArray[Any]) -> None:
         self.data = self.training_rows(X)
@@ -200,14 +274,16 @@ class ReferenceModel(Inference):
 
     def run_epoch(self, epoch: int) -> None:
         settings, rows = self.settings, len(self.data)
-        order = randomness.permutation(settings.seed, epoch, rows)
-        noise = randomness.noise(settings.seed, epoch, rows, self.spec.latent) if self.spec.kind == "vae" else None
+        drawn = randomness.shared_epoch(self.spec, settings, epoch, rows)
         kl_weight = settings.kl_weight(epoch)
         losses = []
         for start in range(0, rows - settings.batch_size + 1, settings.batch_size):
             batch = slice(start, start + settings.batch_size)
-            epsilon = None if noise is None else noise[batch]
-            reconstruction, kl, gradients = self.network.gradient(self.data[order[batch]], epsilon, kl_weight)
+            epsilon = None if drawn.noise is None else drawn.noise[batch]
+            masks = {name: mask[batch] for name, mask in drawn.masks.items()}
+            reconstruction, kl, gradients = self.network.gradient(
+                self.data[drawn.order[batch]], epsilon, masks, kl_weight
+            )
             self.optimizer.update(self.network.arrays, gradients)
             losses.append((reconstruction, kl))
         reconstruction, kl = np.mean(losses, axis=0).tolist()
@@ -229,3 +305,7 @@ class ReferenceModel(Inference):
 
     def export_weights(self) -> dict[str, NDArray[Any]]:
         return dict(self.network.arrays)
+
+    def import_weights(self, weights: Weights) -> None:
+        canonical.check(weights, self.spec)
+        self.network.arrays = {name: np.array(weights[name], dtype=np.float64) for name in self.network.arrays}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Literal, get_args
 
 Kind = Literal["vae", "autoencoder"]
@@ -10,25 +11,73 @@ Likelihood = Literal["mse", "bce"]
 Precision = Literal["float32", "float64"]
 Device = Literal["cpu", "gpu"]
 RandomSource = Literal["native", "shared"]
+Optimizer = Literal["adam", "adamw", "rmsprop", "sgd"]
 Score = Literal["reconstruction", "elbo", "mae", "reconstruction_probability"]
 
 SCORES: tuple[Score, ...] = get_args(Score)
 
 
+KERNEL = 3
+"""Height and width of every convolution's kernel."""
+STRIDE = 2
+"""Step of every convolution, in both directions."""
+PADDING = 1
+"""Zeros around an image before a convolution, on all four sides, whatever the image's size."""
+
+
+@dataclass(frozen=True)
+class Layer:
+    """One layer as it maps rows to rows; an image is a row too, pixel after pixel, the channels of a pixel together.
+
+    With x the input, y the output, W the kernel and i, j from 0:
+
+    - ``dense``: y = x W + b, W of shape (inputs, outputs)
+    - ``convolution``: y[i, j] = Σ_{k, l} x[2i + k − 1, 2j + l − 1] W[k, l] + b, pixels outside the image being zero;
+      W of shape (3, 3, inputs, outputs), and a side of n pixels becomes one of ⌈n / 2⌉
+    - ``transposed``: y[2i + k − 1, 2j + l − 1] = Σ x[i, j] W[k, l] + b over all i, j, k, l that meet there, those
+      outside the image being dropped; W of shape (3, 3, inputs, outputs). It is the convolution's adjoint: the sizes
+      are the mirrored convolution's, so that n pixels come back whether n is even or odd
+
+    Attributes
+    ----------
+    kind : ``dense``, ``convolution`` or ``transposed``
+    inputs, outputs : int
+        Columns, or for an image the channels of a pixel.
+    before, after : (height, width) of the image it takes and gives; (1, 1) for a dense layer
+    """
+
+    kind: Literal["dense", "convolution", "transposed"]
+    inputs: int
+    outputs: int
+    before: tuple[int, int] = (1, 1)
+    after: tuple[int, int] = (1, 1)
+
+    @property
+    def kernel(self) -> tuple[int, ...]:
+        """The kernel's shape."""
+        window = () if self.kind == "dense" else (KERNEL, KERNEL)
+        return (*window, self.inputs, self.outputs)
+
+
 @dataclass(frozen=True)
 class NetworkSpec:
-    """The dense network: features - hidden - latent - mirrored hidden - features.
+    """The network: features - filters - hidden - latent - mirrored hidden - mirrored filters - features.
 
     Attributes
     ----------
     features : int
         Columns of the input.
     hidden : tuple of int
-        Widths of the encoder's hidden layers, input side first; the decoder mirrors them. May be empty.
+        Widths of the encoder's hidden dense layers, input side first; the decoder mirrors them. May be empty.
     latent : int
         Dimensions of the latent space.
     kind : ``vae`` (two linear heads, mu and logvar) or ``autoencoder`` (one linear head, no noise, no KL)
     likelihood : ``mse`` (sum of squared errors) or ``bce`` (binary cross-entropy on logits, inputs in [0, 1])
+    image : (height, width) or None
+        The features are the pixels of an image, row by row. Given if and only if there are filters.
+    filters : tuple of int
+        Channels of the convolutions before the hidden layers; the decoder mirrors them by transposed convolutions.
+        Empty for the dense network.
     """
 
     features: int
@@ -36,15 +85,61 @@ class NetworkSpec:
     latent: int = 8
     kind: Kind = "vae"
     likelihood: Likelihood = "mse"
+    image: tuple[int, int] | None = None
+    filters: tuple[int, ...] = ()
 
     def __post_init__(self) -> None:
-        widths = (self.features, *self.hidden, self.latent)
+        widths = (self.features, *self.hidden, self.latent, *self.filters, *(self.image or ()))
         if any(not isinstance(width, int) or width < 1 for width in widths):
             raise ValueError(f"layer widths must be positive integers, not {widths}")
         if self.kind not in get_args(Kind):
             raise ValueError(f"kind must be one of {get_args(Kind)}, not {self.kind!r}")
         if self.likelihood not in get_args(Likelihood):
             raise ValueError(f"likelihood must be one of {get_args(Likelihood)}, not {self.likelihood!r}")
+        if bool(self.filters) != (self.image is not None):
+            raise ValueError(f"filters and the image's shape go together, not filters {self.filters}, {self.image}")
+        if self.image is not None and self.image[0] * self.image[1] != self.features:
+            raise ValueError(f"an image of {self.image} pixels has not {self.features} features")
+
+    @property
+    def depth(self) -> int:
+        """Layers of the encoder before its heads; the decoder has one more, the output."""
+        return len(self.filters) + len(self.hidden)
+
+    def layers(self) -> dict[str, Layer]:
+        """Every layer by its name, from the input to the output.
+
+        ``encoder.0`` ..., the heads ``mu`` and ``logvar`` (``latent`` for an autoencoder), ``decoder.0`` ... and
+        ``output``. All but the heads and the output are followed by ReLU.
+        """
+        sizes = [self.image or (1, 1)]
+        for _ in self.filters:
+            sizes.append((-(-sizes[-1][0] // STRIDE), -(-sizes[-1][1] // STRIDE)))
+        channels = (1, *self.filters)
+        images = [(*pair, *size) for pair, size in zip(pairwise(channels), pairwise(sizes), strict=True)]
+        flat = sizes[-1][0] * sizes[-1][1] * channels[-1] if self.filters else self.features
+        dense = list(pairwise((flat, *self.hidden)))
+        encoder = [Layer("convolution", i, o, before, after) for i, o, before, after in images]
+        encoder += [Layer("dense", i, o) for i, o in dense]
+        head = Layer("dense", (flat, *self.hidden)[-1], self.latent)
+        mirrored = pairwise((self.latent, *reversed(self.hidden), flat))
+        decoder = [Layer("dense", i, o) for i, o in mirrored]
+        decoder += [Layer("transposed", o, i, after, before) for i, o, before, after in reversed(images)]
+        *decoder, output = decoder
+        return {
+            **{f"encoder.{i}": layer for i, layer in enumerate(encoder)},
+            **dict.fromkeys(("mu", "logvar") if self.kind == "vae" else ("latent",), head),
+            **{f"decoder.{i}": layer for i, layer in enumerate(decoder)},
+            "output": output,
+        }
+
+    def dropped(self) -> dict[str, int]:
+        """The layers that dropout acts on, the hidden dense ones, with their widths."""
+        return {
+            name: layer.outputs
+            for name, layer in self.layers().items()
+            if layer.kind == "dense" and name.startswith(("encoder", "decoder"))
+        }
 
 
 @dataclass(frozen=True)
@@ -55,8 +150,21 @@ class TrainingSettings:
     ----------
     batch_size : int
         Rows a step; an epoch drops its last partial batch.
-    learning_rate, beta1, beta2, epsilon : float
-        Adam as in its paper, with ``epsilon`` outside the root (Kingma and Ba 2015, algorithm 1).
+    optimizer : one of the four below, with g the gradient, θ the weights and t the step, counted from 1
+        Where ``weight_decay`` is λ, ``adamw`` decays by itself (decoupled) and the others add λ θ to g (coupled).
+
+        - ``adam`` (Kingma and Ba 2015, algorithm 1): m ← β1 m + (1 − β1) g, v ← β2 v + (1 − β2) g²,
+          θ ← θ − lr · m̂ / (√v̂ + ε) with m̂ = m / (1 − β1ᵗ) and v̂ = v / (1 − β2ᵗ)
+        - ``adamw`` (Loshchilov and Hutter 2019, algorithm 2, at a constant rate): as ``adam``, and θ ← … − lr · λ θ
+        - ``rmsprop`` (Hinton 2012, lecture 6e): v ← ρ v + (1 − ρ) g², θ ← θ − lr · g / (√v + ε)
+        - ``sgd`` with momentum (Sutskever et al. 2013, at a constant rate): b ← μ b + g, θ ← θ − lr · b
+    learning_rate, beta1, beta2, epsilon, rho, momentum : float
+        lr, β1, β2, ε, ρ and μ above; each optimiser takes its own. ε stands outside the root.
+    weight_decay : float
+        λ above, for all weights, biases included; 0 is none.
+    dropout : float
+        Probability with which, in training, a unit of a hidden dense layer is zeroed after its ReLU; the others are
+        divided by one minus it (Srivastava et al. 2014, inverted). Convolutions and heads drop nothing.
     beta : float
         Weight of the KL term.
     kl_warmup_epochs : int
@@ -71,10 +179,15 @@ class TrainingSettings:
     """
 
     batch_size: int = 128
+    optimizer: Optimizer = "adam"
     learning_rate: float = 1e-3
     beta1: float = 0.9
     beta2: float = 0.999
     epsilon: float = 1e-8
+    rho: float = 0.9
+    momentum: float = 0.9
+    weight_decay: float = 0.0
+    dropout: float = 0.0
     beta: float = 1.0
     kl_warmup_epochs: int = 0
     seed: int = 0
@@ -91,12 +204,17 @@ class TrainingSettings:
             ("beta1", 0 <= self.beta1 < 1, "in [0, 1)"),
             ("beta2", 0 <= self.beta2 < 1, "in [0, 1)"),
             ("epsilon", self.epsilon > 0, "positive"),
+            ("rho", 0 <= self.rho < 1, "in [0, 1)"),
+            ("momentum", 0 <= self.momentum < 1, "in [0, 1)"),
+            ("weight_decay", self.weight_decay >= 0, "0 or more"),
+            ("dropout", 0 <= self.dropout < 1, "in [0, 1)"),
             ("beta", self.beta >= 0, "0 or more"),
             ("kl_warmup_epochs", self.kl_warmup_epochs >= 0, "0 or more"),
             ("seed", 0 <= self.seed < 2**32, "in [0, 2**32)"),
+            ("optimizer", self.optimizer in get_args(Optimizer), f"one of {get_args(Optimizer)}"),
         ):
             if not holds:
-                raise ValueError(f"{name} must be {rule}, not {getattr(self, name)}")
+                raise ValueError(f"{name} must be {rule}, not {getattr(self, name)!r}")
 
     def kl_weight(self, epoch: int) -> float:
         """β_t = β · min(1, epoch / kl_warmup_epochs), epochs counted from 0; no warm-up means β from the start."""

@@ -1,14 +1,14 @@
-"""Canonical weights: the arrays every backend starts from and gives back, by name, shape (in, out), on disk too.
+"""Canonical weights: the arrays every backend starts from and gives back, by name, on disk too.
 
-Names in order: ``encoder.0`` ..., the heads ``mu`` and ``logvar`` (``latent`` for an autoencoder), ``decoder.0`` ...,
-``output``; each with ``.kernel`` of shape (in, out) and ``.bias`` of shape (out,).
+Names in order are those of ``NetworkSpec.layers``, each with ``.kernel``, of shape (in, out) or (3, 3, in, out), and
+``.bias``, of shape (out,).
 """
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import asdict
-from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -22,35 +22,25 @@ from backends.randomness import Purpose, stream
 from backends.spec import NetworkSpec
 
 
-def layers(spec: NetworkSpec) -> dict[str, tuple[int, int]]:
-    """Every dense layer's name and (inputs, outputs), from the input to the output."""
-    widths = (spec.features, *spec.hidden)
-    innermost = widths[-1]
-    mirrored = (spec.latent, *reversed(spec.hidden))
-    encoder = {f"encoder.{i}": pair for i, pair in enumerate(pairwise(widths))}
-    heads = dict.fromkeys(("mu", "logvar") if spec.kind == "vae" else ("latent",), (innermost, spec.latent))
-    decoder = {f"decoder.{i}": pair for i, pair in enumerate(pairwise(mirrored))}
-    return encoder | heads | decoder | {"output": (mirrored[-1], spec.features)}
-
-
 def shapes(spec: NetworkSpec) -> dict[str, tuple[int, ...]]:
     """Every array's name and shape, in canonical order."""
     return {
         f"{name}.{part}": shape
-        for name, (inputs, outputs) in layers(spec).items()
-        for part, shape in (("kernel", (inputs, outputs)), ("bias", (outputs,)))
+        for name, layer in spec.layers().items()
+        for part, shape in (("kernel", layer.kernel), ("bias", (layer.outputs,)))
     }
 
 
 def initial_weights(spec: NetworkSpec, seed: int) -> dict[str, NDArray[np.float64]]:
     """Glorot-uniform kernels, U(−√(6 / (in + out)), √(6 / (in + out))) (Glorot and Bengio 2010), and biases of zero.
 
-    Every tensor has a stream of its own, keyed by (seed, its position), so that its values depend on no other.
+    A convolution's ``in`` and ``out`` are its channels times the nine positions of its window. Every tensor has a
+    stream of its own, keyed by (seed, its position), so that its values depend on no other.
     """
     weights = {}
     for index, (name, shape) in enumerate(shapes(spec).items()):
         if name.endswith(".kernel"):
-            bound = np.sqrt(6.0 / sum(shape))
+            bound = np.sqrt(6.0 / (math.prod(shape[:-2]) * sum(shape[-2:])))
             weights[name] = stream(seed, Purpose.WEIGHTS, index).uniform(-bound, bound, shape)
         else:
             weights[name] = np.zeros(shape)
