@@ -1,7 +1,7 @@
 """The VAE and the plain autoencoder as detectors, on any backend.
 
-They can be trained in one call (``fit``) or stepped epoch by epoch (``prepare``, ``compile``, ``run_epoch``), which is
-how the worker times them.
+They can be trained in one call (``fit``) or stepped epoch by epoch (``prepare``, then the model's ``compile`` and
+``run_epoch``, ``is_last``, and ``finish`` at the end), which is how the worker times them.
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ from typing import Any, ClassVar, Self
 
 import numpy as np
 
+from backends.early_stopping import EarlyStopping
 from backends.interface import Backend, Model
 from backends.spec import Kind, NetworkSpec, Score, TrainingSettings
 from backends.weights import initial_weights
@@ -28,13 +29,22 @@ class Autoencoder:
     spec : NetworkSpec
     settings : TrainingSettings
     epochs : int
+        At most so many.
     score : Score
         What ``decision_function`` returns.
+    patience : int
+        Epochs without a lower validation loss after which training stops; 0 (the default) runs all epochs.
     """
 
     needs_backend: ClassVar[bool] = True
     kind: ClassVar[Kind] = "autoencoder"
+    convolutional: ClassVar[bool] = False
+    """Whether the network begins with convolutions, and so needs rows that are images."""
+    hidden: ClassVar[tuple[int, ...]] = (128, 64)
+    latent: ClassVar[int] = 8
+    """Both are what a suite gets that names none."""
     model: Model
+    early_stopping: EarlyStopping
 
     def __init__(
         self,
@@ -44,10 +54,15 @@ class Autoencoder:
         settings: TrainingSettings,
         epochs: int,
         score: Score = "reconstruction",
+        patience: int = 0,
     ) -> None:
         if spec.kind != self.kind:
             raise ValueError(f"the detector {self.kind} was given the network of the {spec.kind}")
+        if self.convolutional != bool(spec.filters):
+            wanted = "needs" if self.convolutional else "takes no"
+            raise ValueError(f"{type(self).__name__} {wanted} filters, but its network has filters {spec.filters}")
         self.backend, self.spec, self.settings, self.epochs, self.score = backend, spec, settings, epochs, score
+        self.patience = patience
         self.notes: list[str] = []
 
     def prepare(self, X: Rows) -> None:
@@ -55,13 +70,32 @@ class Autoencoder:
         weights = initial_weights(self.spec, self.settings.seed)
         self.model = self.backend.build(self.spec, weights, self.settings)
         self.model.load_data(np.asarray(X, dtype=np.float32))
+        self.early_stopping = EarlyStopping(self.patience)
 
-    def fit(self, X: Rows) -> Self:
+    def fit(self, X: Rows, X_val: Rows | None = None) -> Self:
+        """Trains from the canonical weights; only early stopping looks at ``X_val``, and it cannot do without."""
+        if self.patience and X_val is None:
+            raise ValueError(f"early stopping (patience {self.patience}) needs validation rows: fit(X, X_val)")
         self.prepare(X)
         for epoch in range(self.epochs):
             self.model.run_epoch(epoch)
+            if self.patience and X_val is not None and self.is_last(epoch, self.validation_loss(X_val)):
+                break
+        self.finish()
         self.model.synchronize()
         return self
+
+    def validation_loss(self, X_val: Rows) -> float:
+        """The mean loss over the rows, with z = mu and the full β."""
+        return self.model.evaluate(np.asarray(X_val, dtype=np.float32)).loss
+
+    def is_last(self, epoch: int, validation_loss: float) -> bool:
+        """Takes note of an epoch, counted from 0, that was run; tells whether early stopping ends training here."""
+        return self.early_stopping.should_stop(epoch, validation_loss, self.model)
+
+    def finish(self) -> None:
+        """Ends training: under early stopping the best weights come back."""
+        self.early_stopping.restore(self.model)
 
     def decision_function(self, X: Rows) -> Rows:
         return self.model.score(np.asarray(X, dtype=np.float32), self.score)
@@ -81,3 +115,11 @@ class VAE(Autoencoder):
         kl = -0.5 * (1.0 + logvar - mu**2 - np.exp(logvar)).sum(axis=1)
         active = int((mu.var(axis=0) > ACTIVE_UNIT_VARIANCE).sum())
         return {"mean_kl": float(kl.mean()), "active_units": active, "collapsed": active == 0}
+
+
+class ConvolutionalVAE(VAE):
+    """The convolutional VAE for images: 3×3 convolutions of stride 2 before the dense layers, mirrored behind them."""
+
+    convolutional: ClassVar[bool] = True
+    hidden: ClassVar[tuple[int, ...]] = (16,)
+    latent: ClassVar[int] = 2

@@ -20,6 +20,7 @@ Rows = NDArray[np.floating[Any]]
 
 REGISTRY: dict[str, str] = {
     "vae": "bench.autoencoder:VAE",
+    "conv_vae": "bench.autoencoder:ConvolutionalVAE",
     "autoencoder": "bench.autoencoder:Autoencoder",
     "isolation_forest": "bench.classical:IsolationForest",
     "one_class_svm": "bench.classical:OneClassSVM",
@@ -63,6 +64,11 @@ def load(name: str) -> type[Any]:
 def needs_backend(name: str) -> bool:
     """Whether the detector is a network that runs on a backend."""
     return bool(getattr(load(name), "needs_backend", False))
+
+
+def needs_images(name: str) -> bool:
+    """Whether the detector is a convolutional network."""
+    return bool(getattr(load(name), "convolutional", False))
 
 
 def parameters(name: str) -> dict[str, Any]:

@@ -14,21 +14,26 @@ import tomllib
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, fields, replace
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, Self
 
 import msgspec
 from msgspec import Meta
 
 import backends
 import datasets
-from backends.spec import Device, Likelihood, NetworkSpec, Precision, RandomSource, Score, TrainingSettings
+from backends.spec import Device, Likelihood, NetworkSpec, Optimizer, Precision, RandomSource, Score, TrainingSettings
 from bench import detectors
 from bench.thresholds import Threshold
+
+if TYPE_CHECKING:
+    from bench.autoencoder import Autoencoder
 
 SHIPPED = Path(__file__).parent / "suites"
 
 Positive = Annotated[int, Meta(ge=1)]
 Natural = Annotated[int, Meta(ge=0)]
+NotNegative = Annotated[float, Meta(ge=0)]
+Fraction = Annotated[float, Meta(ge=0, lt=1)]
 Seed = Annotated[int, Meta(ge=0, le=2**32 - 1)]
 """What NumPy, scikit-learn and all three frameworks take."""
 
@@ -42,26 +47,45 @@ Seeds = Annotated[tuple[Seed, ...], Meta(min_length=1)]
 
 @dataclass(frozen=True)
 class Training:
-    """How the autoencoder family is built, trained and scored; the keys of a ``[training]`` table."""
+    """How the autoencoder family is built, trained and scored; the keys of a ``[training]`` table.
+
+    ``hidden`` and ``latent`` are the detector's own where a suite names none, and ``filters`` are for convolutional
+    detectors alone; ``resolved`` puts the values in, and a scenario holds nothing else.
+    """
 
     epochs: Positive = 30
     batch_size: Positive = 128
+    optimizer: Optimizer = "adam"
     learning_rate: Annotated[float, Meta(gt=0)] = 1e-3
-    hidden: tuple[Positive, ...] = (128, 64)
-    latent: Positive = 8
+    momentum: Fraction = 0.9
+    weight_decay: NotNegative = 0.0
+    dropout: Fraction = 0.0
+    patience: Natural = 0
+    hidden: tuple[Positive, ...] | None = None
+    latent: Positive | None = None
+    filters: tuple[Positive, ...] = (32, 64)
     likelihood: Likelihood = "mse"
-    beta: Annotated[float, Meta(ge=0)] = 1.0
+    beta: NotNegative = 1.0
     kl_warmup_epochs: Natural = 0
     random_source: RandomSource = "native"
     score: Score = "reconstruction"
+
+    def resolved(self, detector: type[Autoencoder]) -> Self:
+        """The values that a detector of this class is really built and trained with."""
+        return replace(
+            self,
+            hidden=detector.hidden if self.hidden is None else self.hidden,
+            latent=detector.latent if self.latent is None else self.latent,
+            filters=self.filters if detector.convolutional else (),
+        )
 
 
 @dataclass(frozen=True)
 class Scenario:
     """dataset × detector × backend × mode × device × precision, with all settings the result depends on.
 
-    ``backend``, ``mode`` and ``training`` are None for the classical detectors; ``parameters`` are the constructor
-    arguments of those, and empty for the autoencoder family.
+    ``backend``, ``mode`` and ``training`` (with every value resolved) are None for the classical detectors;
+    ``parameters`` are the constructor arguments of those, and empty for the autoencoder family.
     """
 
     dataset: str
@@ -88,15 +112,23 @@ class Scenario:
             return f"{self.dataset} {self.detector}"
         return f"{self.dataset} {self.detector} {self.backend}/{self.mode} {self.device} {self.precision}"
 
-    def network(self, features: int) -> NetworkSpec:
-        """The network this scenario trains on rows of so many features."""
-        assert self.training is not None
+    def network(self, features: int, image: tuple[int, int] | None) -> NetworkSpec:
+        """The network this scenario trains on rows of so many features, the pixels of an image (height, width) or none.
+
+        Raises ValueError for a convolutional detector on rows that are no image.
+        """
+        training = self.training
+        assert training is not None
+        assert training.hidden is not None
+        assert training.latent is not None
         return NetworkSpec(
             features=features,
-            hidden=self.training.hidden,
-            latent=self.training.latent,
-            kind="vae" if self.detector == "vae" else "autoencoder",
-            likelihood=self.training.likelihood,
+            hidden=training.hidden,
+            latent=training.latent,
+            kind=detectors.load(self.detector).kind,
+            likelihood=training.likelihood,
+            image=image if training.filters else None,
+            filters=training.filters,
         )
 
     def training_settings(self, seed: int) -> TrainingSettings:
@@ -105,7 +137,11 @@ class Scenario:
         assert self.mode is not None
         return TrainingSettings(
             batch_size=self.training.batch_size,
+            optimizer=self.training.optimizer,
             learning_rate=self.training.learning_rate,
+            momentum=self.training.momentum,
+            weight_decay=self.training.weight_decay,
+            dropout=self.training.dropout,
             beta=self.training.beta,
             kl_warmup_epochs=self.training.kl_warmup_epochs,
             seed=seed,
@@ -326,6 +362,9 @@ def _validated(block: Block, where: str) -> Block:
                 raise SuiteError(f"{where}: {name}: {error}") from None
     for reference in block.datasets:
         _family(reference, where)
+    for name in block.detectors:
+        if detectors.needs_images(name) and not block.training.filters:
+            raise SuiteError(f"{where}: training.filters: {name} needs at least one, for example [32, 64]")
     if not block.backends and any(detectors.needs_backend(name) for name in block.detectors):
         return replace(block, backends=backends.names())
     return block
@@ -347,6 +386,7 @@ def _expand(block: Block, threads: int) -> Iterable[Scenario]:
                     parameters=dict(block.parameters.get(detector, {})),
                 )
                 continue
+            training = block.training.resolved(detectors.load(detector))
             for backend in block.backends:
                 for mode in block.modes:
                     for device in block.devices:
@@ -360,7 +400,7 @@ def _expand(block: Block, threads: int) -> Iterable[Scenario]:
                                 precision=precision,
                                 threads=threads,
                                 threshold=block.threshold,
-                                training=block.training,
+                                training=training,
                             )
 
 

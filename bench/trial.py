@@ -174,11 +174,14 @@ def run_trial(
             for epoch in range(epochs):
                 doing = f"training, epoch {epoch + 1} of {epochs}"
                 progress("training", epoch, epochs)
-                losses = worker.request("epoch", epoch)
-                for name in losses:
-                    record[name].append(losses[name])
+                reply = worker.request("epoch", epoch)
+                stop = reply.pop("stop")
+                for name, loss in reply.items():
+                    record[name].append(loss)
+                if stop:
+                    break
             doing = "scoring"
-            progress(doing, epochs, epochs)
+            progress(doing, epoch + 1, epochs)
             record |= worker.request("score")
             worker.stop()
     except TrialFailed as failed:

@@ -2,7 +2,8 @@
 
 Commands are JSON lines on standard input, replies JSON lines on what was standard output; whatever a framework prints
 goes to standard error. ``prepare`` comes first, then ``epoch`` as often as the driver likes, then ``score``;
-``capabilities`` tells of a backend and needs no trial. The parent only waits, so nothing competes with the timed work.
+``capabilities`` tells of a backend and needs no trial; ``climb`` and ``exchange`` are the ladder's. The parent only
+waits, so nothing competes with the timed work.
 """
 
 from __future__ import annotations
@@ -24,6 +25,7 @@ from bench.clock import Clock, marks
 from bench.suite import Trial
 
 if TYPE_CHECKING:
+    from bench import ladder
     from datasets.dataset import Dataset
 
 SCORE_REPETITIONS = 5
@@ -63,10 +65,11 @@ class Session:
         with self.clock.phase("build"):
             self.detector = detector_class(
                 backend=backend,
-                spec=scenario.network(self.data.features),
+                spec=scenario.network(self.data.features, self.data.image_shape),
                 settings=scenario.training_settings(trial.seed),
                 epochs=scenario.training.epochs,
                 score=scenario.training.score,
+                patience=scenario.training.patience,
             )
             self.detector.prepare(self.data.X_train)
             self.model = self.detector.model
@@ -85,11 +88,14 @@ class Session:
         }
 
     def epoch(self, number: int) -> dict[str, Any]:
-        """Trains one epoch on the clock, then reads its losses off it. The first of several is the warm-up."""
+        """Trains one epoch on the clock, then reads its losses off it. The first of several is the warm-up.
+
+        The reply's ``stop`` tells the driver that early stopping wants no further one.
+        """
         if self.model is None:
             with self.clock.phase("train"):
                 self.detector.fit(self.data.X_train)
-            return {}
+            return {"stop": False}
         assert self.trial.scenario.training is not None
         warmup = number == 0 and self.trial.scenario.training.epochs > 1
         with self.clock.phase("warmup" if warmup else "train"):
@@ -97,15 +103,20 @@ class Session:
         loss = self.model.epoch_loss().loss
         if not math.isfinite(loss):
             raise Diverged(f"the training loss was {loss} in epoch {number + 1}")
-        return {"loss": loss, "validation_loss": self.model.evaluate(self.data.X_val).loss}
+        validation_loss = self.detector.validation_loss(self.data.X_val)
+        stop = self.detector.is_last(number, validation_loss)
+        return {"loss": loss, "validation_loss": validation_loss, "stop": stop}
 
     def score(self) -> dict[str, Any]:
-        """Scores the test rows on the clock, then, off it, everything the record says about quality and memory."""
+        """Ends training, scores the test rows on the clock, then, off it, reads all that the record says of quality
+        and memory."""
         import numpy as np
 
         from bench.metrics import quality
 
         trial, scenario, data = self.trial, self.trial.scenario, self.data
+        if self.model is not None:
+            self.detector.finish()
         started = time.perf_counter()
         for _ in range(SCORE_REPETITIONS):
             with self.clock.phase("score"):
@@ -131,6 +142,7 @@ class Session:
             "phases": self.clock.totals(),
             "samples": self.clock.samples,
             "latent": training.latent if training else None,
+            "best_epoch": self.detector.early_stopping.best_epoch if training else None,
             "notes": list(self.detector.notes),
             "marks": [],
             "data": _description(data),
@@ -198,6 +210,7 @@ def serve() -> None:
     replies = os.fdopen(os.dup(1), "wb", buffering=0)
     os.dup2(2, 1)
     session: Session | None = None
+    climber: ladder.Worker | None = None
     for line in sys.stdin.buffer:
         command = msgspec.json.decode(line)
         name = command["command"]
@@ -211,6 +224,15 @@ def serve() -> None:
                 _pin(trial)
                 session = Session(trial)
                 reply = session.prepare()
+            elif name == "climb":
+                from bench import ladder
+
+                name, folder, *arguments = command["arguments"]
+                climber = climber or ladder.Worker(name, folder)
+                reply = climber.climb(*arguments)
+            elif name == "exchange":
+                assert climber is not None
+                reply = climber.exchange(*command["arguments"])
             else:
                 assert session is not None
                 reply = getattr(session, name)(*command.get("arguments", []))

@@ -9,6 +9,7 @@ import datasets
 from backends import reference
 from backends.spec import NetworkSpec, TrainingSettings
 from bench import detectors
+from datasets.dataset import Dataset
 
 NAMES = [name for name in detectors.names() if name in detectors.REGISTRY]
 
@@ -18,46 +19,64 @@ def data():
     return datasets.load("correlated?rows=1500", seed=3)
 
 
-def make(name: str, features: int, seed: int = 0):
+@pytest.fixture(scope="module")
+def images():
+    return datasets.load("digits:4", seed=3)
+
+
+@pytest.fixture
+def fitting(name, data, images):
+    """A data set that the detector takes."""
+    return images if detectors.needs_images(name) else data
+
+
+def make(name: str, data: Dataset, seed: int = 0, epochs: int = 8, patience: int = 0):
     detector = detectors.load(name)
     if detectors.needs_backend(name):
-        spec = NetworkSpec(features=features, hidden=(32,), latent=4, kind=detector.kind)
-        return detector(
-            backend=reference, spec=spec, settings=TrainingSettings(seed=seed, precision="float64"), epochs=8
-        )
+        convolutions = {"image": data.image_shape, "filters": (8,)} if detectors.needs_images(name) else {}
+        spec = NetworkSpec(features=data.features, hidden=(32,), latent=4, kind=detector.kind, **convolutions)
+        settings = TrainingSettings(seed=seed, precision="float64")
+        return detector(backend=reference, spec=spec, settings=settings, epochs=epochs, patience=patience)
     return detector(seed=seed, threads=1)
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_scores_are_finite_one_a_row_and_the_same_at_every_call(name, data):
-    detector = make(name, data.features)
-    assert detector.fit(data.X_train) is detector
-    scores = detector.decision_function(data.X_test)
-    assert scores.shape == (len(data.X_test),)
+def test_scores_are_finite_one_a_row_and_the_same_at_every_call(name, fitting):
+    detector = make(name, fitting)
+    assert detector.fit(fitting.X_train) is detector
+    scores = detector.decision_function(fitting.X_test)
+    assert scores.shape == (len(fitting.X_test),)
     assert np.isfinite(scores).all()
-    np.testing.assert_array_equal(scores, detector.decision_function(data.X_test))
+    np.testing.assert_array_equal(scores, detector.decision_function(fitting.X_test))
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_a_rows_score_does_not_depend_on_the_rows_around_it(name, data):
-    detector = make(name, data.features).fit(data.X_train)
-    whole = detector.decision_function(data.X_test)
+def test_a_rows_score_does_not_depend_on_the_rows_around_it(name, fitting):
+    detector = make(name, fitting).fit(fitting.X_train)
+    whole = detector.decision_function(fitting.X_test)
     order = np.random.default_rng(0).permutation(len(whole))[:50]
-    np.testing.assert_allclose(detector.decision_function(data.X_test[order]), whole[order], rtol=1e-6)
+    np.testing.assert_allclose(detector.decision_function(fitting.X_test[order]), whole[order], rtol=1e-6)
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_larger_means_more_anomalous(name, data):
-    detector = make(name, data.features).fit(data.X_train)
-    usual = detector.decision_function(data.X_train[:100])
-    far = detector.decision_function(data.X_train[:100] * 0 + 30.0)
+def test_larger_means_more_anomalous(name, fitting):
+    detector = make(name, fitting).fit(fitting.X_train)
+    usual = detector.decision_function(fitting.X_train[:100])
+    far = detector.decision_function(fitting.X_train[:100] * 0 + 30.0)
     assert far.min() > np.median(usual)
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_the_same_seed_gives_the_same_scores(name, data):
-    first, second = (make(name, data.features, seed=4).fit(data.X_train) for _ in range(2))
-    np.testing.assert_array_equal(first.decision_function(data.X_test), second.decision_function(data.X_test))
+def test_the_same_seed_gives_the_same_scores(name, fitting):
+    first, second = (make(name, fitting, seed=4).fit(fitting.X_train) for _ in range(2))
+    np.testing.assert_array_equal(first.decision_function(fitting.X_test), second.decision_function(fitting.X_test))
+
+
+@pytest.mark.parametrize(("name", "image", "filters"), [("conv_vae", None, ()), ("vae", (4, 5), (8,))])
+def test_a_detector_refuses_a_network_of_the_other_kind(name, image, filters):
+    spec = NetworkSpec(features=20, image=image, filters=filters)
+    with pytest.raises(ValueError, match="filters"):
+        detectors.load(name)(backend=reference, spec=spec, settings=TrainingSettings(precision="float64"), epochs=1)
 
 
 def test_the_large_one_class_svm_says_so_and_ranks_as_the_exact_one(data):
@@ -94,7 +113,7 @@ def test_a_collapsed_posterior_is_noticed(data):
     posterior = detector.fit(data.X_train).posterior(data.X_val)
     assert posterior["collapsed"] is True
     assert posterior["active_units"] == 0
-    healthy = make("vae", data.features).fit(data.X_train).posterior(data.X_val)
+    healthy = make("vae", data).fit(data.X_train).posterior(data.X_val)
     assert healthy["collapsed"] is False
     assert healthy["mean_kl"] > 0.5
 

@@ -4,11 +4,15 @@ from __future__ import annotations
 
 import re
 import shlex
+import tomllib
+from dataclasses import asdict
 from pathlib import Path
 
 import pytest
 
+from bench.autoencoder import VAE
 from bench.cli import _parser
+from bench.suite import Training
 
 ROOT = Path(__file__).resolve().parents[2]
 EXTENDING = (ROOT / "docs" / "extending.md").read_text()
@@ -54,6 +58,13 @@ def test_the_suite_of_the_documentation_names_only_what_there_is(bench, tmp_path
     assert done.returncode == 0, done.stderr
     # two data sets, three seeds; vae and autoencoder on two backends, two classical detectors, two sanity lines
     assert len(done.stdout.splitlines()) == 2 * 3 * (2 * 2 + 2 + 2)
+
+
+def test_the_training_table_of_the_documentation_holds_every_key_with_its_default():
+    (suite,) = (text for text in blocks(EXTENDING, "toml") if "[[scenarios]]" in text)
+    shown = tomllib.loads(suite)["training"]
+    defaults = asdict(Training().resolved(VAE)) | {"filters": Training().filters}
+    assert {key: tuple(value) if isinstance(value, list) else value for key, value in shown.items()} == defaults
 
 
 def test_every_command_line_in_the_readme_parses():

@@ -269,6 +269,31 @@ def test_every_backend_runs_both_networks_from_the_command_line(bench, suite_fil
             assert 0 <= record["active_units"] <= 4
 
 
+def test_the_convolutional_vae_trains_on_images_beside_the_dense_one(bench, suite_file, read_records):
+    backend = next((name for name in backends.names() if backends.unavailable(name) is None), None)
+    if backend is None:
+        pytest.skip("no framework is installed")
+    suite = suite_file(f"""
+        datasets = ["digits:4"]
+        backends = ["{backend}"]
+        [training]
+        epochs = 2
+        batch_size = 32
+        likelihood = "bce"
+        [[scenarios]]
+        detectors = ["vae", "conv_vae"]
+    """)
+    done = bench("run", suite, "--detectors", "vae,conv_vae", "--threads", "1", *COMMAND_TAIL)
+    assert done.returncode == 0, done.stderr + done.stdout
+    records = {record["detector"]: record for record in read_records()}
+    assert (records["vae"]["settings"]["filters"], records["vae"]["settings"]["hidden"]) == ([], [128, 64])
+    convolutional = records["conv_vae"]
+    assert convolutional["settings"]["filters"] == [32, 64]
+    assert (convolutional["settings"]["hidden"], convolutional["latent"]) == ([16], 2)
+    assert convolutional["loss"][1] < convolutional["loss"][0]
+    assert convolutional["mean_kl"] > 0
+
+
 def test_a_gpu_that_is_not_there_is_a_skip_with_the_reason(bench, suite_file, read_records):
     if backends.unavailable("torch"):
         pytest.skip("torch is not installed")

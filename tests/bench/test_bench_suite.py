@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import subprocess
 import sys
-from dataclasses import replace
+from dataclasses import asdict, replace
 
 import pytest
 
-from bench import suite
+from bench import detectors, suite
 from bench.suite import Scenario, SuiteError, Training
 from bench.thresholds import Threshold
 
@@ -30,6 +30,12 @@ def scenario(**changes) -> Scenario:
         {"threads": 1},
         {"threshold": Threshold("std", 3.0)},
         {"training": Training(beta=0.5)},
+        {"training": Training(optimizer="sgd")},
+        {"training": Training(momentum=0.5)},
+        {"training": Training(weight_decay=0.1)},
+        {"training": Training(dropout=0.1)},
+        {"training": Training(patience=1)},
+        {"training": Training(filters=(8,))},
         {"parameters": {"a": 1}},
     ],
 )
@@ -124,6 +130,49 @@ def test_a_block_replaces_single_training_keys_and_keeps_the_suites_others(tmp_p
     )
     only = suite.load(str(path)).scenarios(1)[0]
     assert (only.training.epochs, only.training.latent) == (7, 5)
+
+
+def networks(tmp_path, training: str) -> dict[str, Training]:
+    """The training of each network in a suite that lists all three over one [training] table."""
+    path = tmp_path / "mine.toml"
+    path.write_text(
+        f"[training]\n{training}\n"
+        '[[scenarios]]\ndatasets = ["digits:4"]\nbackends = ["torch"]\ndetectors = ["vae", "autoencoder", "conv_vae"]\n'
+    )
+    return {s.detector: s.training for s in suite.load(str(path)).scenarios(1) if s.training}
+
+
+def test_a_network_that_the_suite_does_not_size_gets_its_detectors_own_size(tmp_path):
+    sizes = {name: (t.filters, t.hidden, t.latent) for name, t in networks(tmp_path, "").items()}
+    dense = ((), (128, 64), 8)
+    assert sizes == {"vae": dense, "autoencoder": dense, "conv_vae": ((32, 64), (16,), 2)}
+
+
+def test_a_size_that_the_suite_gives_holds_for_all_networks_but_filters_for_convolutional_ones_alone(tmp_path):
+    found = networks(tmp_path, "hidden = []\nlatent = 3\nfilters = [4]")
+    assert {(t.hidden, t.latent) for t in found.values()} == {((), 3)}
+    assert [t.filters for t in found.values()] == [(), (), (4,)]
+    assert found["vae"] == networks(tmp_path, "hidden = []\nlatent = 3\nfilters = [9]")["vae"]
+
+
+def test_every_training_key_reaches_the_backend():
+    training = Training(
+        **{"batch_size": 7, "optimizer": "sgd", "learning_rate": 0.5, "momentum": 0.25, "weight_decay": 0.125},
+        **{"dropout": 0.0625, "hidden": (6,), "latent": 3, "filters": (5, 4), "likelihood": "bce", "beta": 2.0},
+        **{"kl_warmup_epochs": 9, "random_source": "shared"},
+    )
+    convolutional = scenario(detector="conv_vae", training=training)
+    settings = {**asdict(convolutional.training_settings(1)), **asdict(convolutional.network(64, (8, 8)))}
+    used_by_the_harness = {"epochs", "patience", "score"}
+    for name, value in asdict(training).items():
+        assert name in used_by_the_harness or settings[name] == value, name
+    assert (settings["kind"], settings["image"]) == ("vae", (8, 8))
+
+
+def test_a_dense_network_on_images_takes_them_as_plain_rows():
+    dense = scenario(detector="autoencoder", training=Training().resolved(detectors.load("autoencoder")))
+    spec = dense.network(64, (8, 8))
+    assert (spec.kind, spec.image, spec.filters) == ("autoencoder", None, ())
 
 
 def test_a_classical_scenario_does_not_depend_on_training_settings():
