@@ -7,7 +7,7 @@ STAMP := .venv/.installed
 .PHONY: bench test setup lint benchmarks constraints clean
 
 bench: setup
-	@$(BIN)/bench run quick
+	@$(BIN)/bench run quick --verify
 
 test: setup
 	$(BIN)/python -m pytest

@@ -7,12 +7,15 @@ import os
 import re
 import shlex
 import sys
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from bench import DISTRIBUTION, __version__
+
+if TYPE_CHECKING:
+    from bench.suite import Scenario
 
 USAGE_ERROR = 2
 INTERRUPTED = 130
@@ -90,9 +93,28 @@ def _parser() -> argparse.ArgumentParser:
     )
     how.add_argument("--timeout", type=_seconds, metavar="TIME", help="limit for one trial: 90, 90s, 5m or 1h")
     how.add_argument("--out", type=Path, metavar="DIR", help="where results go (default: results/SUITE)")
+    how.add_argument(
+        "--verify",
+        action="store_true",
+        help="first prove the backends equal (verify --quick), unless that is known",
+    )
     how.add_argument("--dry-run", action="store_true", help="print the trials and stop")
     _data_dir(how)
     run.set_defaults(action=_run)
+
+    verify = commands.add_parser(
+        "verify",
+        help="prove that the backends are the same model",
+        description="Trains the same networks from the same weights, noise and batches in every backend and in a NumPy "
+        "reference, and compares them rung by rung. The exit status is 0 only when every rung holds.",
+    )
+    verify.add_argument("--backends", type=_names, metavar="LIST", action="extend", help="default: all that work here")
+    verify.add_argument("--precision", type=_precisions, metavar="LIST", help="float64, float32 or (default) both")
+    verify.add_argument("--device", choices=["cpu", "gpu"], default="cpu", help="where the backends run")
+    verify.add_argument("--mode", default="idiomatic", metavar="NAME", help="how they execute (default: idiomatic)")
+    verify.add_argument("--quick", action="store_true", help="train less far and leave out the larger images")
+    verify.add_argument("--format", choices=["text", "markdown", "json"], default="text")
+    verify.set_defaults(action=_verify)
 
     report = commands.add_parser("report", help="rebuild the report of a results directory from its records")
     report.add_argument("directory", type=Path, metavar="DIR")
@@ -213,6 +235,7 @@ def _run(arguments: argparse.Namespace) -> int:
     out: Path = arguments.out or Path("results") / chosen.name
     data_dir = arguments.data_dir.absolute() if arguments.data_dir else None
     runner.check(chosen, data_dir)
+    equal = _proved(chosen.scenarios(threads)) if arguments.verify else True
     shown = display()
     try:
         outcome = runner.run(
@@ -235,7 +258,56 @@ def _run(arguments: argparse.Namespace) -> int:
         print(f"{record['status']}: {what} seed {record['seed']}: {record['reason']}")
     print(f"{len(outcome.records) - len(bad)} of {len(outcome.records)} trials ended well")
     print(f"report: {path}")
-    return 1 if bad else 0
+    return 1 if bad or not equal else 0
+
+
+def _verify(arguments: argparse.Namespace) -> int:
+    import json
+
+    from bench import verify
+    from reports import equality
+
+    result = verify.verify(
+        arguments.backends,
+        precisions=arguments.precision or ("float64", "float32"),
+        device=arguments.device,
+        mode=arguments.mode,
+        quick=arguments.quick,
+        progress=_tell,
+    )
+    _keep(result)
+    if arguments.format == "json":
+        print(json.dumps(result, indent=2))
+    else:
+        print((equality.text if arguments.format == "text" else equality.markdown)(result).rstrip())
+    return 0 if result["passed"] else 1
+
+
+def _proved(scenarios: Sequence[Scenario]) -> bool:
+    """Proves the backends of these scenarios equal where nothing is known of it; returns False where they are not."""
+    from bench import verify
+    from reports import equality
+
+    for result in verify.missing(scenarios, progress=_tell):
+        _keep(result)
+        print(equality.text(result).rstrip(), end="\n\n", flush=True)
+    return verify.holds(scenarios)
+
+
+def _keep(result: Mapping[str, Any]) -> None:
+    """Leaves a result for later runs; where it cannot be kept, only their reports lack it."""
+    from bench import equality
+
+    try:
+        equality.keep(dict(result))
+    except OSError as error:
+        print(f"bench: the result could not be kept for later runs: {_one_line(error)}", file=sys.stderr)
+
+
+def _tell(doing: str) -> None:
+    """Says on a terminal what goes on, off the output that may be piped somewhere."""
+    if sys.stderr.isatty():
+        print(f"{doing} ...", file=sys.stderr)
 
 
 def _report(arguments: argparse.Namespace) -> int:

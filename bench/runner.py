@@ -12,7 +12,7 @@ import psutil
 from filelock import FileLock, Timeout
 
 import datasets
-from bench import detectors, records
+from bench import detectors, equality, records
 from bench.environment import environment, environment_hash
 from bench.records import Record
 from bench.suite import Suite, SuiteError, Trial
@@ -63,6 +63,12 @@ def check(suite: Suite, data_dir: Path | None) -> None:
                 raise SuiteError(
                     f'{reference}: the likelihood bce needs values in [0, 1]; use likelihood = "mse" in its block'
                 )
+            images = list(filter(detectors.needs_images, block.detectors))
+            if images and data.image_shape is None:
+                raise SuiteError(
+                    f"{reference}: {images[0]} needs images, and the columns of this data set are none; "
+                    f"leave {images[0]} out of its block, or name a data set such as digits:4 or mnist:4"
+                )
             if block.training.batch_size > len(data.X_train):
                 raise SuiteError(
                     f"{reference}: batch_size {block.training.batch_size} is more than its {len(data.X_train)} "
@@ -97,6 +103,7 @@ def run(
         with FileLock(out / ".lock", timeout=0):
             here = environment()
             known = _known(out, here)
+            proofs = equality.known(here)
             done = records.finished(known, timed=timed)
             left = [trial for trial in plan if trial.key not in done]
             display.begin(len(plan), len(plan) - len(left))
@@ -108,13 +115,16 @@ def run(
                 display.ended(trial, record)
 
             def one(trial: Trial) -> Record:
-                return run_trial(
+                record = run_trial(
                     trial,
                     here,
                     timeout=suite.timeout,
                     command=command,
                     progress=lambda what, step, of: display.doing(trial, what, step, of),
                 )
+                if trial.scenario.backend:
+                    record["equality"] = equality.of_scenario(trial.scenario, proofs)
+                return record
 
             _execute(left, one, keep, jobs)
     except Timeout:

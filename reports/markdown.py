@@ -8,7 +8,7 @@ from typing import Any
 
 import pandas as pd
 
-from reports import DISTRIBUTION, numbers
+from reports import DISTRIBUTION, numbers, trial_equality
 from reports.figures import MOST_DATASETS, Figure
 from reports.headline import COLLAPSED, TRIVIAL, headline
 from reports.markup import code, escape, fenced, listing, table
@@ -35,12 +35,14 @@ def render(
 ) -> str:
     """The whole report as Markdown; the same arguments give the same text."""
     suites = [code(suite) for suite in trials["suite"].drop_duplicates() if suite]
+    equalities = trial_equality.equalities(trials, records)
     sections = [
         f"# Benchmark report{': ' + listing(suites) if suites else ''}",
-        *_alerts(trials, warnings),
+        *_alerts(trials, [*trial_equality.alerts(equalities), *map(escape, warnings)]),
         headline(trials, quality, throughput),
         *_quality(trials, quality, records, figures),
         *_throughput(throughput, figures),
+        *trial_equality.section(equalities),
         *_failures(trials),
     ]
     if not trials.empty:
@@ -55,7 +57,8 @@ def _label(environment: str) -> str:
 # ---------------------------------------------------------------------------------------------------------- warnings
 
 
-def _alerts(trials: pd.DataFrame, warnings: Sequence[str]) -> list[str]:
+def _alerts(trials: pd.DataFrame, more: Iterable[str]) -> list[str]:
+    """One block of everything a reader has to know first; ``more`` is Markdown already."""
     lines = []
     labels = [label for label in trials["environment"].drop_duplicates() if label]
     if labels:
@@ -68,7 +71,7 @@ def _alerts(trials: pd.DataFrame, warnings: Sequence[str]) -> list[str]:
     changed = known.groupby(["dataset", "seed"])["checksum"].nunique()
     for dataset, seed, count in changed[changed > 1].reset_index().itertuples(index=False, name=None):
         lines.append(f"The rows of {code(dataset)} with seed {seed:.0f} changed between trials: {count} checksums.")
-    lines += [escape(warning) for warning in warnings]
+    lines += more
     return ["> [!WARNING]\n" + "\n>\n".join(f"> {line}" for line in lines)] if lines else []
 
 
@@ -200,6 +203,7 @@ def _findings(block: pd.DataFrame, standing: Standing | None, records: Records, 
     for note in _distinct(note for record in records for note in _listed(mapping(record.get("data")).get("notes"))):
         lines.append(f"Data: {escape(note)}")
     lines += _by_detector(records, lambda record: _listed(record.get("notes")), escape)
+    lines += _early_stopping(records)
     return ["\n".join(f"- {line}" for line in lines)] if lines else []
 
 
@@ -220,7 +224,22 @@ def _by_detector(
 
 def _settings(record: Mapping[str, Any]) -> str:
     settings = {"score": record.get("score"), **mapping(record.get("settings"))}
-    return ", ".join(code(f"{key}={_plain(value)}") for key, value in settings.items() if value is not None)
+    return ", ".join(code(f"{key}={_plain(value)}") for key, value in settings.items() if value not in (None, []))
+
+
+def _early_stopping(records: Records) -> list[str]:
+    """``vae on torch: early stopping after 17–23 of 50 epochs, the weights of epochs 14–20 restored``."""
+    ends: dict[tuple[str, str, float], list[tuple[int, int]]] = {}
+    for record in records:
+        best, epochs = number(record.get("best_epoch")), number(mapping(record.get("settings")).get("epochs"))
+        if math.isfinite(best) and math.isfinite(epochs):
+            owner = str(record.get("detector") or ""), str(record.get("backend") or ""), epochs
+            ends.setdefault(owner, []).append((len(_listed(record.get("loss"))), int(best) + 1))
+    return [
+        f"{code(detector)} on {code(backend)}: early stopping after {numbers.span(ran for ran, _ in found)} of "
+        f"{epochs:.0f} epochs, with the weights of epoch {numbers.span(best for _, best in found)}."
+        for (detector, backend, epochs), found in ends.items()
+    ]
 
 
 def _plain(value: object) -> str:
@@ -420,5 +439,7 @@ them apart. Overlap is a cautious test: all detectors see the same test rows, wh
 - Many data sets and detectors mean many comparisons; a few of the differences shown here may be luck.
 - Throughput holds for this machine, these sizes of network and batch, and these versions; a larger network may turn \
 the order of the backends around.
-- The backends train the same network from the same weights: their quality should agree, and a gap beyond the \
-intervals is a fault to look for, not a merit of a framework."""
+- The backends are written to be the same model from the same initial weights; what was proved of it, with the same \
+batches and noise in each, stands under Equality. Trials with `random_source=native` draw their own, so scores differ \
+as between seeds: quality should agree within that, and a gap beyond it is a fault to look for, not a merit of a \
+framework."""
