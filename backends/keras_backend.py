@@ -221,7 +221,7 @@ class Network(keras.Model):
         return epsilon, {n: keras.random.uniform((rows, w), **draw) >= self.dropout for n, w in widths.items()}
 
     def call(self, batch: dict[str, Any]) -> tuple[Array, Array]:
-        """The loss's terms for a training batch: its rows ``x`` and, from the shared source, ``epsilon`` and ``masks``."""
+        """The loss's terms for a training batch: rows ``x``, and from the shared source ``epsilon`` and ``masks``."""
         x = batch["x"]
         epsilon, masks = self.draw(x) if "masks" not in batch else (batch.get("epsilon"), batch["masks"])
         return self.terms(x, epsilon, masks)

@@ -98,6 +98,8 @@ class NetworkSpec:
             raise ValueError(f"likelihood must be one of {get_args(Likelihood)}, not {self.likelihood!r}")
         if bool(self.filters) != (self.image is not None):
             raise ValueError(f"filters and the image's shape go together, not filters {self.filters}, {self.image}")
+        if self.image is not None and len(self.image) != 2:
+            raise ValueError(f"an image's shape must be (height, width), not {self.image}")
         if self.image is not None and self.image[0] * self.image[1] != self.features:
             raise ValueError(f"an image of {self.image} pixels has not {self.features} features")
 

@@ -38,9 +38,13 @@ def keep(result: Result) -> Path:
 
 
 def known(environment: Mapping[str, Any]) -> list[Result]:
-    """The results that hold for this environment and source, oldest first."""
+    """The results that hold for this environment and source, oldest first; none where they cannot be read."""
+    try:
+        lines = _lines(_file(environment_hash(environment)))
+    except OSError:
+        return []
     found = []
-    for line in _lines(_file(environment_hash(environment))):
+    for line in lines:
         try:
             result = msgspec.json.decode(line)
         except msgspec.DecodeError:

@@ -228,7 +228,7 @@ def starting_weights(case: Case) -> dict[str, NDArray[np.float64]]:
     if not case.whole:
         rng = np.random.default_rng(1)
         weights |= {name: rng.normal(0, 0.1, array.shape) for name, array in weights.items() if name.endswith(".bias")}
-    if case.spec.likelihood == "bce":
+    if case.name == "bce":
         # logits beyond ±16 too, where a cross-entropy on probabilities is no longer exact
         weights["output.bias"] *= 100
     return weights

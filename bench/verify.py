@@ -254,13 +254,13 @@ def judge(observed: Mapping[str, Observed], precision: Precision) -> dict[str, A
         for pair in pairs:
             a, b = (observed[side].get(name, {}) for side in pair)
             # in float32 the reference, which is float64, shows more than a backend
-            shown_by_both = precision == "float64" or REFERENCE not in pair
-            error, where = _compare(rule.measure, a, b, bound, shown_by_both)
+            alike = precision == "float64" or REFERENCE not in pair
+            error, where = _compare(rule.measure, a, b, bound, alike)
             passed = bound is None or error <= bound
-            finite = error if np.isfinite(error) else None
-            comparisons.append({"between": list(pair), "error": finite, "where": where, "passed": passed})
+            shown = error if np.isfinite(error) else None
+            comparisons.append({"between": list(pair), "error": shown, "where": where, "passed": passed})
             if not passed and first_failure is None:
-                first_failure = {"rung": name, "between": list(pair), "where": where, "error": finite, "bound": bound}
+                first_failure = {"rung": name, "between": list(pair), "where": where, "error": shown, "bound": bound}
         passed = all(comparison["passed"] for comparison in comparisons)
         rungs.append(
             {"name": name, "measure": rule.measure, "bound": bound, "passed": passed, "comparisons": comparisons}
@@ -290,13 +290,14 @@ def difference(measure: Measure, a: NDArray[Any], b: NDArray[Any]) -> float:
         return 0.0
     with np.errstate(all="ignore"):
         apart = np.abs(a - b)
-        error = {
-            "largest difference": apart.max,
-            "relative to the largest": lambda: apart.max() / np.abs(b).max(),
-            "relative to the norm": lambda: np.linalg.norm(apart) / np.linalg.norm(b),
-            "relative, row by row": lambda: np.max(apart[apart > 0] / np.abs(b[apart > 0])),
-        }[measure]()
-    # not a number where both norms under- or overflow, and no bound would ever catch that
+        error = apart.max()
+        if measure == "relative to the largest":
+            error = error / np.abs(b).max()
+        elif measure == "relative to the norm":
+            error = np.linalg.norm(apart) / np.linalg.norm(b)
+        elif measure == "relative, row by row":
+            error = np.max(apart[apart > 0] / np.abs(b[apart > 0]))
+    # not a number where both norms under- or overflow; a maximum over several errors would lose it
     return float("inf") if np.isnan(error) else float(error)
 
 
@@ -305,15 +306,15 @@ def _compare(
     a: Mapping[str, NDArray[Any]],
     b: Mapping[str, NDArray[Any]],
     bound: float | None,
-    shown_by_both: bool,
+    alike: bool,
 ) -> tuple[float, str]:
     """The largest error and the place of the first one over the bound, or else of the largest.
 
-    What ``a`` shows ``b`` has to show too, and where it is ``shown_by_both`` the other way round.
+    What ``a`` shows ``b`` has to show too, and where they are ``alike`` the other way round.
     """
     errors = {
         what: difference(measure, a[what], b[what]) if what in a and what in b else float("inf")
-        for what in (a | b if shown_by_both else a)
+        for what in {**a, **(b if alike else {})}
     }
     if not errors:
         return float("inf"), "nothing was observed"

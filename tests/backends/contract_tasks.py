@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 
 import backends
+from backends.early_stopping import EarlyStopping
 from backends.inference import CHUNK, TAIL
 from backends.interface import Backend, Capabilities, EpochLoss, Model, Weights
 from backends.spec import SCORES, NetworkSpec, Score, TrainingSettings
@@ -109,6 +110,93 @@ def scores_in_pieces(name: str, case: Case) -> dict[Score, list[np.ndarray]]:
         ]
         for kind in SCORES
     }
+
+
+@dataclass(frozen=True)
+class Stopped:
+    """How a training ended that early stopping watched."""
+
+    losses: list[float]
+    best_epoch: int | None
+    weights: Weights
+
+
+def train_until_stopped(name: str, case: Case, patience: int) -> Stopped:
+    """Trains and validates on rows of pure chance, of which there is nothing to learn; restores the best weights."""
+    X = make_rows(2 * case.rows, case.spec.features)
+    model, stopping, losses = make_model(name, case), EarlyStopping(patience), []
+    model.load_data(X[: case.rows])
+    for epoch in range(case.epochs):
+        model.run_epoch(epoch)
+        losses.append(model.evaluate(X[case.rows :]).loss)
+        if stopping.should_stop(epoch, losses[-1], model):
+            break
+    stopping.restore(model)
+    return Stopped(losses, stopping.best_epoch, model.export_weights())
+
+
+@dataclass(frozen=True)
+class Continued:
+    """A training that went on from imported weights."""
+
+    given: Weights
+    imported: Weights
+    scores: np.ndarray
+    weights: Weights
+
+
+def train_on_imported(name: str, case: Case) -> Continued:
+    """Trains an epoch, replaces the weights, scores, and trains another epoch."""
+    X, given = make_rows(case.rows, case.spec.features), initial_weights(case.spec, seed=9)
+    model = make_model(name, case)
+    model.load_data(X)
+    model.run_epoch(0)
+    model.import_weights(given)
+    imported, scores = model.export_weights(), model.score(X, "elbo")
+    model.run_epoch(1)
+    return Continued(given, imported, scores, model.export_weights())
+
+
+def import_from_wider(name: str, case: Case) -> tuple[str, Weights, Weights]:
+    """Imports weights of a wider network: what is said of them, and the model's own before and after."""
+    model = make_model(name, case)
+    before, width = model.export_weights(), case.spec.hidden[-1]
+    try:
+        model.import_weights(initial_weights(replace(case.spec, hidden=(*case.spec.hidden[:-1], width + 1)), seed=1))
+    except ValueError as error:
+        return str(error), before, model.export_weights()
+    raise AssertionError("weights of other shapes were taken")
+
+
+@dataclass(frozen=True)
+class Dropped:
+    """What dropout does to a network whose weights stand still."""
+
+    losses: list[float]
+    evaluation: float
+    scores: dict[Score, np.ndarray]
+
+
+def train_counting_network(name: str, case: Case) -> Dropped:
+    """Trains a network that counts what dropout leaves of its units.
+
+    One layer of W units that are all 1, whose mean is the latent value, and mirrored: the one output is the product of
+    the two layers' means, 1 without dropout. All rows are 0, so that the loss is the output's square.
+    """
+    (width,) = case.spec.hidden
+    weights = {key: np.zeros_like(array) for key, array in initial_weights(case.spec, seed=0).items()}
+    weights["encoder.0.bias"] += 1
+    weights["latent.kernel"] += 1 / width
+    weights["decoder.0.kernel"] += 1
+    weights["output.kernel"] += 1 / width
+    X = np.zeros((case.rows, case.spec.features), dtype=np.float32)
+    model = module(name).build(case.spec, weights, case.settings)
+    model.load_data(X)
+    losses = []
+    for epoch in range(case.epochs):
+        model.run_epoch(epoch)
+        losses.append(model.epoch_loss().loss)
+    return Dropped(losses, model.evaluate(X).loss, {kind: model.score(X, kind) for kind in SCORES})
 
 
 def scores_of_file(name: str, path: Path) -> np.ndarray:

@@ -12,6 +12,7 @@ from contract_tasks import (
     build_from_other_weights,
     capabilities,
     frameworks_held,
+    import_from_wider,
     load_rows,
     satisfies_the_protocol,
     score_of_kind,
@@ -19,6 +20,9 @@ from contract_tasks import (
     scores_of_file,
     traces_after_compile,
     train,
+    train_counting_network,
+    train_on_imported,
+    train_until_stopped,
 )
 
 import backends
@@ -39,22 +43,44 @@ EXACT = {
     "vae_bce_shallow": Case(NetworkSpec(6, (), 3, "vae", "bce"), replace(SHARED, beta=2.0, epsilon=1e-8)),
     "autoencoder_mse": Case(NetworkSpec(6, (5,), 2, "autoencoder", "mse"), SHARED),
     "autoencoder_bce": Case(NetworkSpec(6, (5,), 2, "autoencoder", "bce"), SHARED),
+    "vae_dropout": Case(NetworkSpec(6, (7,), 3), replace(SHARED, dropout=0.3)),
+    "autoencoder_dropout": Case(NetworkSpec(6, (7,), 3, "autoencoder"), replace(SHARED, dropout=0.3)),
+    "convolutional_even": Case(NetworkSpec(64, (6,), 2, likelihood="bce", image=(8, 8), filters=(3, 4)), SHARED),
+    "convolutional_odd_dropout": Case(
+        NetworkSpec(35, (6,), 2, likelihood="bce", image=(7, 5), filters=(3, 4)), replace(SHARED, dropout=0.25)
+    ),
 }
-DEEP = EXACT["vae_mse_deep_warmup"]
-# So large an ε turns Adam's step into lr / ε times the gradient, of which the first moment's correction leaves all.
-GRADIENT = {
-    f"{kind}_{likelihood}": Case(
-        NetworkSpec(6, (5,), 3, kind, likelihood),
-        replace(SHARED, epsilon=1e6, learning_rate=1e6, beta=0.7),
-        epochs=1,
-        rows=8,
+DEEP, IMAGES = EXACT["vae_mse_deep_warmup"], EXACT["convolutional_odd_dropout"]
+OPTIMIZERS = {
+    f"{optimizer}_decay": Case(
+        NetworkSpec(6, (5,), 2, "autoencoder"),
+        replace(SHARED, optimizer=optimizer, momentum=0.8, rho=0.7, weight_decay=0.1),
         scores=(),
     )
-    for kind, likelihood in (("vae", "mse"), ("vae", "bce"), ("autoencoder", "mse"))
+    for optimizer in ("adam", "adamw", "rmsprop", "sgd")
+}
+# One step of plain gradient descent at a rate of 1 takes the gradient itself off the weights.
+DESCENT = replace(SHARED, optimizer="sgd", momentum=0.0, learning_rate=1.0, beta=0.7)
+GRADIENT = {
+    name: Case(spec, replace(DESCENT, dropout=dropout), epochs=1, rows=8, scores=())
+    for name, spec, dropout in (
+        ("vae_mse", NetworkSpec(6, (5,), 3), 0.0),
+        ("vae_bce", NetworkSpec(6, (5,), 3, likelihood="bce"), 0.0),
+        ("autoencoder_mse", NetworkSpec(6, (5,), 3, "autoencoder"), 0.0),
+        ("convolutional_dropout", IMAGES.spec, 0.25),
+    )
 }
 TRAINED = Case(NetworkSpec(6, (7,), 3), NATIVE, epochs=6, rows=100, scores=())
+TRAINED_IMAGES = Case(
+    NetworkSpec(9, (4,), 2, image=(3, 3), filters=(2,)), replace(NATIVE, dropout=0.25), rows=50, scores=()
+)
+STOPPED = Case(NetworkSpec(6, (16,), 4, "autoencoder"), replace(SHARED, epsilon=1e-8), epochs=60)
+COUNTING = Case(
+    NetworkSpec(1, (8,), 1, "autoencoder"), replace(NATIVE, batch_size=50, dropout=0.3, learning_rate=1e-30), rows=4000
+)
 
 exact = pytest.mark.parametrize("case", EXACT.values(), ids=EXACT)
+dense_and_images = pytest.mark.parametrize("case", [DEEP, IMAGES], ids=["dense", "convolutional"])
 
 
 def largest_difference(left, right):
@@ -105,7 +131,7 @@ def test_first_gradient_equals_the_reference(backend, run, case):
     assert largest_difference(got.weights, expected.weights) < 1e-9
 
 
-@exact
+@pytest.mark.parametrize("case", (EXACT | OPTIMIZERS).values(), ids=EXACT | OPTIMIZERS)
 def test_shared_training_follows_the_reference_to_rounding(backend, run, case):
     expected, got = run(train, "reference", case), run(train, backend, case)
     assert largest_difference(got.weights, expected.weights) < 1e-9
@@ -115,10 +141,11 @@ def test_shared_training_follows_the_reference_to_rounding(backend, run, case):
         assert mine.kl == pytest.approx(theirs.kl, abs=1e-9)
 
 
-def test_single_precision_training_stays_near_the_reference(backend, run):
-    single = replace(DEEP.settings, precision="float32")
-    case = replace(DEEP, settings=single, compile=False, scores=("reconstruction",))
-    expected, got = run(train, "reference", DEEP), run(train, backend, case)
+@dense_and_images
+def test_single_precision_training_stays_near_the_reference(backend, run, case):
+    single = replace(case.settings, precision="float32")
+    short = replace(case, settings=single, compile=False, scores=("reconstruction",))
+    expected, got = run(train, "reference", case), run(train, backend, short)
     assert [epoch.loss for epoch in got.losses] == pytest.approx([epoch.loss for epoch in expected.losses], rel=1e-4)
     assert largest_difference(got.weights, expected.weights) < 1e-3
     assert {array.dtype for array in (*got.weights.values(), *got.scores.values())} == {np.dtype(np.float32)}
@@ -148,16 +175,21 @@ def test_scores_depend_neither_on_batching_nor_on_order(backend, run, kind):
     assert none.shape == (0,)
 
 
-def test_compile_leaves_training_bit_for_bit_as_it_was(backend, run):
-    plain, compiled = run(train, backend, TRAINED), run(train, backend, replace(TRAINED, compile=True))
+native = pytest.mark.parametrize("case", [TRAINED, TRAINED_IMAGES], ids=["dense", "convolutional_dropout"])
+
+
+@native
+def test_compile_leaves_training_bit_for_bit_as_it_was(backend, run, case):
+    plain, compiled = run(train, backend, case), run(train, backend, replace(case, compile=True))
     assert largest_difference(plain.weights, compiled.weights) == 0.0
     assert plain.losses == compiled.losses
 
 
-def test_compile_leaves_nothing_to_trace(backend, run):
+@native
+def test_compile_leaves_nothing_to_trace(backend, run, case):
     if backend == "torch":
         pytest.skip("eager PyTorch runs its Python code at every step")
-    case = replace(TRAINED, spec=NetworkSpec(6, (11,), 3))  # of widths no other test has compiled for
+    case = replace(case, spec=replace(case.spec, hidden=(11,)))  # of widths no other test has compiled for
     assert run(traces_after_compile, backend, case) == 0
 
 
@@ -193,10 +225,55 @@ def test_native_noise_is_standard_normal_enough_to_match_shared_training(backend
     assert native.loss == pytest.approx(expected.loss, rel=0.1)
 
 
-def test_saved_weights_score_the_same_in_every_backend(backend, run, tmp_path: Path):
-    trained = run(train, backend, DEEP)
+def test_native_dropout_zeroes_its_rate_of_units_each_on_its_own(backend, run):
+    """A layer's mean of W units has the mean 1 and the variance p / ((1 − p) W), so that the squared output of two
+    layers has the mean (1 + p / ((1 − p) W))². It is more where units, layers or rows share a draw, and scatters more
+    where steps do."""
+    p, width = COUNTING.settings.dropout, COUNTING.spec.hidden[0]
+    losses = run(train_counting_network, backend, COUNTING).losses
+    assert losses == pytest.approx([(1 + p / ((1 - p) * width)) ** 2] * len(losses), rel=0.04)
+
+
+def test_native_dropout_follows_its_seed_and_draws_anew_in_every_epoch(backend, run):
+    other = replace(COUNTING, settings=replace(COUNTING.settings, seed=4))
+    losses = [loss for case in (COUNTING, other) for loss in run(train_counting_network, backend, case).losses]
+    assert len(set(losses)) == 2 * COUNTING.epochs
+
+
+def test_evaluation_and_scores_drop_nothing(backend, run):
+    found = run(train_counting_network, backend, COUNTING)
+    assert found.evaluation == pytest.approx(1.0, rel=1e-6)
+    for kind in SCORES:
+        np.testing.assert_allclose(found.scores[kind], 1.0, rtol=1e-6)
+
+
+@dense_and_images
+def test_imported_weights_score_as_the_references_and_train_on_with_the_optimizer_as_it_was(backend, run, case):
+    expected, got = run(train_on_imported, "reference", case), run(train_on_imported, backend, case)
+    assert largest_difference(got.imported, got.given) == 0.0
+    np.testing.assert_allclose(got.scores, expected.scores, atol=1e-9)
+    assert largest_difference(got.weights, expected.weights) < 1e-9
+
+
+def test_imported_weights_of_other_shapes_get_one_line_and_change_nothing(backend, run):
+    complaint, before, after = run(import_from_wider, backend, DEEP)
+    assert complaint == ("weights hold 'encoder.1.kernel' of shape (7, 6), but this network needs (7, 5)")
+    assert largest_difference(before, after) == 0.0
+
+
+def test_early_stopping_ends_and_restores_as_in_the_reference(backend, run):
+    expected, got = (run(train_until_stopped, name, STOPPED, 3) for name in ("reference", backend))
+    assert 0 < expected.best_epoch < STOPPED.epochs - 4
+    assert (len(got.losses), got.best_epoch) == (len(expected.losses), expected.best_epoch)
+    assert got.losses == pytest.approx(expected.losses, abs=1e-9)
+    assert largest_difference(got.weights, expected.weights) < 1e-9
+
+
+@dense_and_images
+def test_saved_weights_score_the_same_in_every_backend(backend, run, case, tmp_path: Path):
+    trained = run(train, backend, case)
     path = tmp_path / "weights.safetensors"
-    save_weights(path, trained.weights, DEEP.spec)
+    save_weights(path, trained.weights, case.spec)
     everywhere = ["reference", *(name for name in backends.names() if backends.unavailable(name) is None)]
     scores = [run(scores_of_file, name, path) for name in everywhere]
     for other in scores[1:]:

@@ -1,10 +1,17 @@
-"""What is asked for: nonsense is refused in one line, and the KL weight follows its schedule."""
+"""What is asked for: nonsense is refused in one line, the layers, and the schedule of the KL weight."""
 
 from __future__ import annotations
 
-import pytest
+from dataclasses import replace
 
-from backends.spec import NetworkSpec, TrainingSettings
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from backends.spec import Layer, NetworkSpec, TrainingSettings
+
+DENSE = NetworkSpec(20, (128, 64), 8)
+IMAGES = NetworkSpec(784, (16,), 2, likelihood="bce", image=(28, 28), filters=(32, 64))
 
 
 @pytest.mark.parametrize(
@@ -15,11 +22,79 @@ from backends.spec import NetworkSpec, TrainingSettings
         ({"features": 2, "latent": 1.5}, "layer widths must be positive integers"),
         ({"features": 2, "kind": "gan"}, "kind must be one of"),
         ({"features": 2, "likelihood": "poisson"}, "likelihood must be one of"),
+        ({"features": 6, "filters": (4,)}, "filters and the image's shape go together"),
+        ({"features": 6, "image": (2, 3)}, "filters and the image's shape go together"),
+        ({"features": 6, "image": (2, 3), "filters": (4, 0)}, "layer widths must be positive integers"),
+        ({"features": 6, "image": (-2, -3), "filters": (4,)}, "layer widths must be positive integers"),
+        ({"features": 6, "image": (2.0, 3.0), "filters": (4,)}, "layer widths must be positive integers"),
+        ({"features": 6, "image": (2, 2), "filters": (4,)}, r"an image of \(2, 2\) pixels has not 6 features"),
+        ({"features": 6, "image": (6,), "filters": (4,)}, r"must be \(height, width\), not \(6,\)"),
+        ({"features": 6, "image": (2, 3, 1), "filters": (4,)}, r"must be \(height, width\), not \(2, 3, 1\)"),
     ],
 )
-def test_an_impossible_network_is_refused(fields, complaint):
-    with pytest.raises(ValueError, match=complaint):
+def test_an_impossible_network_is_refused_in_one_line(fields, complaint):
+    with pytest.raises(ValueError, match=complaint) as caught:
         NetworkSpec(**fields)
+    assert "\n" not in str(caught.value)
+
+
+def test_dense_layers_run_from_input_to_output():
+    layers = DENSE.layers()
+    assert {name: (layer.inputs, layer.outputs) for name, layer in layers.items()} == {
+        "encoder.0": (20, 128),
+        "encoder.1": (128, 64),
+        "mu": (64, 8),
+        "logvar": (64, 8),
+        "decoder.0": (8, 64),
+        "decoder.1": (64, 128),
+        "output": (128, 20),
+    }
+    assert list(layers) == ["encoder.0", "encoder.1", "mu", "logvar", "decoder.0", "decoder.1", "output"]
+    assert {layer.kind for layer in layers.values()} == {"dense"}
+    assert list(replace(DENSE, kind="autoencoder", hidden=()).layers()) == ["latent", "output"]
+
+
+def test_an_image_shrinks_to_a_quarter_of_its_sides_and_comes_back():
+    assert list(IMAGES.layers().items()) == [
+        ("encoder.0", Layer("convolution", 1, 32, (28, 28), (14, 14))),
+        ("encoder.1", Layer("convolution", 32, 64, (14, 14), (7, 7))),
+        ("encoder.2", Layer("dense", 7 * 7 * 64, 16)),
+        ("mu", Layer("dense", 16, 2)),
+        ("logvar", Layer("dense", 16, 2)),
+        ("decoder.0", Layer("dense", 2, 16)),
+        ("decoder.1", Layer("dense", 16, 7 * 7 * 64)),
+        ("decoder.2", Layer("transposed", 64, 32, (7, 7), (14, 14))),
+        ("output", Layer("transposed", 32, 1, (14, 14), (28, 28))),
+    ]
+    assert IMAGES.layers()["encoder.1"].kernel == (3, 3, 32, 64)
+    assert IMAGES.layers()["decoder.2"].kernel == (3, 3, 64, 32)
+
+
+def test_filters_without_hidden_layers_meet_the_heads_directly():
+    spec = NetworkSpec(15, (), 2, "autoencoder", image=(5, 3), filters=(4,))
+    assert list(spec.layers().items()) == [
+        ("encoder.0", Layer("convolution", 1, 4, (5, 3), (3, 2))),
+        ("latent", Layer("dense", 24, 2)),
+        ("decoder.0", Layer("dense", 2, 24)),
+        ("output", Layer("transposed", 4, 1, (3, 2), (5, 3))),
+    ]
+
+
+@given(st.tuples(st.integers(1, 40), st.integers(1, 40)), st.lists(st.integers(1, 5), min_size=1, max_size=7))
+def test_the_decoder_gives_back_the_size_of_any_image(image, filters):
+    layers = NetworkSpec(image[0] * image[1], image=image, filters=tuple(filters)).layers()
+    *down, deepest = [layer for layer in layers.values() if layer.kind == "convolution"]
+    up = [layer for layer in layers.values() if layer.kind == "transposed"]
+    mirrored = [Layer("transposed", x.outputs, x.inputs, x.after, x.before) for x in (deepest, *reversed(down))]
+    assert up == mirrored
+    for layer in (*down, deepest):
+        assert layer.after == ((layer.before[0] + 1) // 2, (layer.before[1] + 1) // 2)
+
+
+def test_dropout_acts_on_hidden_dense_layers_alone():
+    assert DENSE.dropped() == {"encoder.0": 128, "encoder.1": 64, "decoder.0": 64, "decoder.1": 128}
+    assert list(IMAGES.dropped().items()) == [("encoder.2", 16), ("decoder.0", 16), ("decoder.1", 7 * 7 * 64)]
+    assert NetworkSpec(5, (), 2).dropped() == {}
 
 
 @pytest.mark.parametrize(
@@ -35,10 +110,19 @@ def test_an_impossible_network_is_refused(fields, complaint):
         ("kl_warmup_epochs", -1),
         ("seed", -1),
         ("seed", 2**32),
+        ("optimizer", "adagrad"),
+        ("momentum", 1.0),
+        ("momentum", -0.1),
+        ("rho", 1.0),
+        ("rho", float("nan")),
+        ("weight_decay", -0.1),
+        ("weight_decay", float("nan")),
+        ("dropout", 1.0),
+        ("dropout", -0.1),
     ],
 )
-def test_impossible_settings_are_refused_by_name(field, value):
-    with pytest.raises(ValueError, match=f"^{field} must be "):
+def test_impossible_settings_are_refused_by_name_in_one_line(field, value):
+    with pytest.raises(ValueError, match=rf"^{field} must be [^\n]*$"):
         TrainingSettings(**{field: value})
 
 

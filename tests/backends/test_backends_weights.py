@@ -15,33 +15,36 @@ from backends import weights
 from backends.spec import NetworkSpec
 
 SPEC = NetworkSpec(20, (128, 64), 8)
+IMAGES = NetworkSpec(784, (16,), 8, image=(28, 28), filters=(32, 64))
 
 
 def test_names_and_shapes_follow_the_network_from_input_to_output():
-    assert weights.layers(SPEC) == {
-        "encoder.0": (20, 128),
-        "encoder.1": (128, 64),
-        "mu": (64, 8),
-        "logvar": (64, 8),
-        "decoder.0": (8, 64),
-        "decoder.1": (64, 128),
-        "output": (128, 20),
-    }
-    assert list(weights.layers(replace(SPEC, kind="autoencoder", hidden=()))) == ["latent", "output"]
-    assert weights.shapes(NetworkSpec(5, (), 2, "autoencoder")) == {
-        "latent.kernel": (5, 2),
-        "latent.bias": (2,),
-        "output.kernel": (2, 5),
-        "output.bias": (5,),
-    }
+    assert list(weights.shapes(NetworkSpec(5, (), 2, "autoencoder")).items()) == [
+        ("latent.kernel", (5, 2)),
+        ("latent.bias", (2,)),
+        ("output.kernel", (2, 5)),
+        ("output.bias", (5,)),
+    ]
+    assert list(weights.shapes(NetworkSpec(15, (), 2, "autoencoder", image=(5, 3), filters=(4,))).items()) == [
+        ("encoder.0.kernel", (3, 3, 1, 4)),
+        ("encoder.0.bias", (4,)),
+        ("latent.kernel", (24, 2)),
+        ("latent.bias", (2,)),
+        ("decoder.0.kernel", (2, 24)),
+        ("decoder.0.bias", (24,)),
+        ("output.kernel", (3, 3, 4, 1)),
+        ("output.bias", (1,)),
+    ]
 
 
-def test_kernels_fill_glorots_bound_and_biases_are_zero():
-    for name, array in weights.initial_weights(SPEC, 0).items():
+@pytest.mark.parametrize("spec", [SPEC, IMAGES], ids=["dense", "convolutional"])
+def test_kernels_fill_glorots_bound_and_biases_are_zero(spec):
+    for name, array in weights.initial_weights(spec, 0).items():
         if name.endswith(".bias"):
             assert not array.any()
         else:
-            bound = np.sqrt(6 / sum(array.shape))
+            window = 9 if array.ndim == 4 else 1
+            bound = np.sqrt(6 / (window * (array.shape[-2] + array.shape[-1])))
             assert np.abs(array).max() <= bound
             assert np.abs(array).max() > 0.97 * bound
             assert array.std() == pytest.approx(bound / np.sqrt(3), rel=0.1)
@@ -61,18 +64,26 @@ def test_a_tensor_does_not_depend_on_the_sizes_of_the_others():
     assert not np.isin(small["mu.kernel"], small["logvar.kernel"]).any()
 
 
+parts = {
+    "hidden": st.lists(st.integers(1, 4), max_size=2).map(tuple),
+    "latent": st.integers(1, 3),
+    "kind": st.sampled_from(["vae", "autoencoder"]),
+    "likelihood": st.sampled_from(["mse", "bce"]),
+}
+
+
 @given(
-    spec=st.builds(
+    spec=st.builds(NetworkSpec, features=st.integers(1, 5), **parts)
+    | st.builds(
         NetworkSpec,
-        features=st.integers(1, 5),
-        hidden=st.lists(st.integers(1, 4), max_size=2).map(tuple),
-        latent=st.integers(1, 3),
-        kind=st.sampled_from(["vae", "autoencoder"]),
-        likelihood=st.sampled_from(["mse", "bce"]),
+        features=st.just(15),
+        image=st.sampled_from([(5, 3), (1, 15)]),
+        filters=st.lists(st.integers(1, 3), min_size=1, max_size=2).map(tuple),
+        **parts,
     ),
     dtype=st.sampled_from(["float32", "float64"]),
 )
-@settings(deadline=None, max_examples=20)
+@settings(deadline=None, max_examples=30)
 def test_a_file_gives_back_network_order_and_every_bit(tmp_path_factory, spec, dtype):
     path = tmp_path_factory.mktemp("weights") / "w.safetensors"
     arrays = {name: np.asfortranarray(a.astype(dtype)) for name, a in weights.initial_weights(spec, 2).items()}
@@ -99,6 +110,15 @@ def arrays_with(**changes):
 METADATA = {"spec": '{"features": 2, "hidden": [], "latent": 1, "kind": "vae", "likelihood": "mse"}'}
 
 
+def with_image(image, filters):
+    return {"spec": METADATA["spec"].replace("}", f', "image": {image}, "filters": {filters}}}')}
+
+
+def test_a_file_of_before_there_were_images_still_loads(tmp_path):
+    save_file(arrays_with(), tmp_path / "w.safetensors", metadata=METADATA)
+    assert weights.load(tmp_path / "w.safetensors")[0] == NetworkSpec(2, (), 1)
+
+
 @pytest.mark.parametrize(
     ("arrays", "metadata", "complaint"),
     [
@@ -107,6 +127,10 @@ METADATA = {"spec": '{"features": 2, "hidden": [], "latent": 1, "kind": "vae", "
         (arrays_with(), {"spec": METADATA["spec"].replace("vae", "gan")}, "'gan'"),
         (arrays_with(), {"spec": METADATA["spec"].replace("2", "-2")}, "positive integers"),
         (arrays_with(), {"spec": METADATA["spec"].replace("[]", "[3]")}, "lack 'encoder.0.kernel'"),
+        (arrays_with(), with_image([1, 2], [3]), "lack 'encoder.0.kernel'"),
+        (arrays_with(), with_image([2, 2], [3]), "has not 2 features"),
+        (arrays_with(), with_image([2], [3]), "Expected `array` of length 2"),
+        (arrays_with(), with_image([1, 2], []), "filters and the image's shape go together"),
         (arrays_with(extra=np.zeros(1)), METADATA, "hold 'extra', which this network does not have"),
         (
             arrays_with(**{"mu.bias": np.zeros(2)}),

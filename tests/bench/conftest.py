@@ -1,4 +1,4 @@
-"""The installed command, a tiny suite, and a plug-in distribution with detectors that misbehave on purpose."""
+"""The installed command, a tiny suite, and plug-in distributions that misbehave on purpose."""
 
 from __future__ import annotations
 
@@ -7,11 +7,15 @@ import subprocess
 import sys
 import sysconfig
 import textwrap
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import msgspec
 import pytest
+
+import backends
 
 COMMAND = Path(sysconfig.get_path("scripts")) / "bench"
 
@@ -71,17 +75,29 @@ hungry = faulty:Hungry
 @pytest.fixture(scope="session")
 def plugin(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder that, on the import path, is an installed distribution with entry points."""
-    home = tmp_path_factory.mktemp("plugin")
-    (home / "faulty.py").write_text(FAULTY)
+    return install(tmp_path_factory.mktemp("plugin"), {"faulty": FAULTY}, ENTRY_POINTS)
+
+
+def install(home: Path, modules: Mapping[str, str], entry_points: str) -> Path:
+    for name, source in modules.items():
+        (home / f"{name}.py").write_text(source)
     info = home / "faulty-1.0.dist-info"
     info.mkdir()
     (info / "METADATA").write_text("Metadata-Version: 2.1\nName: faulty\nVersion: 1.0\n")
-    (info / "entry_points.txt").write_text(ENTRY_POINTS)
+    (info / "entry_points.txt").write_text(entry_points)
     return home
 
 
+@pytest.fixture(autouse=True)
+def state(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The user's state folder, and not the real one, in this process and all that it starts."""
+    folder = tmp_path / "state"
+    monkeypatch.setenv("XDG_STATE_HOME", str(folder))
+    return folder
+
+
 @pytest.fixture
-def environ(plugin: Path, tmp_path: Path) -> dict[str, str]:
+def environ(plugin: Path, tmp_path: Path, state: Path) -> dict[str, str]:
     """The environment of a user who installed the plug-in and has no data directory."""
     return {
         **os.environ,
@@ -137,3 +153,69 @@ def read_records(tmp_path: Path) -> Callable[..., list[dict]]:
 @pytest.fixture(scope="session")
 def python() -> str:
     return sys.executable
+
+
+@pytest.fixture(scope="session")
+def installed() -> list[str]:
+    """The backends that can run here; without any the test is skipped."""
+    found = [name for name in backends.names() if backends.unavailable(name) is None]
+    if not found:
+        pytest.skip("no framework is installed")
+    return found
+
+
+PLANTED = '''
+"""A backend with a fault: {docstring}."""
+from dataclasses import replace
+import backends
+
+wrapped = backends.load("{wrapped}")
+capabilities = wrapped.capabilities
+
+def build(spec, weights, settings):
+    {fault}
+    return wrapped.build(spec, weights, settings)
+'''
+
+
+@pytest.fixture(scope="session")
+def planted(tmp_path_factory: pytest.TempPathFactory, installed: list[str]) -> Path:
+    """A distribution with two backends, an installed one each but for a fault: put it on the import path."""
+    faults = {
+        "large_epsilon": "settings = replace(settings, epsilon=1e-7)",
+        "single_only": 'if settings.precision == "float64": raise RuntimeError("no doubles\\nhere")',
+    }
+    modules = {
+        name: PLANTED.format(docstring=name, wrapped=installed[0], fault=fault) for name, fault in faults.items()
+    }
+    points = "\n".join(["[vaebench.backends]", *(f"{name} = {name}" for name in faults)])
+    return install(tmp_path_factory.mktemp("planted"), modules, points)
+
+
+@dataclass(frozen=True)
+class Climb:
+    """What ``bench verify --quick --format json`` said of every installed backend."""
+
+    done: subprocess.CompletedProcess[str]
+    state: Path
+    """The state folder that it left its result in."""
+
+    @property
+    def result(self) -> dict[str, Any]:
+        return msgspec.json.decode(self.done.stdout)
+
+
+@pytest.fixture(scope="session")
+def climb(installed: list[str], tmp_path_factory: pytest.TempPathFactory) -> Climb:
+    """The one climb of all backends, which takes half a minute."""
+    folder = tmp_path_factory.mktemp("climb")
+    done = subprocess.run(
+        [COMMAND, "verify", "--quick", "--format", "json"],
+        cwd=folder,
+        env=os.environ | {"XDG_STATE_HOME": str(folder / "state")},
+        capture_output=True,
+        text=True,
+        timeout=280,
+        check=False,
+    )
+    return Climb(done, folder / "state")

@@ -126,6 +126,7 @@ def make_record(
             "vaebench": "0.1.0",
             "revision": "abc123",
         },
+        "equality": None,
         "command": "bench run quick",
         "started": "2026-11-22T17:00:00Z",
     }

@@ -186,7 +186,7 @@ def test_hostile_words_break_no_table_and_bring_no_html(record: Any, name: str, 
     assert "html_block" not in kinds
     assert "html_inline" not in inline
     assert kinds.count("table_open") == 5
-    assert kinds.count("heading_open") == 9
+    assert kinds.count("heading_open") == 10
     assert "ordered_list_open" not in kinds
     assert "hr" not in kinds
 
@@ -216,3 +216,18 @@ def test_without_the_line_norm_nobody_is_told_that_a_data_set_is_not_trivial(rec
     told = "nothing tells whether this data set is trivial"
     assert told in rendered([record(auc=0.95), record(detector="knn", auc=0.70)])
     assert told not in rendered([record(auc=0.95), record(detector="norm", auc=0.70)])
+
+
+def test_early_stopping_is_told_once_a_detector_and_backend(record: Any) -> None:
+    settings = {"epochs": 50, "hidden": [64, 32], "filters": []}
+    records = [
+        record(backend=backend, seed=seed, best_epoch=3 + seed, loss=[1.0] * (6 + seed), settings=settings)
+        for backend in ("torch", "jax")
+        for seed in (0, 1)
+    ]
+    text = rendered(records)
+    for backend in ("torch", "jax"):
+        line = f"`vae` on `{backend}`: early stopping after 6–7 of 50 epochs, with the weights of epoch 4–5."
+        assert text.count(line) == 1
+    assert "filters=" not in text
+    assert "early stopping" not in rendered([record(best_epoch=None)])
