@@ -13,6 +13,7 @@ import importlib.util
 from dataclasses import dataclass
 from difflib import get_close_matches
 from functools import cache
+from pathlib import Path
 from typing import TYPE_CHECKING, cast
 
 if TYPE_CHECKING:
@@ -98,6 +99,18 @@ def versions(name: str) -> dict[str, str]:
     """
     owners = (owner for package in _registration(name).requires for owner in _distributions().get(package, ()))
     return {owner: importlib.metadata.version(owner) for owner in dict.fromkeys(owners)}
+
+
+def source(name: str) -> Path | None:
+    """The file of a backend's module, found without importing its framework; None where there is none.
+
+    Raises ValueError for an unknown name.
+    """
+    try:
+        found = importlib.util.find_spec(_registration(name).module)
+    except ImportError:
+        return None
+    return Path(found.origin) if found and found.origin and found.has_location else None
 
 
 def load(name: str) -> Backend:

@@ -38,7 +38,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
     except KeyboardInterrupt:
-        print("\nstopped; every finished trial is kept, and the same command goes on from there", file=sys.stderr)
+        kept = "; every finished trial is kept, and the same command goes on from there"
+        print(f"\nstopped{kept if arguments.action is _run else ''}", file=sys.stderr)
         return INTERRUPTED
     except (ValueError, OSError) as error:
         # our own errors are ValueErrors of one line; anything else that raises one is a bug and shows its traceback

@@ -15,6 +15,7 @@ from typing import Any
 import msgspec
 import psutil
 
+import backends
 from bench import __version__
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -129,9 +130,11 @@ def worker_environment(threads: int, device: str) -> dict[str, str]:
 
 @cache
 def source_digest() -> str:
-    """16 hex digits over the source of our own backends: what was verified of another source is not of this one."""
+    """16 hex digits over the source of all backends and of the ladder: what was verified of another is not of this."""
     digest = hashlib.sha256()
-    for path in sorted((ROOT / "backends").glob("*.py")):
+    own = [*sorted((ROOT / "backends").glob("*.py")), ROOT / "bench" / "ladder.py", ROOT / "bench" / "verify.py"]
+    contributed = [path for name in backends.names() if (path := backends.source(name)) not in (None, *own)]
+    for path in [*own, *filter(None, contributed)]:
         digest.update(path.name.encode() + b"\0" + path.read_bytes())
     return digest.hexdigest()[:16]
 

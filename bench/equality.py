@@ -21,6 +21,7 @@ from bench.suite import Scenario
 Result = dict[str, Any]
 """What ``bench.verify.verify`` returns."""
 SCHEMA = 1
+KEYS = {"schema", "source", "verified", "quick", "device", "mode", "passed", "backends", "failures", "ladders"}
 MOST = 50
 """Results kept of one environment; the oldest go first."""
 
@@ -49,7 +50,8 @@ def known(environment: Mapping[str, Any]) -> list[Result]:
             result = msgspec.json.decode(line)
         except msgspec.DecodeError:
             continue  # it was torn, or edited: then it proves nothing
-        if isinstance(result, dict) and result.get("schema") == SCHEMA and result.get("source") == source_digest():
+        whole = isinstance(result, dict) and result.keys() >= KEYS
+        if whole and result["schema"] == SCHEMA and result["source"] == source_digest():
             found.append(result)
     return found
 

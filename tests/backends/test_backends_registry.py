@@ -89,3 +89,19 @@ def test_another_distribution_adds_a_backend_by_one_entry_point_but_replaces_non
         assert backends.load("newcomer").capabilities() == "from outside"
     finally:
         backends._contributed.cache_clear()
+
+
+def test_a_backends_source_is_found_without_its_framework():
+    program = (
+        "import sys, backends\n"
+        "print(*[backends.source(name).name for name in backends.names()[:3]])\n"
+        f"print([name for name in {FRAMEWORKS!r} if name in sys.modules])"
+    )
+    result = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    assert result.stdout.splitlines() == ["torch_backend.py keras_backend.py jax_backend.py", "[]"]
+
+
+def test_a_module_that_is_not_there_has_no_source(monkeypatch):
+    lost = backends.Registration("nowhere_to_be_found.module", (), "nothing")
+    monkeypatch.setitem(backends.REGISTRY, "lost", lost)
+    assert backends.source("lost") is None

@@ -9,8 +9,9 @@ from typing import Any
 import msgspec
 import pytest
 
+import backends
 from bench import cli, equality, suite, verify
-from bench.environment import environment, environment_hash
+from bench.environment import environment, environment_hash, source_digest
 from bench.suite import Scenario
 from bench.thresholds import Threshold
 from bench.trial import TrialFailed
@@ -75,11 +76,23 @@ def test_a_result_does_not_hold_where_a_version_or_the_source_is_another(monkeyp
     assert equality.known(HERE) == []
 
 
+def test_a_changed_backend_of_our_own_or_of_others_is_another_source(monkeypatch, tmp_path):
+    digests = {source_digest.__wrapped__()}
+    contributed = tmp_path / "contributed.py"
+    contributed.write_text("first = 1")
+    monkeypatch.setattr(backends, "source", lambda name: contributed)
+    digests.add(source_digest.__wrapped__())
+    contributed.write_text("second = 2")
+    digests.add(source_digest.__wrapped__())
+    assert len(digests) == 3
+
+
 def test_lines_that_are_damaged_or_foreign_prove_nothing_and_spoil_nothing():
     path = equality.keep(make_result("first"))
     line = msgspec.json.encode(make_result("foreign", schema=equality.SCHEMA + 1))
     with path.open("ab") as file:
-        file.write(line + b"\n[]\nnull\n\xff\n\n" + line[:100])
+        cut = {key: value for key, value in make_result("cut").items() if key != "ladders"}
+        file.write(line + b"\n[]\nnull\n\xff\n\n" + msgspec.json.encode(cut) + b"\n" + line[:100])
     assert [result["verified"] for result in equality.known(HERE)] == ["first"]
     equality.keep(make_result("then"))
     assert [result["verified"] for result in equality.known(HERE)] == ["first", "then"]

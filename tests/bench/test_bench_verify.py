@@ -343,5 +343,6 @@ def test_an_interrupted_climb_ends_at_once_and_leaves_no_worker(environ, install
     assert time.monotonic() < interrupted + 3.0
     assert process.returncode == 130
     assert "Traceback" not in stderr
+    assert "trial is kept" not in stderr
     assert not psutil.wait_procs(workers, timeout=10)[1]
     assert not state.exists()
