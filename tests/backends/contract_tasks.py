@@ -196,7 +196,7 @@ def train_counting_network(name: str, case: Case) -> Dropped:
     for epoch in range(case.epochs):
         model.run_epoch(epoch)
         losses.append(model.epoch_loss().loss)
-    return Dropped(losses, model.evaluate(X).loss, {kind: model.score(X, kind) for kind in SCORES})
+    return Dropped(losses, model.evaluate(X[:50]).loss, {kind: model.score(X[:50], kind) for kind in SCORES})
 
 
 def scores_of_file(name: str, path: Path) -> np.ndarray:
