@@ -158,10 +158,13 @@ def _climb(
     """The environment, the backends' versions, what kept backends from climbing, and one ladder a precision."""
     troubles: dict[str, TrialFailed] = {}
     with ExitStack() as stack:
-        # the pool waits for its threads, and they for the workers: so these have to end first, whatever they are doing
-        pool = stack.enter_context(ThreadPoolExecutor(len(climbing) + 1))
         workers = {name: stack.enter_context(Worker(1, device, TIMEOUT)) for name in climbing}
         workers[REFERENCE] = stack.enter_context(Worker(1, "cpu", TIMEOUT))
+        pool = stack.enter_context(ThreadPoolExecutor(len(workers)))
+        # The way out, also that of Ctrl-C: the processes end, so that the threads that wait for their replies do, and
+        # only then are the pipes closed, since a thread that waits on a closed pipe would wait on.
+        for worker in workers.values():
+            stack.callback(worker.kill)
 
         def ask(command: str, requests: Mapping[str, Sequence[Any]]) -> dict[str, Future[dict[str, Any]]]:
             return {name: pool.submit(workers[name].request, command, *more) for name, more in requests.items()}

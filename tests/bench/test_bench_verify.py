@@ -340,7 +340,7 @@ def test_an_interrupted_climb_ends_at_once_and_leaves_no_worker(environ, install
     process.send_signal(signal.SIGINT)
     interrupted = time.monotonic()
     _, stderr = process.communicate(timeout=60)
-    assert time.monotonic() < interrupted + 3.0
+    assert time.monotonic() < interrupted + 10.0
     assert process.returncode == 130
     assert "Traceback" not in stderr
     assert "trial is kept" not in stderr
