@@ -24,7 +24,6 @@ from backends import weights as canonical
 from backends.early_stopping import EarlyStopping
 from backends.interface import Backend, EpochLoss, Model, Weights
 from backends.spec import SCORES, Device, NetworkSpec, Precision, TrainingSettings
-from backends.weights import initial_weights
 
 INITIAL = "initial weights"
 FORWARD = "forward pass"
@@ -131,7 +130,7 @@ def cases(precision: Precision, device: Device = "cpu", mode: str = "idiomatic",
         Case(
             "early stopping",
             "blobs",
-            replace(small, kind="autoencoder", likelihood="mse"),
+            replace(small, kind="autoencoder"),
             replace(base, learning_rate=0.02),
             rows=64,
             steps=0,
@@ -225,7 +224,7 @@ def climb(backend: Backend, case: Case, data: Data) -> tuple[Observed, Model]:
 def starting_weights(case: Case) -> dict[str, NDArray[np.float64]]:
     """Canonical weights; for all but a case that is trained as a user would, with biases that are not 0, since zeros
     would hide a bias that is never loaded."""
-    weights = initial_weights(case.spec, seed=0)
+    weights = canonical.initial_weights(case.spec, seed=0)
     if not case.whole:
         rng = np.random.default_rng(1)
         weights |= {name: rng.normal(0, 0.1, array.shape) for name, array in weights.items() if name.endswith(".bias")}
