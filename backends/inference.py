@@ -61,17 +61,17 @@ class Inference(ABC):
 
     @abstractmethod
     def run_rows(self, function: RowFunction, X: NDArray[Any]) -> tuple[NDArray[Any], ...]:
-        """Runs a row-wise function over any number of rows, in the model's precision, and brings the results back."""
+        """Runs a row-wise function over any number of rows, in the model's storage type, and fetches the results."""
 
     def scoring_functions(self, scores: Sequence[Score]) -> list[RowFunction]:
         """What ``evaluate`` and these scores run, and ``compile`` therefore prepares."""
         return list(dict.fromkeys(["terms", *(SCORING[kind] for kind in scores)]))
 
     def rows(self, X: NDArray[Any]) -> NDArray[Any]:
-        """X in the model's precision. Raises ValueError where its shape is not (rows, features)."""
+        """X in the model's storage type. Raises ValueError where its shape is not (rows, features)."""
         if X.ndim != 2 or X.shape[1] != self.spec.features:
             raise ValueError(f"rows must have shape (rows, {self.spec.features}), not {X.shape}")
-        return np.ascontiguousarray(X, dtype=self.settings.precision)
+        return np.ascontiguousarray(X, dtype=self.settings.storage)
 
     def training_rows(self, X: NDArray[Any]) -> NDArray[Any]:
         """``rows``; raises BackendError where they do not fill one batch."""

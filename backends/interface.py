@@ -65,7 +65,7 @@ class Model(Protocol):
     """A network on its device, with its optimiser. Arrays in and out are NumPy, rows first."""
 
     def load_data(self, X: NDArray[np.float32]) -> None:
-        """Takes the training rows, shape (rows, features), onto the device, in the model's precision.
+        """Takes the training rows, shape (rows, features), onto the device, in the model's storage type.
 
         Raises ValueError for rows of another width and BackendError for fewer rows than one batch needs."""
 

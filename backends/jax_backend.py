@@ -1,4 +1,7 @@
-"""The autoencoder in Flax nnx and optax, trained as its guide trains: one jitted step, data on the device."""
+"""The autoencoder in Flax nnx and optax. Both modes keep the data on the device.
+
+``idiomatic``, as its guide trains: one jitted step a batch. ``tuned``: one jitted scan over a whole epoch.
+"""
 
 from __future__ import annotations
 
@@ -31,14 +34,21 @@ NOTHING: Masks = {}
 def capabilities() -> Capabilities:
     """What JAX reports about itself in this process."""
     devices, reasons = {"cpu": platform.machine()}, {}
+    precisions = ["float32", "float64", "bfloat16"]
     try:
-        devices["gpu"] = jax.devices("gpu")[0].device_kind
+        gpu = jax.devices("gpu")[0]
+        devices["gpu"] = gpu.device_kind
     except RuntimeError:
+        gpu = None
         reasons["gpu"] = "JAX finds no GPU, or its CUDA plugin is not installed"
+    if gpu is not None and float(getattr(gpu, "compute_capability", 0)) >= 8:
+        precisions.append("tf32")
+    else:
+        reasons["tf32"] = "TF32 needs an NVIDIA GPU of compute capability 8.0 or more"
     return Capabilities(
         versions={"jax": jax.__version__, "flax": flax.__version__, "optax": optax.__version__},
         devices=devices,
-        precisions=("float32", "float64"),
+        precisions=tuple(precisions),
         modes=tuple(MODES),
         threads=len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else None,
         reasons=reasons,
@@ -49,14 +59,19 @@ def build(spec: NetworkSpec, weights: Weights, settings: TrainingSettings) -> Id
     """A model that starts from these weights. Raises BackendError where the settings do not work here."""
     capabilities().check(settings)
     canonical.check(weights, spec)
-    jax.config.update("jax_default_matmul_precision", "highest")
+    jax.config.update("jax_default_matmul_precision", "tensorfloat32" if settings.precision == "tf32" else "highest")
     jax.config.update("jax_enable_x64", settings.precision == "float64")
     return MODES[settings.mode](spec, weights, settings)
 
 
-def blank(dtype: jnp.dtype) -> dict[str, Any]:
+def blank(settings: TrainingSettings) -> dict[str, Any]:
     """What a layer is told that gets its weights later: nothing is drawn for it."""
-    return {"dtype": dtype, "param_dtype": dtype, "kernel_init": nnx.initializers.zeros, "rngs": nnx.Rngs(0)}
+    return {
+        "dtype": jnp.bfloat16 if settings.precision == "bfloat16" else settings.storage,
+        "param_dtype": settings.storage,
+        "kernel_init": nnx.initializers.zeros,
+        "rngs": nnx.Rngs(0),
+    }
 
 
 class Dense(nnx.Linear):
@@ -64,8 +79,8 @@ class Dense(nnx.Linear):
 
     canonical_axes = (0, 1)
 
-    def __init__(self, layer: Layer, dtype: jnp.dtype) -> None:
-        super().__init__(layer.inputs, layer.outputs, **blank(dtype))
+    def __init__(self, layer: Layer, settings: TrainingSettings) -> None:
+        super().__init__(layer.inputs, layer.outputs, **blank(settings))
 
 
 class Convolution(nnx.Conv):
@@ -73,10 +88,10 @@ class Convolution(nnx.Conv):
 
     canonical_axes = (0, 1, 2, 3)
 
-    def __init__(self, layer: Layer, dtype: jnp.dtype) -> None:
+    def __init__(self, layer: Layer, settings: TrainingSettings) -> None:
         around = (PADDING, PADDING)
         shape = (KERNEL, KERNEL), (STRIDE, STRIDE)
-        super().__init__(layer.inputs, layer.outputs, *shape, padding=(around, around), **blank(dtype))
+        super().__init__(layer.inputs, layer.outputs, *shape, padding=(around, around), **blank(settings))
         self.images = (*layer.before, layer.inputs)
 
     def __call__(self, x: Array) -> Array:
@@ -88,12 +103,12 @@ class Transposed(nnx.ConvTranspose):
 
     canonical_axes = (0, 1, 3, 2)
 
-    def __init__(self, layer: Layer, dtype: jnp.dtype) -> None:
+    def __init__(self, layer: Layer, settings: TrainingSettings) -> None:
         low = KERNEL - 1 - PADDING
         sides = zip(layer.before, layer.after, strict=True)
         padding = tuple((low, low + large - STRIDE * (small - 1) - 1) for small, large in sides)
         shape = (KERNEL, KERNEL), (STRIDE, STRIDE)
-        super().__init__(layer.inputs, layer.outputs, *shape, padding=padding, transpose_kernel=True, **blank(dtype))
+        super().__init__(layer.inputs, layer.outputs, *shape, padding=padding, transpose_kernel=True, **blank(settings))
         self.images = (*layer.before, layer.inputs)
 
     def __call__(self, x: Array) -> Array:
@@ -106,15 +121,16 @@ LAYERS = {"dense": Dense, "convolution": Convolution, "transposed": Transposed}
 class Network(nnx.Module):
     """The layers; every method maps rows to rows. Where ε is None, z = mu; where there are no masks, nothing drops."""
 
-    def __init__(self, spec: NetworkSpec, weights: Weights, settings: TrainingSettings, dtype: jnp.dtype) -> None:
+    def __init__(self, spec: NetworkSpec, weights: Weights, settings: TrainingSettings) -> None:
         self.spec = spec
         self.dropout = settings.dropout
-        layers, depth = [LAYERS[layer.kind](layer, dtype) for layer in spec.layers().values()], spec.depth
+        self.dtype = jnp.dtype(settings.storage)
+        layers, depth = [LAYERS[layer.kind](layer, settings) for layer in spec.layers().values()], spec.depth
         # Sequential serves as the list of layers: its form is the same before and after Flax had a list of its own.
         self.encoder = nnx.Sequential(*layers[:depth])
         self.heads = nnx.Sequential(*layers[depth : -depth - 1])
         self.decoder = nnx.Sequential(*layers[-depth - 1 :])
-        self.scoring_noise = nnx.Variable(jnp.asarray(randomness.scoring_noise(settings.seed, spec.latent), dtype))
+        self.scoring_noise = nnx.Variable(jnp.asarray(randomness.scoring_noise(settings.seed, spec.latent), self.dtype))
         self.replace(weights)
 
     def named(self) -> dict[str, nnx.Module]:
@@ -137,7 +153,7 @@ class Network(nnx.Module):
     def encode(self, x: Array, masks: Masks = NOTHING) -> tuple[Array, Array]:
         for number, layer in enumerate(self.encoder.layers):
             x = self.drop(f"encoder.{number}", nnx.relu(layer(x)), masks)
-        mu, *logvar = (head(x) for head in self.heads.layers)
+        mu, *logvar = (head(x).astype(self.dtype) for head in self.heads.layers)
         return mu, logvar[0] if logvar else jnp.zeros_like(mu)
 
     def drop(self, name: str, x: Array, masks: Masks) -> Array:
@@ -150,7 +166,7 @@ class Network(nnx.Module):
         *hidden, output = self.decoder.layers
         for number, layer in enumerate(hidden):
             z = self.drop(f"decoder.{number}", nnx.relu(layer(z)), masks)
-        return output(z)
+        return output(z).astype(self.dtype)
 
     def mean(self, output: Array) -> Array:
         return output if self.spec.likelihood == "mse" else nnx.sigmoid(output)
@@ -203,10 +219,11 @@ def make_optimizer(settings: TrainingSettings) -> optax.GradientTransformation:
     return optax.chain(optax.add_decayed_weights(s.weight_decay), optimizer) if s.weight_decay else optimizer
 
 
-def draw(key: Array, network: Network, rows: int, dtype: jnp.dtype) -> Draws:
-    """A batch's ε and dropout masks."""
+def draw(key: Array, network: Network, rows: int) -> Draws:
+    """ε and dropout masks for so many rows."""
     noise, dropout = jax.random.split(key)
-    epsilon = jax.random.normal(noise, (rows, network.spec.latent), dtype) if network.spec.kind == "vae" else None
+    vae = network.spec.kind == "vae"
+    epsilon = jax.random.normal(noise, (rows, network.spec.latent), network.dtype) if vae else None
     if network.dropout == 0:
         return epsilon, NOTHING
     keep, widths = 1 - network.dropout, network.spec.dropped()
@@ -214,6 +231,18 @@ def draw(key: Array, network: Network, rows: int, dtype: jnp.dtype) -> Draws:
         name: jax.random.bernoulli(jax.random.fold_in(dropout, number), keep, (rows, width))
         for number, (name, width) in enumerate(widths.items())
     }
+
+
+def update(network: Network, optimizer: nnx.Optimizer, x: Array, drawn: Draws, kl_weight: Array) -> Array:
+    """One step of the optimiser; returns the batch's mean reconstruction and KL."""
+
+    def loss(network: Network) -> tuple[Array, Array]:
+        reconstruction, kl = (term.mean() for term in network.terms(x, *drawn))
+        return reconstruction + kl_weight * kl, jnp.stack((reconstruction, kl))
+
+    gradients, parts = nnx.grad(loss, has_aux=True)(network)
+    optimizer.update(network, gradients)
+    return parts
 
 
 @nnx.jit
@@ -234,17 +263,33 @@ def train_step(
     """
     x = data[order[step]]
     if isinstance(draws, tuple):
-        epsilon, masks = jax.tree.map(lambda array: array[step], draws)
+        drawn = jax.tree.map(lambda array: array[step], draws)
     else:
-        epsilon, masks = draw(jax.random.fold_in(draws, step), network, len(x), x.dtype)
+        drawn = draw(jax.random.fold_in(draws, step), network, len(x))
+    return totals + update(network, optimizer, x, drawn, kl_weight)
 
-    def loss(network: Network) -> tuple[Array, Array]:
-        reconstruction, kl = (term.mean() for term in network.terms(x, epsilon, masks))
-        return reconstruction + kl_weight * kl, jnp.stack((reconstruction, kl))
 
-    gradients, parts = nnx.grad(loss, has_aux=True)(network)
-    optimizer.update(network, gradients)
-    return totals + parts
+def train_epoch(
+    graph: nnx.GraphDef[tuple[Network, nnx.Optimizer]],
+    state: nnx.State,
+    data: Array,
+    order: Array,
+    draws: Draws,
+    kl_weight: Array,
+) -> tuple[nnx.State, Array]:
+    """A whole epoch without a round trip to Python; returns the new state and the sums of mean reconstruction and KL.
+
+    ``order`` and ``draws`` as in ``train_step``, the draws themselves.
+    """
+
+    def step(carried: tuple[nnx.State, Array], batch: tuple[Array, Draws]) -> tuple[tuple[nnx.State, Array], None]:
+        (state, totals), (rows, drawn) = carried, batch
+        network, optimizer = nnx.merge(graph, state)
+        totals += update(network, optimizer, data[rows], drawn, kl_weight)
+        return (nnx.state((network, optimizer)), totals), None
+
+    start = state, jnp.zeros(2, data.dtype)
+    return jax.lax.scan(step, start, (order, draws))[0]
 
 
 @partial(nnx.jit, static_argnames="function")
@@ -258,9 +303,9 @@ class IdiomaticModel(Inference):
     def __init__(self, spec: NetworkSpec, weights: Weights, settings: TrainingSettings) -> None:
         super().__init__(spec, settings)
         self.device = jax.devices(settings.device)[0]
-        self.dtype = jnp.dtype(settings.precision)
+        self.dtype = jnp.dtype(settings.storage)
         with jax.default_device(self.device):
-            self.network = Network(spec, weights, settings, self.dtype)
+            self.network = Network(spec, weights, settings)
             self.optimizer = nnx.Optimizer(self.network, make_optimizer(settings), wrt=nnx.Param)
         # Arrays bound to their device: jit compiles anew when unbound ones come back bound after the first step.
         state = nnx.state((self.network, self.optimizer))
@@ -273,11 +318,14 @@ class IdiomaticModel(Inference):
         self.steps = len(X) // self.settings.batch_size
 
     def compile(self, scores: Sequence[Score] = ("reconstruction",)) -> None:
-        before = jax.tree.map(jnp.copy, nnx.state((self.network, self.optimizer)))
-        self.run_steps(epoch=0, steps=1)
+        self.compile_training()
         for function in self.scoring_functions(scores):
             for size in (CHUNK, TAIL):
                 self.run_rows(function, np.zeros((size, self.spec.features), self.dtype))
+
+    def compile_training(self) -> None:
+        before = jax.tree.map(jnp.copy, nnx.state((self.network, self.optimizer)))
+        self.run_steps(epoch=0, steps=1)
         nnx.update((self.network, self.optimizer), before)
 
     def draw_epoch(self, epoch: int) -> tuple[Array, Array]:
@@ -334,4 +382,37 @@ class IdiomaticModel(Inference):
         self.network.replace(weights)
 
 
-MODES = {"idiomatic": IdiomaticModel}
+class TunedModel(IdiomaticModel):
+    """The same, but an epoch's order, ε and masks are drawn at once, and its steps are one compiled scan."""
+
+    def load_data(self, X: NDArray[Any]) -> None:
+        super().load_data(X)
+        graph = nnx.graphdef((self.network, self.optimizer))
+        self.draw_batches = jax.jit(self.trace_draws)
+        self.train_epoch = jax.jit(partial(train_epoch, graph), donate_argnums=0)
+
+    def trace_draws(self, epoch: Array) -> tuple[Array, Draws]:
+        """As ``shared_epoch``, from JAX's own generator."""
+        order, draws = jax.random.split(jax.random.fold_in(self.key, epoch))
+        used = self.steps * self.settings.batch_size
+        # one sort of random words: jax.random.permutation sorts twice
+        rows = jnp.argsort(jax.random.bits(order, len(self.data)))[:used]
+        drawn = rows, draw(draws, self.network, used)
+        return jax.tree.map(lambda array: array.reshape(self.steps, -1, *array.shape[1:]), drawn)
+
+    def compile_training(self) -> None:
+        self.train_epoch = self.train_epoch.lower(*self.arguments(0)).compile()
+
+    def arguments(self, epoch: int) -> tuple[Any, ...]:
+        shared = self.settings.random_source == "shared"
+        order, draws = self.shared_epoch(epoch) if shared else self.draw_batches(np.uint32(epoch))
+        kl_weight = np.asarray(self.settings.kl_weight(epoch), self.dtype)
+        return nnx.state((self.network, self.optimizer)), self.data, order, draws, kl_weight
+
+    def run_epoch(self, epoch: int) -> None:
+        self.last_kl_weight = self.settings.kl_weight(epoch)
+        state, self.totals = self.train_epoch(*self.arguments(epoch))
+        nnx.update((self.network, self.optimizer), state)
+
+
+MODES = {"idiomatic": IdiomaticModel, "tuned": TunedModel}

@@ -8,7 +8,7 @@ from typing import Literal, get_args
 
 Kind = Literal["vae", "autoencoder"]
 Likelihood = Literal["mse", "bce"]
-Precision = Literal["float32", "float64"]
+Precision = Literal["float32", "float64", "bfloat16", "tf32"]
 Device = Literal["cpu", "gpu"]
 RandomSource = Literal["native", "shared"]
 Optimizer = Literal["adam", "adamw", "rmsprop", "sgd"]
@@ -175,7 +175,8 @@ class TrainingSettings:
         Key of the batch order and the noise, below 2**32, the largest range that all frameworks take.
     random_source : ``native`` (the framework's own generator) or ``shared`` (NumPy Philox, the same in every backend)
     mode, device, precision
-        How the backend executes, where, and in which arithmetic.
+        How the backend executes, where, and in which arithmetic. ``bfloat16``: the layers compute in it, while weights,
+        optimiser, z and the loss stay float32. ``tf32``: float32, but matrix products may round their inputs to TF32.
     threads : int or None
         What the process was started with; the environment sets it, a backend only confirms it.
     """
@@ -217,6 +218,11 @@ class TrainingSettings:
         ):
             if not holds:
                 raise ValueError(f"{name} must be {rule}, not {getattr(self, name)!r}")
+
+    @property
+    def storage(self) -> Literal["float32", "float64"]:
+        """The type of rows, weights and losses, whatever the layers compute in."""
+        return "float64" if self.precision == "float64" else "float32"
 
     def kl_weight(self, epoch: int) -> float:
         """β_t = β · min(1, epoch / kl_warmup_epochs), epochs counted from 0; no warm-up means β from the start."""
