@@ -1,16 +1,25 @@
-"""The autoencoder in PyTorch, trained as its guide trains: nn.Module, DataLoader, and an eager loop."""
+"""The autoencoder in PyTorch.
+
+``idiomatic``, as its guide trains: nn.Module, DataLoader, and an eager loop. ``fused``: eager too, with the data on the
+device and the optimiser's fused kernel. ``tuned``: a whole step (forward, backward and optimiser) compiled as one
+function, and on a GPU replayed as one CUDA graph.
+"""
 
 from __future__ import annotations
 
 import copy
+import os
 import platform
-from collections.abc import Iterator, Mapping, Sequence
-from functools import partial
+import shutil
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from typing import Any
 
+import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
+from torch.func import functional_call, grad
 from torch.nn import functional
 from torch.utils.data import DataLoader, Sampler, TensorDataset
 
@@ -21,22 +30,33 @@ from backends.interface import Capabilities, EpochLoss, Weights
 from backends.spec import KERNEL, PADDING, STRIDE, Layer, NetworkSpec, Score, TrainingSettings
 
 Masks = Mapping[str, Tensor]
-Draws = tuple[Tensor | None, Masks]
 NOTHING: Masks = {}
+Epoch = dict[str, Tensor]
+"""What its batches are made of, each of shape (steps, batch, ...): ``rows``, the row numbers; for a VAE ``epsilon``;
+dropout masks by layer."""
+ROWS, EPSILON, CORRECTIONS = "rows", "epsilon", "corrections"
 
 
 def capabilities() -> Capabilities:
     """What PyTorch reports about itself in this process."""
     devices, reasons = {"cpu": platform.machine()}, {}
+    precisions, modes = ["float32", "float64", "bfloat16"], list(MODES)
     if torch.cuda.is_available():
         devices["gpu"] = torch.cuda.get_device_name()
     else:
         reasons["gpu"] = "PyTorch finds no CUDA device" if torch.version.cuda else "this PyTorch is built without CUDA"
+    if "gpu" in devices and torch.cuda.get_device_capability() >= (8, 0):
+        precisions.append("tf32")
+    else:
+        reasons["tf32"] = "TF32 needs an NVIDIA GPU of compute capability 8.0 or more"
+    if not any(map(shutil.which, (os.environ.get("CXX", "c++"), "g++", "clang++"))):
+        modes.remove("tuned")
+        reasons["tuned"] = "torch.compile needs a C++ compiler, and none is found"
     return Capabilities(
         versions={"torch": str(torch.__version__)},
         devices=devices,
-        precisions=("float32", "float64"),
-        modes=tuple(MODES),
+        precisions=tuple(precisions),
+        modes=tuple(modes),
         threads=torch.get_num_threads(),
         reasons=reasons,
     )
@@ -46,8 +66,8 @@ def build(spec: NetworkSpec, weights: Weights, settings: TrainingSettings) -> Id
     """A model that starts from these weights. Raises BackendError where the settings do not work here."""
     capabilities().check(settings)
     canonical.check(weights, spec)
-    torch.set_float32_matmul_precision("highest")
-    torch.backends.cudnn.allow_tf32 = False
+    torch.set_float32_matmul_precision("high" if settings.precision == "tf32" else "highest")
+    torch.backends.cudnn.allow_tf32 = settings.precision == "tf32"
     return MODES[settings.mode](spec, weights, settings)
 
 
@@ -96,12 +116,13 @@ LAYERS = {"dense": Dense, "convolution": Convolution, "transposed": Transposed}
 class Network(nn.Module):
     """The layers; every method maps rows to rows. Where ε is None, z = mu; where there are no masks, nothing drops."""
 
-    def __init__(
-        self, spec: NetworkSpec, weights: Weights, settings: TrainingSettings, device: torch.device, dtype: torch.dtype
-    ) -> None:
+    def __init__(self, spec: NetworkSpec, weights: Weights, settings: TrainingSettings, device: torch.device) -> None:
         super().__init__()
         self.spec = spec
         self.dropout = settings.dropout
+        self.device = device
+        self.mixed = settings.precision == "bfloat16"
+        self.dtype = dtype = getattr(torch, settings.storage)
         self.layers = nn.ModuleDict(
             {name.replace(".", "_"): LAYERS[layer.kind](layer, dtype) for name, layer in spec.layers().items()}
         )
@@ -125,10 +146,15 @@ class Network(nn.Module):
             layer.weight.permute(layer.canonical_axes).copy_(torch.tensor(weights[f"{name}.kernel"]))
             layer.bias.copy_(torch.tensor(weights[f"{name}.bias"]))
 
+    def arithmetic(self) -> AbstractContextManager[object]:
+        """What the layers compute in."""
+        return torch.autocast(self.device.type, torch.bfloat16) if self.mixed else nullcontext()
+
     def encode(self, x: Tensor, masks: Masks = NOTHING) -> tuple[Tensor, Tensor]:
-        for name, layer in self.encoder:
-            x = self.drop(name, functional.relu(layer(x)), masks)
-        mu, *logvar = (head(x) for _, head in self.heads)
+        with self.arithmetic():
+            for name, layer in self.encoder:
+                x = self.drop(name, functional.relu(layer(x)), masks)
+            mu, *logvar = (head(x).to(self.dtype) for _, head in self.heads)
         return mu, logvar[0] if logvar else torch.zeros_like(mu)
 
     def drop(self, name: str, x: Tensor, masks: Masks) -> Tensor:
@@ -139,9 +165,10 @@ class Network(nn.Module):
 
     def decode(self, z: Tensor, masks: Masks = NOTHING) -> Tensor:
         *hidden, (_, output) = self.decoder
-        for name, layer in hidden:
-            z = self.drop(name, functional.relu(layer(z)), masks)
-        return output(z)
+        with self.arithmetic():
+            for name, layer in hidden:
+                z = self.drop(name, functional.relu(layer(z)), masks)
+            return output(z).to(self.dtype)
 
     def mean(self, output: Tensor) -> Tensor:
         return output if self.spec.likelihood == "mse" else torch.sigmoid(output)
@@ -160,6 +187,8 @@ class Network(nn.Module):
         mu, logvar = self.encode(x, masks)
         z = mu if epsilon is None else self.sample(mu, logvar, epsilon)
         return self.reconstruction(self.decode(z, masks), x), self.kl(mu, logvar)
+
+    forward = terms
 
     def reconstruct(self, x: Tensor) -> tuple[Tensor]:
         return (self.mean(self.decode(self.encode(x)[0])),)
@@ -190,15 +219,19 @@ class SharedOrder(Sampler[int]):
         return len(self.order)
 
 
-def make_optimizer(network: Network, settings: TrainingSettings) -> torch.optim.Optimizer:
-    """PyTorch's own four, which all follow the definitions: their weight decay is coupled but for AdamW's."""
+def make_optimizer(network: Network, settings: TrainingSettings, fused: bool | None = None) -> torch.optim.Optimizer:
+    """PyTorch's own four, which all follow the definitions: their weight decay is coupled but for AdamW's.
+
+    ``fused`` takes all weights in one kernel, which RMSprop has none for."""
     s, parameters = settings, network.parameters()
-    if s.optimizer == "sgd":
-        return torch.optim.SGD(parameters, s.learning_rate, momentum=s.momentum, weight_decay=s.weight_decay)
     if s.optimizer == "rmsprop":
         return torch.optim.RMSprop(parameters, s.learning_rate, alpha=s.rho, eps=s.epsilon, weight_decay=s.weight_decay)
+    if s.optimizer == "sgd":
+        return torch.optim.SGD(
+            parameters, s.learning_rate, momentum=s.momentum, weight_decay=s.weight_decay, fused=fused
+        )
     kind = torch.optim.AdamW if s.optimizer == "adamw" else torch.optim.Adam
-    return kind(parameters, s.learning_rate, (s.beta1, s.beta2), s.epsilon, s.weight_decay)
+    return kind(parameters, s.learning_rate, (s.beta1, s.beta2), s.epsilon, s.weight_decay, fused=fused)
 
 
 class IdiomaticModel(Inference):
@@ -207,18 +240,22 @@ class IdiomaticModel(Inference):
     def __init__(self, spec: NetworkSpec, weights: Weights, settings: TrainingSettings) -> None:
         super().__init__(spec, settings)
         self.device = torch.device("cuda" if settings.device == "gpu" else "cpu")
-        self.dtype = getattr(torch, settings.precision)
-        self.network = Network(spec, weights, settings, self.device, self.dtype)
-        self.optimizer = make_optimizer(self.network, settings)
+        self.dtype = getattr(torch, settings.storage)
+        self.network = Network(spec, weights, settings, self.device)
+        self.optimizer = self.make_optimizer()
         self.order_generator = torch.Generator().manual_seed(settings.seed)
         self.noise_generator = torch.Generator(self.device).manual_seed(settings.seed)
 
+    def make_optimizer(self) -> Any:
+        return make_optimizer(self.network, self.settings)
+
     def load_data(self, X: NDArray[Any]) -> None:
-        dataset = TensorDataset(torch.tensor(self.training_rows(X)))
+        self.data = torch.tensor(self.training_rows(X))
+        self.steps = len(X) // self.settings.batch_size
         shared = self.settings.random_source == "shared"
-        self.shared_order = SharedOrder(len(dataset))
+        self.shared_order = SharedOrder(len(X))
         self.loader = DataLoader(
-            dataset,
+            TensorDataset(self.data),
             batch_size=self.settings.batch_size,
             shuffle=None if shared else True,
             sampler=self.shared_order if shared else None,
@@ -228,65 +265,75 @@ class IdiomaticModel(Inference):
         )
 
     def compile(self, scores: Sequence[Score] = ("reconstruction",)) -> None:
-        """Eager PyTorch compiles nothing; the first calls still load kernels and allocate."""
+        self.compile_training()
+        batch = self.data[: self.settings.batch_size].cpu().numpy()
+        for function in self.scoring_functions(scores):
+            self.run_rows(function, batch)
+
+    def compile_training(self) -> None:
         network, optimizer = copy.deepcopy(self.network.state_dict()), copy.deepcopy(self.optimizer.state_dict())
         noise = self.noise_generator.get_state()
-        x = self.loader.dataset[: self.settings.batch_size][0].to(self.device)
-        self.train_step(x, *self.draw(len(x)), self.settings.beta)
-        for function in self.scoring_functions(scores):
-            self.run_rows(function, x.cpu().numpy())
+        self.first_step()
         self.network.load_state_dict(network)
         self.optimizer.load_state_dict(optimizer)
         self.noise_generator.set_state(noise)
 
-    def draw(self, rows: int) -> Draws:
-        """A batch's ε and dropout masks."""
-        draw = partial(torch.empty, device=self.device, dtype=self.dtype)
-        vae, generator = self.spec.kind == "vae", self.noise_generator
-        epsilon = draw(rows, self.spec.latent).normal_(generator=generator) if vae else None
-        if self.settings.dropout == 0:
-            return epsilon, NOTHING
-        keep = 1 - self.settings.dropout
-        return epsilon, {
-            name: draw(rows, width).bernoulli_(keep, generator=generator) for name, width in self.spec.dropped().items()
-        }
+    def first_step(self) -> None:
+        """Eager PyTorch compiles nothing; the first calls still load kernels and allocate."""
+        x = self.data[: self.settings.batch_size].to(self.device)
+        self.train_step(x, self.draw(len(x)), self.settings.beta)
 
-    def shared_epoch(self, epoch: int) -> list[Draws]:
-        """Every batch's, from the source that every backend shares, which also sets the order."""
-        drawn = randomness.shared_epoch(self.spec, self.settings, epoch, len(self.shared_order))
-        self.shared_order.order = drawn.order.tolist()
+    def draw(self, rows: int) -> dict[str, Tensor]:
+        """ε and dropout masks for so many rows."""
+        drawn, generator = {}, self.noise_generator
+        if self.spec.kind == "vae":
+            shape = rows, self.spec.latent
+            drawn[EPSILON] = torch.randn(shape, device=self.device, dtype=self.dtype, generator=generator)
+        if self.settings.dropout:
+            for name, width in self.spec.dropped().items():
+                mask = torch.empty(rows, width, device=self.device, dtype=torch.bool)
+                drawn[name] = mask.bernoulli_(1 - self.settings.dropout, generator=generator)
+        return drawn
 
-        def batches(array: NDArray[Any]) -> tuple[Tensor, ...]:
-            return torch.tensor(array, dtype=self.dtype, device=self.device).split(self.settings.batch_size)
+    def shared_epoch(self, epoch: int) -> Epoch:
+        """An epoch from the source that every backend shares."""
+        drawn = randomness.shared_epoch(self.spec, self.settings, epoch, len(self.data))
+        arrays = {ROWS: torch.tensor(drawn.order), **{name: torch.tensor(mask) for name, mask in drawn.masks.items()}}
+        if drawn.noise is not None:
+            arrays[EPSILON] = torch.tensor(drawn.noise, dtype=self.dtype)
+        return self.batches({name: array.to(self.device) for name, array in arrays.items()})
 
-        steps = len(self.loader)
-        noise = [None] * steps if drawn.noise is None else batches(drawn.noise)[:steps]
-        masks = {name: batches(mask) for name, mask in drawn.masks.items()}
-        return [(epsilon, {name: mask[step] for name, mask in masks.items()}) for step, epsilon in enumerate(noise)]
+    def batches(self, arrays: Mapping[str, Tensor]) -> Epoch:
+        """Arrays of as many rows as there are data, or as are used, by step; the last partial batch is left out."""
+        shape = self.steps, self.settings.batch_size
+        return {name: array[: shape[0] * shape[1]].view(*shape, *array.shape[1:]) for name, array in arrays.items()}
 
-    def train_step(self, x: Tensor, epsilon: Tensor | None, masks: Masks, kl_weight: float) -> Tensor:
+    def train_step(self, x: Tensor, drawn: Mapping[str, Tensor], kl_weight: float) -> Tensor:
         """One update; returns the batch's mean reconstruction and KL, still on the device."""
         self.optimizer.zero_grad(set_to_none=True)
-        reconstruction, kl = (term.mean() for term in self.network.terms(x, epsilon, masks))
+        reconstruction, kl = (term.mean() for term in self.network.terms(x, drawn.get(EPSILON), drawn))
         (reconstruction + kl_weight * kl).backward()
         self.optimizer.step()
         return torch.stack((reconstruction.detach(), kl.detach()))
 
     def run_epoch(self, epoch: int) -> None:
-        draws = self.shared_epoch(epoch) if self.settings.random_source == "shared" else None
         self.last_kl_weight = self.settings.kl_weight(epoch)
         self.totals = torch.zeros(2, dtype=self.dtype, device=self.device)
-        for step, (batch,) in enumerate(self.loader):
+        draws: Iterator[Mapping[str, Tensor]] | None = None
+        if self.settings.random_source == "shared":
+            drawn = self.shared_epoch(epoch)
+            self.shared_order.order = drawn[ROWS].flatten().tolist()
+            draws = by_step(drawn)
+        for (batch,) in self.loader:
             x = batch.to(self.device, non_blocking=True)
-            epsilon, masks = self.draw(len(x)) if draws is None else draws[step]
-            self.totals += self.train_step(x, epsilon, masks, self.last_kl_weight)
+            self.totals += self.train_step(x, self.draw(len(x)) if draws is None else next(draws), self.last_kl_weight)
 
     def synchronize(self) -> None:
         if self.device.type == "cuda":
             torch.cuda.synchronize(self.device)
 
     def epoch_loss(self) -> EpochLoss:
-        reconstruction, kl = (self.totals / len(self.loader)).tolist()
+        reconstruction, kl = (self.totals / self.steps).tolist()
         return EpochLoss(reconstruction + self.last_kl_weight * kl, reconstruction, kl)
 
     @torch.inference_mode()
@@ -306,4 +353,182 @@ class IdiomaticModel(Inference):
         self.network.replace(weights)
 
 
-MODES = {"idiomatic": IdiomaticModel}
+def by_step(epoch: Epoch) -> Iterator[dict[str, Tensor]]:
+    """Its batches, one after the other."""
+    for values in zip(*(array.unbind() for array in epoch.values()), strict=True):
+        yield dict(zip(epoch, values, strict=True))
+
+
+class FusedModel(IdiomaticModel):
+    """Eager steps over rows that stay on the device, an epoch's draws made at once, and the fused optimiser."""
+
+    def make_optimizer(self) -> Any:
+        return make_optimizer(self.network, self.settings, fused=True)
+
+    def load_data(self, X: NDArray[Any]) -> None:
+        self.data = torch.tensor(self.training_rows(X), device=self.device)
+        self.steps = len(X) // self.settings.batch_size
+
+    def draw_epoch(self, epoch: int) -> Epoch:
+        if self.settings.random_source == "shared":
+            return self.shared_epoch(epoch)
+        order = torch.randperm(len(self.data), device=self.device, generator=self.noise_generator)
+        return self.batches({ROWS: order, **self.draw(self.steps * self.settings.batch_size)})
+
+    def run_epoch(self, epoch: int) -> None:
+        self.last_kl_weight = self.settings.kl_weight(epoch)
+        self.totals = torch.zeros(2, dtype=self.dtype, device=self.device)
+        for batch in by_step(self.draw_epoch(epoch)):
+            self.totals += self.train_step(self.data[batch[ROWS]], batch, self.last_kl_weight)
+
+
+class WholeStepOptimizer:
+    """The four optimisers as their definitions read, in place, for a compiler to fuse with the rest of the step."""
+
+    def __init__(self, network: Network, settings: TrainingSettings) -> None:
+        self.settings = settings
+        self.steps = 0
+        slots = {"adam": 2, "adamw": 2, "rmsprop": 1, "sgd": 1 if settings.momentum else 0}[settings.optimizer]
+        self.weights = {name: parameter.detach() for name, parameter in network.named_parameters()}
+        self.slots = {name: [torch.zeros_like(w) for _ in range(slots)] for name, w in self.weights.items()}
+
+    def state_dict(self) -> dict[str, Any]:
+        return {"steps": self.steps, "slots": self.slots}
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        self.steps = state["steps"]
+        for name, slots in state["slots"].items():
+            for slot, value in zip(self.slots[name], slots, strict=True):
+                slot.copy_(value)
+
+    def corrections(self, steps: int) -> Tensor:
+        """1 / (1 − β1ᵗ) and 1 / (1 − β2ᵗ) of the next so many steps, shape (steps, 2); counts them as made."""
+        t = np.arange(self.steps + 1, self.steps + steps + 1)[:, None]
+        self.steps += steps
+        return torch.tensor(1 / (1 - np.array([self.settings.beta1, self.settings.beta2]) ** t))
+
+    def update(self, gradients: Mapping[str, Tensor], corrections: Tensor) -> None:
+        """One step t, with its two corrections."""
+        s = self.settings
+        for name, w in self.weights.items():
+            g, slots = gradients[name], self.slots[name]
+            decay = s.learning_rate * s.weight_decay * w if s.optimizer == "adamw" else 0.0
+            if s.weight_decay and s.optimizer != "adamw":
+                g = g + s.weight_decay * w
+            if s.optimizer == "sgd":
+                change = slots[0].mul_(s.momentum).add_(g) if slots else g
+            elif s.optimizer == "rmsprop":
+                change = g / (slots[0].mul_(s.rho).add_((1 - s.rho) * g * g).sqrt() + s.epsilon)
+            else:
+                m = slots[0].mul_(s.beta1).add_((1 - s.beta1) * g)
+                v = slots[1].mul_(s.beta2).add_((1 - s.beta2) * g * g)
+                change = m * corrections[0] / ((v * corrections[1]).sqrt() + s.epsilon)
+            w.sub_(s.learning_rate * change + decay)
+
+
+class Replay:
+    """A step as one CUDA graph: it reads from fixed buffers, and moves on through the epoch by itself.
+
+    Making it runs the step a few times.
+    """
+
+    def __init__(self, step: Callable[[Mapping[str, Tensor]], None], epoch: Epoch) -> None:
+        self.step, self.buffers = step, epoch
+        self.place = torch.zeros(1, dtype=torch.int64, device=epoch[ROWS].device)
+        self.launch = captured(self.next_step)
+
+    def next_step(self) -> None:
+        self.step({name: buffer.index_select(0, self.place)[0] for name, buffer in self.buffers.items()})
+        self.place.add_(1).remainder_(len(self.buffers[ROWS]))
+
+    def run(self, epoch: Epoch) -> None:
+        for name, array in epoch.items():
+            self.buffers[name].copy_(array)
+        self.place.zero_()
+        for _ in range(len(epoch[ROWS])):
+            self.launch()
+
+
+def captured(work: Callable[[], None]) -> Callable[[], None]:
+    """The work as a CUDA graph; before it is captured it has to have run, on a stream of its own."""
+    stream = torch.cuda.Stream()
+    stream.wait_stream(torch.cuda.current_stream())
+    with torch.cuda.stream(stream):
+        for _ in range(3):
+            work()
+    torch.cuda.current_stream().wait_stream(stream)
+    graph = torch.cuda.CUDAGraph()
+    with torch.cuda.graph(graph):
+        work()
+    return graph.replay
+
+
+class TunedModel(FusedModel):
+    """A step, from the gathering of its rows to the update of its weights, as one compiled function.
+
+    On a GPU the step reads its place in the epoch from the device and is replayed as one CUDA graph, so that the host
+    launches once a step.
+    """
+
+    def make_optimizer(self) -> Any:
+        return WholeStepOptimizer(self.network, self.settings)
+
+    def load_data(self, X: NDArray[Any]) -> None:
+        super().load_data(X)
+        self.totals = torch.zeros(2, dtype=self.dtype, device=self.device)
+        self.kl_weight = torch.ones((), dtype=self.dtype, device=self.device)
+        self.step = self.compiled_step()
+        self.replay: Replay | None = None
+
+    def compiled_step(self) -> Callable[[Mapping[str, Tensor]], None]:
+        network, optimizer, data, kl_weight, totals = (
+            self.network,
+            self.optimizer,
+            self.data,
+            self.kl_weight,
+            self.totals,
+        )
+
+        def loss(weights: Mapping[str, Tensor], batch: Mapping[str, Tensor]) -> tuple[Tensor, Tensor]:
+            terms = functional_call(network, weights, (data[batch[ROWS]], batch.get(EPSILON), batch))
+            reconstruction, kl = (term.mean() for term in terms)
+            return reconstruction + kl_weight * kl, torch.stack((reconstruction, kl))
+
+        def step(batch: Mapping[str, Tensor]) -> None:
+            gradients, parts = grad(loss, has_aux=True)(optimizer.weights, batch)
+            optimizer.update(gradients, batch[CORRECTIONS])
+            totals.add_(parts)
+
+        # Every model's step is compiled for it alone, and its arguments never change their form, so that nothing needs
+        # guarding; the compiler keeps what it made by code object, and so each model gets one of its own.
+        step.__code__ = step.__code__.replace()
+        skip = {"guard_filter_fn": torch.compiler.skip_all_guards_unsafe}
+        return torch.compile(step, fullgraph=True, dynamic=False, options=skip)
+
+    def draw_epoch(self, epoch: int) -> Epoch:
+        return super().draw_epoch(epoch) | {CORRECTIONS: self.optimizer.corrections(self.steps).to(self.totals)}
+
+    @torch.no_grad()
+    def first_step(self) -> None:
+        epoch = self.draw_epoch(0)
+        if self.device.type == "cuda":
+            self.replay = Replay(self.step, epoch)
+        else:
+            self.step(next(by_step(epoch)))
+
+    @torch.no_grad()
+    def run_epoch(self, epoch: int) -> None:
+        if self.device.type == "cuda" and self.replay is None:
+            self.compile_training()
+        self.last_kl_weight = self.settings.kl_weight(epoch)
+        self.kl_weight.fill_(self.last_kl_weight)
+        self.totals.zero_()
+        drawn = self.draw_epoch(epoch)
+        if self.replay is not None:
+            self.replay.run(drawn)
+        else:
+            for batch in by_step(drawn):
+                self.step(batch)
+
+
+MODES = {"idiomatic": IdiomaticModel, "fused": FusedModel, "tuned": TunedModel}
