@@ -426,13 +426,24 @@ class WholeStepOptimizer:
             w.sub_(s.learning_rate * change + decay)
 
 
+Step = Callable[[Mapping[str, Tensor]], None]
+
+
+def compiled(step: Step) -> Step:
+    """The step as one function. It is compiled for one model alone and its arguments never change their form, so that
+    nothing needs guarding; the compiler keeps what it has made by code object, and so the step gets one of its own."""
+    step.__code__ = step.__code__.replace()
+    unguarded = {"guard_filter_fn": torch.compiler.skip_all_guards_unsafe}
+    return torch.compile(step, fullgraph=True, dynamic=False, options=unguarded)
+
+
 class Replay:
     """A step as one CUDA graph: it reads from fixed buffers, and moves on through the epoch by itself.
 
     Making it runs the step a few times.
     """
 
-    def __init__(self, step: Callable[[Mapping[str, Tensor]], None], epoch: Epoch) -> None:
+    def __init__(self, step: Step, epoch: Epoch) -> None:
         self.step, self.buffers = step, epoch
         self.place = torch.zeros(1, dtype=torch.int64, device=epoch[ROWS].device)
         self.launch = captured(self.next_step)
@@ -470,6 +481,11 @@ class TunedModel(FusedModel):
     launches once a step.
     """
 
+    @property
+    def launch_bound(self) -> bool:
+        """Whether launching a step's kernels takes longer than running them."""
+        return self.device.type == "cuda"
+
     def make_optimizer(self) -> Any:
         return WholeStepOptimizer(self.network, self.settings)
 
@@ -477,10 +493,10 @@ class TunedModel(FusedModel):
         super().load_data(X)
         self.totals = torch.zeros(2, dtype=self.dtype, device=self.device)
         self.kl_weight = torch.ones((), dtype=self.dtype, device=self.device)
-        self.step = self.compiled_step()
+        self.step = compiled(self.whole_step())
         self.replay: Replay | None = None
 
-    def compiled_step(self) -> Callable[[Mapping[str, Tensor]], None]:
+    def whole_step(self) -> Step:
         network, optimizer, data, kl_weight, totals = (
             self.network,
             self.optimizer,
@@ -499,11 +515,7 @@ class TunedModel(FusedModel):
             optimizer.update(gradients, batch[CORRECTIONS])
             totals.add_(parts)
 
-        # Every model's step is compiled for it alone, and its arguments never change their form, so that nothing needs
-        # guarding; the compiler keeps what it made by code object, and so each model gets one of its own.
-        step.__code__ = step.__code__.replace()
-        skip = {"guard_filter_fn": torch.compiler.skip_all_guards_unsafe}
-        return torch.compile(step, fullgraph=True, dynamic=False, options=skip)
+        return step
 
     def draw_epoch(self, epoch: int) -> Epoch:
         return super().draw_epoch(epoch) | {CORRECTIONS: self.optimizer.corrections(self.steps).to(self.totals)}
@@ -511,14 +523,14 @@ class TunedModel(FusedModel):
     @torch.no_grad()
     def first_step(self) -> None:
         epoch = self.draw_epoch(0)
-        if self.device.type == "cuda":
+        if self.launch_bound:
             self.replay = Replay(self.step, epoch)
         else:
             self.step(next(by_step(epoch)))
 
     @torch.no_grad()
     def run_epoch(self, epoch: int) -> None:
-        if self.device.type == "cuda" and self.replay is None:
+        if self.launch_bound and self.replay is None:
             self.compile_training()
         self.last_kl_weight = self.settings.kl_weight(epoch)
         self.kl_weight.fill_(self.last_kl_weight)

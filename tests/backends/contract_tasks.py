@@ -57,6 +57,8 @@ def module(name: str) -> Backend:
         return reference
     backend = backends.load(name)
     warnings.simplefilter("error")
+    # PyTorch's compiler itself still uses what PyTorch deprecates
+    warnings.filterwarnings("ignore", "`torch.jit.script_method` is deprecated", DeprecationWarning)
     return backend
 
 
