@@ -312,6 +312,7 @@ class IdiomaticModel(Inference):
         nnx.update((self.network, self.optimizer), jax.device_put(state, self.device))
         self.key = jax.device_put(jax.random.key(settings.seed), self.device)
         self.train_step = nnx.cached_partial(train_step, self.network, self.optimizer)
+        self.row_function = nnx.cached_partial(row_function, self.network)
 
     def load_data(self, X: NDArray[Any]) -> None:
         self.data = jax.device_put(self.training_rows(X), self.device)
@@ -367,7 +368,7 @@ class IdiomaticModel(Inference):
 
     def run_rows(self, function: RowFunction, X: NDArray[Any]) -> tuple[NDArray[Any], ...]:
         return padded_chunks(
-            lambda x: row_function(self.network, jax.device_put(x, self.device), function), X, jax.device_get
+            lambda x: self.row_function(jax.device_put(x, self.device), function=function), X, jax.device_get
         )
 
     def device_memory_peak(self) -> int | None:
