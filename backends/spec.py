@@ -8,7 +8,7 @@ from typing import Literal, get_args
 
 Kind = Literal["vae", "autoencoder"]
 Likelihood = Literal["mse", "bce"]
-Precision = Literal["float32", "float64"]
+Precision = Literal["float32", "float64", "bfloat16", "tf32"]
 Device = Literal["cpu", "gpu"]
 RandomSource = Literal["native", "shared"]
 Optimizer = Literal["adam", "adamw", "rmsprop", "sgd"]

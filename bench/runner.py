@@ -69,9 +69,10 @@ def check(suite: Suite, data_dir: Path | None) -> None:
                     f"{reference}: {images[0]} needs images, and the columns of this data set are none; "
                     f"leave {images[0]} out of its block, or name a data set such as digits:4 or mnist:4"
                 )
-            if block.training.batch_size > len(data.X_train):
+            largest = max(training.batch_size for training in block.trainings)
+            if largest > len(data.X_train):
                 raise SuiteError(
-                    f"{reference}: batch_size {block.training.batch_size} is more than its {len(data.X_train)} "
+                    f"{reference}: batch_size {largest} is more than its {len(data.X_train)} "
                     "training rows, and an epoch drops its last partial batch"
                 )
 
