@@ -258,7 +258,7 @@ def _run(arguments: argparse.Namespace) -> int:
         return 0
     out: Path = arguments.out or Path("results") / chosen.name
     data_dir = arguments.data_dir.absolute() if arguments.data_dir else None
-    runner.check(chosen, data_dir)
+    shapes = runner.check(chosen, data_dir)
     equal = _proved(chosen.scenarios(threads)) if arguments.verify else True
     shown = display()
     try:
@@ -268,6 +268,7 @@ def _run(arguments: argparse.Namespace) -> int:
             threads=threads,
             jobs=arguments.jobs,
             data_dir=data_dir,
+            shapes=shapes,
             command=_command(),
             display=shown,
         )
