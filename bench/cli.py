@@ -19,6 +19,8 @@ if TYPE_CHECKING:
 
 USAGE_ERROR = 2
 INTERRUPTED = 130
+VERIFIED_PRECISIONS = ("float32", "float64")
+PRECISIONS = (*VERIFIED_PRECISIONS, "bfloat16", "tf32")
 
 
 class UsageError(ValueError):
@@ -81,14 +83,18 @@ def _parser() -> argparse.ArgumentParser:
     ):
         axes.add_argument(f"--{axis}", type=_names, metavar="LIST", action="extend", help=f"for example {example}")
     axes.add_argument("--device", choices=["cpu", "gpu"], help="where the autoencoders run")
-    axes.add_argument("--precision", type=_precisions, metavar="LIST", help="float32, float64 or both")
+    axes.add_argument("--precision", type=_precisions, metavar="LIST", help=f"of {', '.join(PRECISIONS)}")
+    axes.add_argument("--batch-sizes", type=_counts, metavar="LIST", help="for example 32,128,512")
+    axes.add_argument(
+        "--threads",
+        type=_counts,
+        metavar="LIST",
+        help="compute threads a trial, for example 1,4 (where a suite names none: all cores, shared by --jobs)",
+    )
     axes.add_argument("--seeds", type=_seeds, metavar="LIST", help="for example 0,1,2")
     axes.add_argument("--rounds", type=_positive, metavar="N", help="passes over all scenarios, for more timings")
     axes.add_argument("--epochs", type=_positive, metavar="N", help="training epochs of the autoencoders")
     how = run.add_argument_group("how to run")
-    how.add_argument(
-        "--threads", type=_positive, metavar="N", help="compute threads a trial (default: all cores, shared by --jobs)"
-    )
     how.add_argument(
         "--jobs", type=_positive, metavar="N", default=1, help="trials side by side; above 1 nothing is timed"
     )
@@ -110,7 +116,9 @@ def _parser() -> argparse.ArgumentParser:
         "reference, and compares them rung by rung. The exit status is 0 only when every rung holds.",
     )
     verify.add_argument("--backends", type=_names, metavar="LIST", action="extend", help="default: all that work here")
-    verify.add_argument("--precision", type=_precisions, metavar="LIST", help="float64, float32 or (default) both")
+    verify.add_argument(
+        "--precision", type=_verified_precisions, metavar="LIST", help="float64, float32 or (default) both"
+    )
     verify.add_argument("--device", choices=["cpu", "gpu"], default="cpu", help="where the backends run")
     verify.add_argument("--mode", default="idiomatic", metavar="NAME", help="how they execute (default: idiomatic)")
     verify.add_argument("--quick", action="store_true", help="train less far and leave out the larger images")
@@ -144,11 +152,23 @@ def _names(text: str) -> list[str]:
 
 
 def _precisions(text: str) -> list[str]:
+    return _of(text, PRECISIONS)
+
+
+def _verified_precisions(text: str) -> list[str]:
+    return _of(text, VERIFIED_PRECISIONS)
+
+
+def _of(text: str, valid: Sequence[str]) -> list[str]:
     names = _names(text)
     for name in names:
-        if name not in ("float32", "float64"):
-            raise argparse.ArgumentTypeError(f"expected float32 or float64, got {name!r}")
+        if name not in valid:
+            raise argparse.ArgumentTypeError(f"expected {', '.join(valid[:-1])} or {valid[-1]}, got {name!r}")
     return names
+
+
+def _counts(text: str) -> list[int]:
+    return [_positive(part.strip()) for part in text.split(",")]
 
 
 def _seeds(text: str) -> list[int]:
@@ -219,6 +239,8 @@ def _run(arguments: argparse.Namespace) -> int:
         rounds=arguments.rounds,
         timeout=arguments.timeout,
         epochs=arguments.epochs,
+        batch_sizes=arguments.batch_sizes,
+        threads=arguments.threads,
         datasets=arguments.datasets,
         detectors=arguments.detectors,
         backends=arguments.backends,
@@ -226,16 +248,17 @@ def _run(arguments: argparse.Namespace) -> int:
         devices=[arguments.device] if arguments.device else None,
         precisions=arguments.precision,
     )
-    threads = arguments.threads or max(1, available_cores() // arguments.jobs)
-    if threads > available_cores():
-        raise UsageError(f"--threads {threads} is more than the {available_cores()} cores available here")
+    threads = max(1, available_cores() // arguments.jobs)
+    most = max((scenario.threads for scenario in chosen.scenarios(threads)), default=threads)
+    if most > available_cores():
+        raise UsageError(f"{most} threads are more than the {available_cores()} cores available here")
     if arguments.dry_run:
         for trial in chosen.trials(threads):
             print(f"round {trial.round} seed {trial.seed}  {trial.scenario.label}")
         return 0
     out: Path = arguments.out or Path("results") / chosen.name
     data_dir = arguments.data_dir.absolute() if arguments.data_dir else None
-    runner.check(chosen, data_dir)
+    shapes = runner.check(chosen, data_dir)
     equal = _proved(chosen.scenarios(threads)) if arguments.verify else True
     shown = display()
     try:
@@ -245,6 +268,7 @@ def _run(arguments: argparse.Namespace) -> int:
             threads=threads,
             jobs=arguments.jobs,
             data_dir=data_dir,
+            shapes=shapes,
             command=_command(),
             display=shown,
         )

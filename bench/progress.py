@@ -29,6 +29,9 @@ class PlainDisplay:
     def doing(self, trial: Trial, what: str, done: int, of: int) -> None:
         """Nothing: a line an epoch would drown the lines that matter."""
 
+    def measuring(self) -> None:
+        self._print("measuring the limits of the hardware")
+
     def close(self) -> None:
         """Nothing to take down."""
 
@@ -69,6 +72,9 @@ class LiveDisplay:
         step = f" {done}/{of}" if of > 1 else ""
         text = escape(f"{trial.scenario.label} seed {trial.seed}: {what}{step}")
         self.bar.update(self.task, description=text, left=self.clock.text(), refresh=True)
+
+    def measuring(self) -> None:
+        self.bar.update(self.task, description="measuring the limits of the hardware", refresh=True)
 
     def ended(self, trial: Trial, record: Record) -> None:
         self.clock.add(trial, record)

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass
+from itertools import groupby
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -12,8 +13,9 @@ import psutil
 from filelock import FileLock, Timeout
 
 import datasets
-from bench import detectors, equality, records
+from bench import detectors, equality, limits, records
 from bench.environment import environment, environment_hash
+from bench.limits import Limits, Shape
 from bench.records import Record
 from bench.suite import Suite, SuiteError, Trial
 from bench.trial import run_trial
@@ -27,6 +29,9 @@ class Display(Protocol):
 
     def doing(self, trial: Trial, what: str, done: int, of: int) -> None:
         """A trial entered a phase; called only while its worker is idle, so drawing disturbs no timing."""
+
+    def measuring(self) -> None:
+        """No trial runs: the limits of the hardware are measured."""
 
     def ended(self, trial: Trial, record: Record) -> None:
         """A trial's record is on the disk."""
@@ -43,19 +48,21 @@ class Outcome:
     kept: int
 
 
-def check(suite: Suite, data_dir: Path | None) -> None:
-    """Loads every data set once, before anything is run or written.
+def check(suite: Suite, data_dir: Path | None) -> dict[str, Shape]:
+    """Loads every data set once, before anything is run or written, and returns the shape of each one's rows.
 
     Raises
     ------
     SuiteError
         A data set is missing or unusable, or does not fit its training settings; one line.
     """
+    shapes: dict[str, Shape] = {}
     for reference in dict.fromkeys(name for block in suite.blocks for name in block.datasets):
         try:
             data = datasets.load(reference, seed=suite.seeds[0], data_dir=data_dir)
         except datasets.DatasetError as error:
             raise SuiteError(str(error)) from None
+        shapes[reference] = data.features, data.image_shape
         for block in suite.blocks:
             if reference not in block.datasets or not any(map(detectors.needs_backend, block.detectors)):
                 continue
@@ -69,11 +76,13 @@ def check(suite: Suite, data_dir: Path | None) -> None:
                     f"{reference}: {images[0]} needs images, and the columns of this data set are none; "
                     f"leave {images[0]} out of its block, or name a data set such as digits:4 or mnist:4"
                 )
-            if block.training.batch_size > len(data.X_train):
+            largest = max(training.batch_size for training in block.trainings)
+            if largest > len(data.X_train):
                 raise SuiteError(
-                    f"{reference}: batch_size {block.training.batch_size} is more than its {len(data.X_train)} "
+                    f"{reference}: batch_size {largest} is more than its {len(data.X_train)} "
                     "training rows, and an epoch drops its last partial batch"
                 )
+    return shapes
 
 
 def run(
@@ -83,13 +92,14 @@ def run(
     threads: int,
     jobs: int,
     data_dir: Path | None,
+    shapes: Mapping[str, Shape],
     command: str,
     display: Display,
 ) -> Outcome:
     """Runs what is left of a suite and appends one record a trial to ``out``.
 
-    Trials that have a record there are kept and not run again. With ``jobs`` above 1 trials run side by side and
-    carry no timings.
+    Trials that have a record there are kept and not run again. Every round begins with the limits of the hardware.
+    With ``jobs`` above 1 trials run side by side, carry no timings and need no limits. ``shapes`` is from ``check``.
 
     Raises
     ------
@@ -108,6 +118,7 @@ def run(
             left = [trial for trial in plan if trial.key not in done]
             display.begin(len(plan), len(plan) - len(left))
             found = dict(done)
+            found_limits: dict[str, Limits | str] = {}
 
             def keep(trial: Trial, record: Record) -> None:
                 records.append(out, record)
@@ -124,9 +135,16 @@ def run(
                 )
                 if trial.scenario.backend:
                     record["equality"] = equality.of_scenario(trial.scenario, proofs)
+                if trial.scenario.hash in found_limits:
+                    shape = shapes[trial.scenario.dataset]
+                    limits.attach(record, trial.scenario, shape, found_limits[trial.scenario.hash])
                 return record
 
-            _execute(left, one, keep, jobs)
+            for batch in _rounds(left) if timed else [left]:
+                if timed and any(trial.scenario.backend for trial in batch):
+                    display.measuring()
+                    found_limits = limits.measure((trial.scenario for trial in batch), shapes)
+                _execute(batch, one, keep, jobs)
     except Timeout:
         raise SuiteError(f"{out}: another run is writing here; wait for it or choose another --out") from None
     return Outcome(tuple(found[trial.key] for trial in plan), len(plan) - len(left))
@@ -154,6 +172,10 @@ def _difference(record: Record, here: dict[str, Any]) -> str:
             if old.get(name) != new.get(name):
                 return f"{name}: {old.get(name)} there, {new.get(name)} here"
     return f"environment {record['environment_hash']}"
+
+
+def _rounds(trials: Iterable[Trial]) -> Iterable[list[Trial]]:
+    return (list(batch) for _, batch in groupby(trials, key=lambda trial: trial.round))
 
 
 def _execute(

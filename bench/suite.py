@@ -13,6 +13,7 @@ import random
 import tomllib
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, fields, replace
+from itertools import product
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Self
 
@@ -42,6 +43,7 @@ class SuiteError(ValueError):
     """A suite or an option that cannot be run; the message is one line: what is wrong, where, what would be right."""
 
 
+Threads = Annotated[tuple[Natural, ...], Meta(min_length=1)]
 Seeds = Annotated[tuple[Seed, ...], Meta(min_length=1)]
 
 
@@ -109,8 +111,11 @@ class Scenario:
     def label(self) -> str:
         """The scenario in one short line, for people."""
         if self.backend is None:
-            return f"{self.dataset} {self.detector}"
-        return f"{self.dataset} {self.detector} {self.backend}/{self.mode} {self.device} {self.precision}"
+            return f"{self.dataset} {self.detector} threads {self.threads}"
+        training = self.training
+        assert training is not None
+        what = f"{self.dataset} {self.detector} {self.backend}/{self.mode} {self.device} {self.precision}"
+        return f"{what} batch {training.batch_size} threads {self.threads}"
 
     def network(self, features: int, image: tuple[int, int] | None) -> NetworkSpec:
         """The network this scenario trains on rows of so many features, the pixels of an image (height, width) or none.
@@ -172,7 +177,10 @@ class Trial:
 
 @dataclass(frozen=True)
 class Block:
-    """One ``[[scenarios]]`` block after the suite's defaults were filled in."""
+    """One ``[[scenarios]]`` block after the suite's defaults were filled in.
+
+    Without ``batch_sizes`` the batch is that of ``training``; of ``threads`` 0 is as many as a trial gets by default.
+    """
 
     datasets: tuple[str, ...] = ()
     detectors: tuple[str, ...] = ()
@@ -180,9 +188,17 @@ class Block:
     modes: tuple[str, ...] = ("idiomatic",)
     devices: tuple[Device, ...] = ("cpu",)
     precisions: tuple[Precision, ...] = ("float32",)
+    batch_sizes: tuple[Positive, ...] = ()
+    threads: Threads = (0,)
     training: Training = Training()
     threshold: Threshold = field(default_factory=Threshold)
     parameters: dict[str, dict[str, Any]] = field(default_factory=dict)
+
+    @property
+    def trainings(self) -> list[Training]:
+        """The training settings, once for each batch size."""
+        sizes = self.batch_sizes or (self.training.batch_size,)
+        return [replace(self.training, batch_size=size) for size in sizes]
 
 
 @dataclass(frozen=True)
@@ -198,7 +214,7 @@ class Suite:
     defaults: Block
 
     def scenarios(self, threads: int) -> list[Scenario]:
-        """Every scenario once, in the order of the file."""
+        """Every scenario once, in the order of the file; ``threads`` is what 0 stands for."""
         found: dict[str, Scenario] = {}
         for block in self.blocks:
             for scenario in _expand(block, threads):
@@ -229,6 +245,8 @@ class Suite:
         rounds: int | None = None,
         timeout: float | None = None,
         epochs: int | None = None,
+        batch_sizes: Sequence[int] | None = None,
+        threads: Sequence[int] | None = None,
         **axes: Sequence[str] | None,
     ) -> Suite:
         """The suite narrowed or varied by command-line options.
@@ -236,6 +254,7 @@ class Suite:
         An axis (``datasets``, ``detectors``, ``backends``, ``modes``, ``devices``, ``precisions``) narrows each block
         to the values given; a value that no block names is added to every block. A data set that no block names joins
         the blocks of its family (``digits:7`` those of ``digits:4``), or a block of its own under the suite's defaults.
+        Numbers (``seeds``, ``rounds``, ``timeout``, ``epochs``, ``batch_sizes``, ``threads``) replace the suite's own.
         """
         blocks = list(self.blocks)
         for axis, wanted in axes.items():
@@ -254,6 +273,10 @@ class Suite:
             blocks = [block for block in narrowed if getattr(block, axis)]
         if epochs is not None:
             blocks = [replace(block, training=replace(block.training, epochs=epochs)) for block in blocks]
+        if batch_sizes is not None:
+            blocks = [replace(block, batch_sizes=tuple(batch_sizes)) for block in blocks]
+        if threads is not None:
+            blocks = [replace(block, threads=tuple(threads)) for block in blocks]
         return replace(
             self,
             blocks=tuple(_validated(block, "options") for block in blocks),
@@ -371,9 +394,11 @@ def _validated(block: Block, where: str) -> Block:
 
 
 def _expand(block: Block, threads: int) -> Iterable[Scenario]:
-    for dataset in block.datasets:
-        for detector in block.detectors:
-            if not detectors.needs_backend(detector):
+    for dataset, detector in product(block.datasets, block.detectors):
+        counts = dict.fromkeys(count or threads for count in block.threads)
+        if not detectors.needs_backend(detector):
+            # nobody asks how fast a sanity line is
+            for count in [threads] if detector in detectors.SANITY else counts:
                 yield Scenario(
                     dataset=dataset,
                     detector=detector,
@@ -381,27 +406,26 @@ def _expand(block: Block, threads: int) -> Iterable[Scenario]:
                     mode=None,
                     device="cpu",
                     precision="float32",  # what the rows come in
-                    threads=threads,
+                    threads=count,
                     threshold=block.threshold,
                     parameters=dict(block.parameters.get(detector, {})),
                 )
-                continue
-            training = block.training.resolved(detectors.load(detector))
-            for backend in block.backends:
-                for mode in block.modes:
-                    for device in block.devices:
-                        for precision in block.precisions:
-                            yield Scenario(
-                                dataset=dataset,
-                                detector=detector,
-                                backend=backend,
-                                mode=mode,
-                                device=device,
-                                precision=precision,
-                                threads=threads,
-                                threshold=block.threshold,
-                                training=training,
-                            )
+            continue
+        trainings = [training.resolved(detectors.load(detector)) for training in block.trainings]
+        for backend, mode, device, precision, training, count in product(
+            block.backends, block.modes, block.devices, block.precisions, trainings, counts
+        ):
+            yield Scenario(
+                dataset=dataset,
+                detector=detector,
+                backend=backend,
+                mode=mode,
+                device=device,
+                precision=precision,
+                threads=count,
+                threshold=block.threshold,
+                training=training,
+            )
 
 
 def _homes(blocks: Sequence[Block], axis: str, value: str, where: str) -> list[int]:

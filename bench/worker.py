@@ -2,7 +2,8 @@
 
 Commands are JSON lines on standard input, replies JSON lines on what was standard output; whatever a framework prints
 goes to standard error. ``prepare`` comes first, then ``epoch`` as often as the driver likes, then ``score``;
-``capabilities`` tells of a backend and needs no trial; ``climb`` and ``exchange`` are the ladder's. The parent only
+``capabilities`` tells of a backend and needs no trial; ``climb`` and ``exchange`` are the ladder's, ``limits`` the
+hardware's. The parent only
 waits, so nothing competes with the timed work.
 """
 
@@ -221,9 +222,16 @@ def serve() -> None:
                 reply = capabilities(*command["arguments"])
             elif name == "prepare":
                 trial = msgspec.convert(command["trial"], Trial)
-                _pin(trial)
+                if trial.timed:
+                    _pin(trial.scenario.threads)
                 session = Session(trial)
                 reply = session.prepare()
+            elif name == "limits":
+                from bench import products
+
+                threads, *arguments = command["arguments"]
+                _pin(threads)
+                reply = products.measure(*arguments)
             elif name == "climb":
                 from bench import ladder
 
@@ -242,15 +250,15 @@ def serve() -> None:
         replies.write(msgspec.json.encode(reply) + b"\n")
 
 
-def _pin(trial: Trial) -> None:
-    """Keeps a timed trial on as many cores as it has threads: the one limit that every framework obeys.
+def _pin(threads: int) -> None:
+    """Keeps what is timed on as many cores as it has threads: the one limit that every framework obeys.
 
     Trials side by side are not pinned; they would all share the first cores.
     """
-    if trial.timed and hasattr(os, "sched_setaffinity"):
+    if hasattr(os, "sched_setaffinity"):
         cores = sorted(os.sched_getaffinity(0))
-        if trial.scenario.threads < len(cores):
-            os.sched_setaffinity(0, cores[: trial.scenario.threads])
+        if threads < len(cores):
+            os.sched_setaffinity(0, cores[:threads])
 
 
 def _die_with_parent() -> None:

@@ -253,6 +253,7 @@ def test_every_backend_runs_both_networks_from_the_command_line(bench, suite_fil
     narrow = ["--backends", ",".join(usable), "--detectors", "vae,autoencoder"]
     done = bench("run", suite, *narrow, "--threads", "1", *COMMAND_TAIL)
     assert done.returncode == 0, done.stderr + done.stdout
+    assert done.stderr.count("measuring the limits") == 1
     records = read_records()
     assert {(r["backend"], r["detector"]) for r in records} == {(b, d) for b in usable for d in ("vae", "autoencoder")}
     for record in records:
@@ -264,9 +265,23 @@ def test_every_backend_runs_both_networks_from_the_command_line(bench, suite_fil
         assert set(record["phases"]) == {"import", "data", "build", "compile", "warmup", "train", "score"}
         assert record["environment"]["backend"]["threads"] == 1
         assert record["environment"]["backend"]["precision"] == "float32"
+        assert_limited(record)
         if record["detector"] == "vae":
             assert record["mean_kl"] > 0
             assert 0 <= record["active_units"] <= 4
+
+
+def assert_limited(record: dict) -> None:
+    limits, metrics = record["limits"], record["metrics"]
+    assert (limits["library"], limits["threads"]) in {("numpy", 1), ("torch", 1)}
+    # two operations of each of 3 passes over the weights, but for the input's gradient
+    heads = 2 if record["detector"] == "vae" else 1
+    weights = 20 * 32 + 32 * 4 * heads + 4 * 32 + 32 * 20
+    assert limits["flops_per_sample"] == 2 * (3 * weights - 20 * 32)
+    assert limits["matmul_flops_per_second"] > 1e8
+    assert limits["copy_bytes_per_second"] > 1e8
+    assert metrics["limit_samples_per_second"] == limits["products_samples_per_second"]
+    assert metrics["fraction_of_limit"] == metrics["train_samples_per_second"] / metrics["limit_samples_per_second"]
 
 
 def test_the_convolutional_vae_trains_on_images_beside_the_dense_one(bench, suite_file, read_records):

@@ -175,6 +175,48 @@ def test_a_dense_network_on_images_takes_them_as_plain_rows():
     assert (spec.kind, spec.image, spec.filters) == ("autoencoder", None, ())
 
 
+def axes(tmp_path, text: str, detectors: str = '["vae"]') -> suite.Suite:
+    path = tmp_path / "mine.toml"
+    path.write_text(f'[[scenarios]]\ndatasets = ["blobs"]\nbackends = ["jax"]\ndetectors = {detectors}\n{text}')
+    return suite.load(str(path))
+
+
+def sizes_and_threads(found: list[Scenario]) -> list[tuple[int, int]]:
+    return [(s.training.batch_size, s.threads) for s in found if s.training]
+
+
+def test_batch_sizes_and_threads_are_axes_where_0_threads_are_as_many_as_there_are(tmp_path):
+    loaded = axes(tmp_path, "batch_sizes = [32, 64]\nthreads = [1, 0]\ntraining = { batch_size = 7 }\n")
+    assert sizes_and_threads(loaded.scenarios(4)) == [(32, 1), (32, 4), (64, 1), (64, 4)]
+    assert sizes_and_threads(loaded.scenarios(1)) == [(32, 1), (64, 1)]
+    varied = loaded.vary(batch_sizes=[8], threads=[2])
+    assert sizes_and_threads(varied.scenarios(4)) == [(8, 2)]
+
+
+def test_a_block_without_the_axes_has_its_trainings_batch_and_all_threads(tmp_path):
+    loaded = axes(tmp_path, "training = { batch_size = 7 }\n")
+    assert sizes_and_threads(loaded.scenarios(4)) == [(7, 4)]
+    assert loaded.scenarios(4)[0].hash == axes(tmp_path, "batch_sizes = [7]\nthreads = [4]\n").scenarios(2)[0].hash
+
+
+def test_classical_detectors_run_on_each_number_of_threads_and_sanity_lines_once(tmp_path):
+    found = axes(tmp_path, "threads = [1, 0]\nbatch_sizes = [8, 16]\n", '["knn"]').scenarios(4)
+    assert [(s.detector, s.threads) for s in found] == [("knn", 1), ("knn", 4), ("norm", 4), ("mahalanobis", 4)]
+
+
+def test_the_suite_speed_has_both_networks_and_a_curve_over_the_batch():
+    networks = {
+        (s.backend, s.mode, s.threads, s.training.hidden, s.training.latent, s.training.batch_size)
+        for s in suite.load("speed").scenarios(2)
+        if s.training
+    }
+    for backend in ("torch", "keras", "jax"):
+        for mode, threads in (("idiomatic", 1), ("idiomatic", 2), ("tuned", 1), ("tuned", 2)):
+            assert (backend, mode, threads, (128, 64), 8, 128) in networks
+            assert (backend, mode, threads, (512, 256), 32, 512) in networks
+        assert {(backend, "tuned", 2, (128, 64), 8, size) for size in (32, 128, 512, 2048, 8192)} <= networks
+
+
 def test_a_classical_scenario_does_not_depend_on_training_settings():
     loaded = suite.load("quick").vary(detectors=["knn"])
     assert [s.hash for s in loaded.scenarios(2)] == [s.hash for s in loaded.vary(epochs=1).scenarios(2)]

@@ -50,6 +50,9 @@ def refused(done: subprocess.CompletedProcess[str], *parts: str) -> None:
         (ONE + "parameters = { knn = { neighbors = 3 } }\n", ["knn", "'neighbors'", "n_neighbors"]),
         (ONE + "parameters = { knn = { n_neighbors = 0 } }\n", ["n_neighbors must be a positive integer, not 0"]),
         ("seeds = []\n" + ONE, ["seeds"]),
+        ("threads = []\n" + ONE, ["threads"]),
+        ("threads = [4096]\n" + ONE.replace("norm", "knn"), ["4096 threads", "cores available"]),
+        ("batch_sizes = [0]\n" + ONE, ["batch_sizes[0]", ">= 1"]),
         ("seeds = [4294967296]\n" + ONE, ["seeds"]),
         ('datasets = "blobs"\n[[scenarios]]\ndetectors = ["norm"]\n', ["datasets", "array"]),
         ("name = 'x'\n", ["at least one [[scenarios]]"]),
@@ -57,6 +60,7 @@ def refused(done: subprocess.CompletedProcess[str], *parts: str) -> None:
         ("[[scenarios]\n", ["not a TOML file"]),
         (ONE.replace("norm", "vae") + 'training = { likelihood = "bce" }\n', ["blobs-2d", "[0, 1]"]),
         (ONE.replace("norm", "vae") + "training = { batch_size = 100000 }\n", ["blobs-2d", "batch_size 100000"]),
+        (ONE.replace("norm", "vae") + "batch_sizes = [8, 100000]\n", ["blobs-2d", "batch_size 100000"]),
     ],
 )
 def test_a_suite_that_cannot_be_run_is_refused_in_one_line(bench, suite_file, tmp_path, text, parts):
@@ -90,6 +94,8 @@ def test_an_argument_that_names_nothing_is_refused_in_one_line(bench, tmp_path, 
         ["--timeout", "soon"],
         ["--rounds", "0"],
         ["--precision", "float8"],
+        ["--batch-sizes", "32,0"],
+        ["--threads", "all"],
     ],
 )
 def test_an_option_value_that_does_not_fit_is_refused_with_an_example(bench, option):
@@ -193,6 +199,7 @@ def test_list_names_everything_registered_and_why_a_data_set_is_not_here(bench):
         "kdd-synthetic",
         "quick",
         "standard",
+        "speed",
         "smoke",
         "slow",
     ):

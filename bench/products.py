@@ -1,0 +1,197 @@
+"""How fast this process's device multiplies matrices and copies memory with nothing else to do; a worker runs it."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from functools import cache, partial
+from typing import Any, Protocol
+
+import numpy as np
+
+from backends.arithmetic import Product
+from backends.interface import BackendError
+from backends.spec import Device, Precision
+
+SAMPLES = 5
+SAMPLE_SECONDS = 0.01
+"""At least so long is a sample; a limit is the best of them, so more samples serve it better than longer ones."""
+SIDES: dict[Device, int] = {"cpu": 1024, "gpu": 4096}
+"""Rows and columns of the large matrices."""
+COPIED_BYTES = 1 << 27
+"""Size of the copied array: 128 MiB, beyond the caches that one process gets."""
+
+QUEUED = 50
+"""Runs that a GPU gets at once, so that it never waits for the host."""
+
+Work = tuple[Precision, Sequence[Product]]
+"""Products to run one after the other, and in which arithmetic."""
+Operands = tuple[Any, Any, Any]
+"""Two factors and the array that takes their product."""
+
+
+class Library(Protocol):
+    """What multiplies and copies. What its functions return makes ``runs`` runs and may end before the device does."""
+
+    name: str
+    precisions: tuple[Precision, ...]
+    runs: int
+
+    def sequence(self, work: Work) -> Callable[[], None]:
+        """Each run computes all the products, one after the other."""
+
+    def copying(self, size: int) -> Callable[[], None]:
+        """Each run copies so many bytes."""
+
+    def synchronize(self) -> None:
+        """Returns when the device has nothing left to do."""
+
+
+class NumPy:
+    """The BLAS that NumPy is built on."""
+
+    name = "numpy"
+    precisions: tuple[Precision, ...] = ("float32", "float64")
+    runs = 1
+
+    def sequence(self, work: Work) -> Callable[[], None]:
+        precision, products = work
+        draw = np.random.default_rng(0).standard_normal
+        calls = operands(products, partial(draw, dtype=precision), partial(np.empty, dtype=precision))
+
+        def run() -> None:
+            for left, right, result in calls:
+                np.dot(left, right, result)
+
+        return run
+
+    def copying(self, size: int) -> Callable[[], None]:
+        source = np.ones(size, np.int8)
+        return partial(np.copyto, np.zeros_like(source), source)
+
+    def synchronize(self) -> None:
+        """NumPy's calls return when they are done."""
+
+
+class Torch:
+    """What PyTorch calls: oneDNN and its BLAS on the CPU, cuBLAS on a GPU, there within one CUDA graph."""
+
+    name = "torch"
+
+    def __init__(self, device: Device) -> None:
+        import torch
+
+        if device == "gpu" and not torch.cuda.is_available():
+            raise BackendError("PyTorch finds no GPU")
+        torch.set_grad_enabled(False)
+        self.torch = torch
+        self.device = torch.device("cuda" if device == "gpu" else "cpu")
+        self.runs = QUEUED if device == "gpu" else 1
+        self.precisions: tuple[Precision, ...] = ("float32", "float64", "bfloat16")
+        if device == "gpu" and torch.cuda.get_device_capability() >= (8, 0):
+            self.precisions += ("tf32",)
+
+    def sequence(self, work: Work) -> Callable[[], None]:
+        torch, (precision, products) = self.torch, work
+        torch.set_float32_matmul_precision("high" if precision == "tf32" else "highest")
+        dtype = torch.float32 if precision == "tf32" else getattr(torch, precision)
+        new = partial(partial, dtype=dtype, device=self.device)
+        calls = operands(products, new(torch.randn), new(torch.empty))
+
+        def run() -> None:
+            for left, right, result in calls:
+                torch.mm(left, right, out=result)
+
+        return self._queued(run)
+
+    def copying(self, size: int) -> Callable[[], None]:
+        source = self.torch.ones(size, dtype=self.torch.int8, device=self.device)
+        return self._queued(partial(self.torch.zeros_like(source).copy_, source))
+
+    def _queued(self, run: Callable[[], None]) -> Callable[[], None]:
+        """On a GPU, all runs as one launch: small products would otherwise be bound by their launches."""
+        if self.device.type == "cpu":
+            return run
+        torch = self.torch
+        # the first run is outside the graph, on a stream of its own, as the documentation of CUDA graphs asks
+        stream, current = torch.cuda.Stream(), torch.cuda.current_stream()
+        stream.wait_stream(current)
+        with torch.cuda.stream(stream):
+            run()
+        current.wait_stream(stream)
+        graph = torch.cuda.CUDAGraph()
+        with torch.cuda.graph(graph):
+            for _ in range(self.runs):
+                run()
+        kept = graph, run  # the graph itself holds no reference to the arrays
+        return lambda: kept[0].replay()
+
+    def synchronize(self) -> None:
+        if self.device.type == "cuda":
+            self.torch.cuda.synchronize()
+
+
+def operands(
+    products: Iterable[Product], draw: Callable[[tuple[int, int]], Any], empty: Callable[[tuple[int, int]], Any]
+) -> list[Operands]:
+    """Arrays for the products. Equal shapes share memory, as a step's weights and activations are read again and again,
+    but no result is a factor: the values stay what was drawn, however often the products run."""
+    factor, result = cache(draw), cache(empty)
+    return [(factor((m, k)), factor((k, n)), result((m, n))) for m, k, n in products]
+
+
+def measure(device: Device, libraries: Sequence[str], works: Sequence[Work]) -> dict[str, Any]:
+    """Seconds a run, every sample of it, by library.
+
+    ``products`` holds one series a work, in their order, or None where the library lacks its precision; ``matmul`` one
+    a precision, of the product of two large square matrices; ``copy`` one, of copying an array.
+
+    Raises
+    ------
+    BackendError
+        The device is not there; one line.
+    """
+    large = [Product(*3 * (SIDES[device],))]
+    reply = {}
+    for library in _loaded(device, libraries):
+        used = dict.fromkeys(precision for precision, _ in works if precision in library.precisions)
+        timed = partial(samples, synchronize=library.synchronize, runs=library.runs)
+        reply[library.name] = {
+            "products": [timed(library.sequence(work)) if work[0] in used else None for work in works],
+            "matmul": {precision: timed(library.sequence((precision, large))) for precision in used},
+            "copy": timed(library.copying(COPIED_BYTES)),
+        }
+    return reply
+
+
+def samples(
+    run: Callable[[], None],
+    synchronize: Callable[[], None],
+    runs: int = 1,
+    now: Callable[[], float] = time.perf_counter,
+) -> list[float]:
+    """Seconds a run in each of ``SAMPLES`` samples, where a call of ``run`` makes so many ``runs``.
+
+    A sample ends with the first call that ends after ``SAMPLE_SECONDS``: where another process holds a core, a call can
+    take a thousand times as long as the one before it.
+    """
+
+    def sample() -> float:
+        synchronize()
+        start, calls = now(), 0
+        while (elapsed := now() - start) < SAMPLE_SECONDS:
+            run()
+            synchronize()
+            calls += 1
+        return elapsed / (calls * runs)
+
+    run()  # the first call allocates, loads kernels and starts threads
+    return [sample() for _ in range(SAMPLES)]
+
+
+def _loaded(device: Device, libraries: Sequence[str]) -> Iterator[Library]:
+    """One after the other, so that NumPy is measured before another library's threads are there."""
+    if "numpy" in libraries:
+        yield NumPy()
+    if "torch" in libraries:
+        yield Torch(device)

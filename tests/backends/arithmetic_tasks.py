@@ -1,0 +1,23 @@
+"""What PyTorch's own counter counts; run in a process of its own."""
+
+from __future__ import annotations
+
+import numpy as np
+
+import backends
+from backends.spec import NetworkSpec, TrainingSettings
+from backends.weights import initial_weights
+
+
+def counted(name: str, spec: NetworkSpec, batch: int) -> tuple[int, int]:
+    """Floating-point operations of one training step and of one forward pass over a batch of rows."""
+    from torch.utils.flop_counter import FlopCounterMode
+
+    model = backends.load(name).build(spec, initial_weights(spec, 0), TrainingSettings(batch_size=batch, threads=1))
+    rows = np.random.default_rng(0).random((batch, spec.features), dtype=np.float32)
+    model.load_data(rows)
+    with FlopCounterMode(display=False) as training:
+        model.run_epoch(0)
+    with FlopCounterMode(display=False) as forward:
+        model.reconstruct(rows)
+    return training.get_total_flops(), forward.get_total_flops()
