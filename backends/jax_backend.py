@@ -425,13 +425,16 @@ class TunedModel(IdiomaticModel):
     Between epochs the state stays outside the modules, which get it back when they are asked for something.
     """
 
+    moved = False
+    """Whether the state has gone on from what the modules hold."""
+
     def make_optimizer(self) -> optax.GradientTransformation:
         return optax.flatten(super().make_optimizer())  # all weights in one vector: one loop, where each had its own
 
     def load_data(self, X: NDArray[Any]) -> None:
         super().load_data(X)
+        self.settle()
         graph, self.state = nnx.split((self.network, self.optimizer))
-        self.moved = False
         self.train_epoch = jax.jit(partial(train_epoch, graph), donate_argnums=0)
         self.draw_all = jax.jit(self.trace_draws)
 
