@@ -226,7 +226,7 @@ def missing(scenarios: Sequence[Scenario], progress: Progress) -> Iterator[Resul
     """
     for (device, mode), group in _arenas(scenarios).items():
         results = equality.known(environment())
-        # of the reduced precisions there is only rounding to see: what is proved is the model, in the type it is kept in
+        # what is proved of a reduced precision is the model, in the type it is kept in
         stored = ("float64" if scenario.precision == "float64" else "float32" for scenario in group)
         if all(kept in _known_precisions(scenario, results) for kept, scenario in zip(stored, group, strict=True)):
             continue
