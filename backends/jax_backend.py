@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 
 from backends import randomness
 from backends import weights as canonical
-from backends.inference import CHUNK, TAIL, Inference, RowFunction, padded_chunks
+from backends.inference import SIZES, Inference, RowFunction, padded_chunks
 from backends.interface import Capabilities, EpochLoss, Weights
 from backends.spec import KERNEL, PADDING, STRIDE, Layer, NetworkSpec, Score, TrainingSettings
 
@@ -276,7 +276,7 @@ class IdiomaticModel(Inference):
         before = jax.tree.map(jnp.copy, nnx.state((self.network, self.optimizer)))
         self.run_steps(epoch=0, steps=1)
         for function in self.scoring_functions(scores):
-            for size in (CHUNK, TAIL):
+            for size in SIZES:
                 self.run_rows(function, np.zeros((size, self.spec.features), self.dtype))
         nnx.update((self.network, self.optimizer), before)
 
