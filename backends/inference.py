@@ -14,7 +14,7 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from backends.interface import BackendError, EpochLoss
+from backends.interface import BackendError, DeviceTimer, EpochLoss
 from backends.spec import SCORES, NetworkSpec, Score, TrainingSettings
 
 RowFunction = Literal["encode", "reconstruct", "terms", "absolute_error", "expected_reconstruction"]
@@ -30,19 +30,22 @@ CHUNK = 4096
 """Rows a scoring step: enough to keep a device busy, few enough for 16 draws of a decoder's layers to fit in memory."""
 TAIL = 256
 """Rows a step for what is left below one chunk, so that few rows are not padded to many."""
+SIZES = (CHUNK, TAIL, 1)
+"""Rows of every step there is; a single row, which somebody waits for, is one by itself."""
 
 
 def padded_chunks(
     function: Callable[[NDArray[Any]], tuple[Any, ...]], X: NDArray[Any], fetch: Callable[[Any], Any] = tuple
 ) -> tuple[NDArray[Any], ...]:
-    """Runs a row-wise function over rows in steps of just two sizes, for frameworks that compile per shape.
+    """Runs a row-wise function over rows in steps of the few ``SIZES``, for frameworks that compile per shape.
 
     The last step is filled with zeros and its results are cut off. ``fetch`` brings all results to the host at the end,
     so that no step waits for the one before it.
     """
     full = len(X) - len(X) % CHUNK
     starts = [(start, CHUNK) for start in range(0, full, CHUNK)]
-    starts += [(start, TAIL) for start in range(full, max(len(X), 1), TAIL)]
+    tail = 1 if len(X) == 1 else TAIL
+    starts += [(start, tail) for start in range(full, max(len(X), 1), tail)]
     results = []
     for start, size in starts:
         chunk = X[start : start + size]
@@ -66,6 +69,10 @@ class Inference(ABC):
     def scoring_functions(self, scores: Sequence[Score]) -> list[RowFunction]:
         """What ``evaluate`` and these scores run, and ``compile`` therefore prepares."""
         return list(dict.fromkeys(["terms", *(SCORING[kind] for kind in scores)]))
+
+    def device_timer(self) -> DeviceTimer | None:
+        """None on a CPU, and in JAX and TensorFlow, which let no program put events into the device's queue."""
+        return None
 
     def rows(self, X: NDArray[Any]) -> NDArray[Any]:
         """X in the model's storage type. Raises ValueError where its shape is not (rows, features)."""

@@ -60,6 +60,19 @@ class EpochLoss:
     kl: float
 
 
+class DeviceTimer(Protocol):
+    """A stretch of the device's own time, between two events in its queue."""
+
+    def start(self) -> None:
+        """Queues the first event."""
+
+    def stop(self) -> None:
+        """Queues the second."""
+
+    def seconds(self) -> float:
+        """Waits for the second event; the seconds that the device counted between the two."""
+
+
 @runtime_checkable
 class Model(Protocol):
     """A network on its device, with its optimiser. Arrays in and out are NumPy, rows first."""
@@ -78,6 +91,9 @@ class Model(Protocol):
 
     def synchronize(self) -> None:
         """Returns when every queued computation, the last epoch's included, has ended on the device."""
+
+    def device_timer(self) -> DeviceTimer | None:
+        """A timer by the device's own events; None where there are none to be had."""
 
     def epoch_loss(self) -> EpochLoss:
         """The last epoch's training loss and its parts."""

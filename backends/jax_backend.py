@@ -22,7 +22,7 @@ from numpy.typing import NDArray
 
 from backends import randomness
 from backends import weights as canonical
-from backends.inference import CHUNK, TAIL, Inference, RowFunction, padded_chunks
+from backends.inference import SIZES, Inference, RowFunction, padded_chunks
 from backends.interface import Capabilities, EpochLoss, Weights
 from backends.spec import KERNEL, PADDING, STRIDE, Layer, NetworkSpec, Score, TrainingSettings
 
@@ -342,7 +342,8 @@ class IdiomaticModel(Inference):
             self.optimizer = nnx.Optimizer(self.network, self.make_optimizer(), wrt=nnx.Param)
         # Arrays bound to their device: jit compiles anew when unbound ones come back bound after the first step.
         state = nnx.state((self.network, self.optimizer))
-        nnx.update((self.network, self.optimizer), jax.device_put(state, self.device))
+        self.queued = jax.device_put(state, self.device)
+        nnx.update((self.network, self.optimizer), self.queued)
         self.key = jax.device_put(jax.random.key(settings.seed), self.device)
         self.train_step = nnx.cached_partial(train_step, self.network, self.optimizer)
         self.row_function = nnx.cached_partial(row_function, self.network)
@@ -357,7 +358,7 @@ class IdiomaticModel(Inference):
     def compile(self, scores: Sequence[Score] = ("reconstruction",)) -> None:
         self.compile_training()
         for function in self.scoring_functions(scores):
-            for size in (CHUNK, TAIL):
+            for size in SIZES:
                 self.run_rows(function, np.zeros((size, self.spec.features), self.dtype))
 
     def compile_training(self) -> None:
@@ -393,10 +394,11 @@ class IdiomaticModel(Inference):
 
     def run_epoch(self, epoch: int) -> None:
         self.last_kl_weight = self.settings.kl_weight(epoch)
-        self.totals = self.run_steps(epoch, self.steps)
+        # the last step's sums need those of every step before it
+        self.totals = self.queued = self.run_steps(epoch, self.steps)
 
     def synchronize(self) -> None:
-        jax.block_until_ready(nnx.state((self.network, self.optimizer)))
+        jax.block_until_ready(self.queued)
 
     def epoch_loss(self) -> EpochLoss:
         reconstruction, kl = (np.asarray(self.totals) / self.steps).tolist()
@@ -462,16 +464,13 @@ class TunedModel(IdiomaticModel):
     def run_epoch(self, epoch: int) -> None:
         self.last_kl_weight = self.settings.kl_weight(epoch)
         self.state, self.totals = self.train_epoch(*self.arguments(epoch))
-        self.moved = True
+        self.queued, self.moved = self.totals, True
 
     def settle(self) -> None:
         """Gives the modules the state, if they have not got it."""
         if self.moved:
             nnx.update((self.network, self.optimizer), self.state)
             self.moved = False
-
-    def synchronize(self) -> None:
-        jax.block_until_ready(self.state)
 
     def run_rows(self, function: RowFunction, X: NDArray[Any]) -> tuple[NDArray[Any], ...]:
         self.settle()

@@ -29,7 +29,7 @@ from numpy.typing import NDArray
 
 from backends import randomness
 from backends import weights as canonical
-from backends.inference import CHUNK, TAIL, Inference, RowFunction, padded_chunks
+from backends.inference import SIZES, Inference, RowFunction, padded_chunks
 from backends.interface import BackendError, Capabilities, EpochLoss, Weights
 from backends.spec import KERNEL, PADDING, STRIDE, Layer, NetworkSpec, Score, TrainingSettings
 
@@ -349,7 +349,7 @@ class IdiomaticModel(Inference):
         first = keras.tree.map_structure(lambda array: array[: self.settings.batch_size], arrays)
         self.fit(self.make_batches(first, shuffle=not shared))
         for function in self.scoring_functions(scores):
-            for size in (CHUNK, TAIL):
+            for size in SIZES:
                 self.run_rows(function, np.zeros((size, self.spec.features), self.settings.precision))
         for variable, value in zip(variables, before, strict=True):
             variable.assign(value)

@@ -294,6 +294,23 @@ def make_optimizer(network: Network, settings: TrainingSettings, fused: bool | N
     return kind(parameters, s.learning_rate, (s.beta1, s.beta2), s.epsilon, s.weight_decay, fused=fused)
 
 
+class EventTimer:
+    """``backends.interface.DeviceTimer`` by a pair of CUDA events."""
+
+    def __init__(self) -> None:
+        self.first, self.last = (torch.cuda.Event(enable_timing=True) for _ in range(2))
+
+    def start(self) -> None:
+        self.first.record()
+
+    def stop(self) -> None:
+        self.last.record()
+
+    def seconds(self) -> float:
+        self.last.synchronize()
+        return self.first.elapsed_time(self.last) / 1000
+
+
 class IdiomaticModel(Inference):
     """``backends.interface.Model`` with the training loop of the PyTorch tutorials."""
 
@@ -393,6 +410,9 @@ class IdiomaticModel(Inference):
     def synchronize(self) -> None:
         if self.device.type == "cuda":
             torch.cuda.synchronize(self.device)
+
+    def device_timer(self) -> EventTimer | None:
+        return EventTimer() if self.device.type == "cuda" else None
 
     def epoch_loss(self) -> EpochLoss:
         reconstruction, kl = (self.totals / self.steps).tolist()

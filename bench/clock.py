@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 
 import numpy as np
+from numpy.typing import NDArray
 
 SHORT_SECONDS = 0.1
 SHORT_SAMPLES = 3
 NOISY_SPREAD = 0.2
+STEADY_TOLERANCE = 0.1
+WAIT_SHARE = 0.1
+WAIT_SECONDS = 0.001
 
 
 class Clock:
@@ -40,9 +45,45 @@ class Clock:
         self.synchronize()
         self.samples.setdefault(name, []).append(self.now() - start)
 
+    def settle(self, phase: str, warmup: str) -> None:
+        """Moves the samples that a phase took before its steady state to a phase of their own."""
+        samples = self.samples[phase]
+        count = steady(samples)
+        self.samples[warmup], self.samples[phase] = samples[:count], samples[count:]
+
     def totals(self) -> dict[str, float]:
         """Phase to the sum of its samples, in seconds."""
-        return {phase: sum(samples) for phase, samples in self.samples.items()}
+        return {phase: math.fsum(samples) for phase, samples in self.samples.items()}
+
+
+def steady(samples: Sequence[float]) -> int:
+    """How many leading samples are warm-up; at most half of them.
+
+    After pyperf's calibration of warm-ups: samples are given up from the front, one by one, until the rest looks the
+    same from end to end. That is when the first is no outlier above the others (Tukey 1977: over q3 + 1.5 IQR), and
+    the first half is neither slower than the second (its median) nor wider (its median absolute deviation) by more
+    than 10 % of the second's median. pyperf compares means, and refuses halves that differ either way; a single slow
+    sample in the middle and a machine that slows down later are no warm-up, and are left to ``marks``.
+    """
+    for count in range(len(samples) // 2):
+        if _is_steady(np.asarray(samples[count:])):
+            return count
+    return len(samples) // 2
+
+
+def _is_steady(samples: NDArray[np.float64]) -> bool:
+    first, second = samples[: len(samples) // 2], samples[len(samples) // 2 :]
+    q1, q3 = np.percentile(samples[1:], [25, 75])
+    tolerance = STEADY_TOLERANCE * np.median(second)
+    return bool(
+        samples[0] <= q3 + 1.5 * (q3 - q1)
+        and np.median(first) - np.median(second) <= tolerance
+        and _deviation(first) - _deviation(second) <= tolerance
+    )
+
+
+def _deviation(samples: NDArray[np.float64]) -> float:
+    return float(np.median(np.abs(samples - np.median(samples))))
 
 
 def marks(samples: Sequence[float]) -> list[str]:
@@ -58,3 +99,12 @@ def marks(samples: Sequence[float]) -> list[str]:
     if len(samples) >= SHORT_SAMPLES and high - low > NOISY_SPREAD * median:
         found.append("noisy")
     return found
+
+
+def unsynchronised(samples: Sequence[float], waits: Sequence[float]) -> bool:
+    """Whether samples ended before their work did.
+
+    ``waits`` are the seconds that reading each sample's result took after the clock had stopped. Where the device was
+    really done that is a copy of two numbers; over 10 % of the sample and over 1 ms, in the median, it was not.
+    """
+    return float(np.median(waits)) > max(WAIT_SHARE * float(np.median(samples)), WAIT_SECONDS)

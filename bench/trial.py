@@ -168,6 +168,9 @@ def run_trial(
     try:
         with Worker(scenario.threads, scenario.device, timeout) as worker:
             progress(doing, 0, 0)
+            worker.request("hello")
+            if trial.timed:
+                record["start_seconds"] = time.perf_counter() - started
             prepared = worker.request("prepare", trial=msgspec.to_builtins(trial))
             record["environment"] = {**environment, "backend": prepared["backend"]}
             epochs = prepared["epochs"]

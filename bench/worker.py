@@ -1,9 +1,9 @@
 """The worker: one fresh process for one trial, which answers a few commands over a pipe.
 
 Commands are JSON lines on standard input, replies JSON lines on what was standard output; whatever a framework prints
-goes to standard error. ``prepare`` comes first, then ``epoch`` as often as the driver likes, then ``score``;
-``capabilities`` tells of a backend and needs no trial; ``climb`` and ``exchange`` are the ladder's, ``limits`` the
-hardware's. The parent only
+goes to standard error. ``prepare`` comes first, then ``epoch`` as often as the driver likes, then ``score``; ``hello``
+is answered at once, which tells how long a process takes to start; ``capabilities`` tells of a backend and needs no
+trial; ``climb`` and ``exchange`` are the ladder's, ``limits`` the hardware's. The parent only
 waits, so nothing competes with the timed work.
 """
 
@@ -15,22 +15,24 @@ import os
 import re
 import signal
 import sys
-import time
 import traceback
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from bench.clock import Clock, marks
+from bench.clock import Clock, marks, unsynchronised
+from bench.counters import Watch, disturbed, gpu_energy, own_cores, package_energy, peak_memory
 from bench.suite import Trial
 
 if TYPE_CHECKING:
+    from backends.interface import DeviceTimer
     from bench import ladder
     from datasets.dataset import Dataset
 
-SCORE_REPETITIONS = 5
-SCORE_SECONDS = 2.0
+SCORE_LIMIT = 2.0
+"""Seconds after which neither all rows nor single ones are scored again."""
 
 
 class Diverged(ArithmeticError):
@@ -43,6 +45,10 @@ class Session:
     def __init__(self, trial: Trial) -> None:
         self.trial = trial
         self.clock = Clock()
+        self.watch = Watch(package_energy() + (gpu_energy() if trial.scenario.device == "gpu" else []))
+        self.timer: DeviceTimer | None = None
+        self.device_seconds: list[float] = []
+        self.waits: list[float] = []
 
     def prepare(self) -> dict[str, Any]:
         """Imports, loads, builds and compiles; the reply tells how many epochs there are to run (1 for a plain fit)."""
@@ -75,6 +81,7 @@ class Session:
             self.detector.prepare(self.data.X_train)
             self.model = self.detector.model
             self.clock.synchronize = self.model.synchronize
+            self.timer = self.model.device_timer()
         with self.clock.phase("compile"):
             self.model.compile([scenario.training.score])
         reported = backend.capabilities()
@@ -89,19 +96,25 @@ class Session:
         }
 
     def epoch(self, number: int) -> dict[str, Any]:
-        """Trains one epoch on the clock, then reads its losses off it. The first of several is the warm-up.
+        """Trains one epoch on the clock, then reads its losses off it.
 
         The reply's ``stop`` tells the driver that early stopping wants no further one.
         """
         if self.model is None:
-            with self.clock.phase("train"):
+            with self.watch.stretch(), self.clock.phase("train"):
                 self.detector.fit(self.data.X_train)
             return {"stop": False}
-        assert self.trial.scenario.training is not None
-        warmup = number == 0 and self.trial.scenario.training.epochs > 1
-        with self.clock.phase("warmup" if warmup else "train"):
+        with self.watch.stretch(), self.clock.phase("train"):
+            if self.timer:
+                self.timer.start()
             self.model.run_epoch(number)
+            if self.timer:
+                self.timer.stop()
+        asked = self.clock.now()
         loss = self.model.epoch_loss().loss
+        self.waits.append(self.clock.now() - asked)
+        if self.timer:
+            self.device_seconds.append(self.timer.seconds())
         if not math.isfinite(loss):
             raise Diverged(f"the training loss was {loss} in epoch {number + 1}")
         validation_loss = self.detector.validation_loss(self.data.X_val)
@@ -118,13 +131,8 @@ class Session:
         trial, scenario, data = self.trial, self.trial.scenario, self.data
         if self.model is not None:
             self.detector.finish()
-        started = time.perf_counter()
-        for _ in range(SCORE_REPETITIONS):
-            with self.clock.phase("score"):
-                scores = self.detector.decision_function(data.X_test)
-            if not trial.timed or time.perf_counter() - started > SCORE_SECONDS:
-                break
-        memory = _peak_memory()
+        scores = self._score_rows()
+        memory = peak_memory()
         validation = np.asarray(self.detector.decision_function(data.X_val), dtype=np.float64)
         if not (np.isfinite(scores).all() and np.isfinite(validation).all()):
             raise Diverged("the scores are not all finite")
@@ -140,8 +148,6 @@ class Session:
             "roc_curve": found.roc_curve,
             "histogram": found.histogram,
             "score": training.score if training else None,
-            "phases": self.clock.totals(),
-            "samples": self.clock.samples,
             "latent": training.latent if training else None,
             "best_epoch": self.detector.early_stopping.best_epoch if training else None,
             "notes": list(self.detector.notes),
@@ -152,16 +158,77 @@ class Session:
             reply |= self.detector.posterior(data.X_val)
         if self.model is not None and (device_memory := self.model.device_memory_peak()) is not None:
             metrics["peak_device_memory_bytes"] = device_memory
+        self.clock.settle("train", "warmup")
+        reply["phases"] = self.clock.totals()
         if trial.timed:
-            rows = len(data.X_train)
-            if training:
-                rows -= rows % training.batch_size  # the last partial batch is not trained on
-                metrics["compile_seconds"] = self.clock.samples["compile"][0]
-                reply["marks"] = marks(self.clock.samples["train"])
-            metrics["train_samples_per_second"] = rows / float(np.median(self.clock.samples["train"]))
-            metrics["score_samples_per_second"] = len(scores) / float(np.median(self.clock.samples["score"]))
-            reply |= {"train_rows_per_sample": rows, "score_rows_per_sample": len(scores)}
+            timings, more = self._timings(len(scores))
+            metrics |= timings
+            reply |= more
+        reply["samples"] = self.clock.samples
         return reply
+
+    def _score_rows(self) -> Any:
+        """Scores all test rows at once, then, where the trial is timed, again and row by row."""
+        X = self.data.X_test
+
+        def again(phase: str, least: int, most: int, seconds: float) -> bool:
+            samples = self.clock.samples.get(phase, [])
+            spent = sum(samples)
+            return len(samples) < most and spent < SCORE_LIMIT and (len(samples) < least or spent < seconds)
+
+        with self.clock.phase("score"):
+            scores = self.detector.decision_function(X)
+        while self.trial.timed and again("score", least=5, most=50, seconds=0.3):
+            with self.clock.phase("score"):
+                self.detector.decision_function(X)
+        row = 0
+        while self.trial.timed and again("latency", least=20, most=200, seconds=0.5):
+            with self.clock.phase("latency"):
+                self.detector.decision_function(X[row : row + 1])
+            row = (row + 1) % len(X)
+        return scores
+
+    def _timings(self, scored: int) -> tuple[dict[str, float], dict[str, Any]]:
+        """The metrics of a timed trial, and what else the record says of its times."""
+        import numpy as np
+
+        training, clock, samples = self.trial.scenario.training, self.clock, self.clock.samples
+        spent = clock.totals()
+        clock.settle("score", "score_warmup")
+        clock.settle("latency", "latency_warmup")
+        rows = len(self.data.X_train)
+        if training:
+            rows -= rows % training.batch_size  # the last partial batch is not trained on
+        p50, p99 = np.percentile(samples["latency"], [50, 99])
+        metrics = {
+            "train_samples_per_second": rows / float(np.median(samples["train"])),
+            "score_samples_per_second": scored / float(np.median(samples["score"])),
+            "score_latency_p50_seconds": float(p50),
+            "score_latency_p99_seconds": float(p99),
+            "result_seconds": spent.get("compile", 0.0) + spent["warmup"] + spent["train"],
+        }
+        warmups, found = len(samples["warmup"]), []
+        if training:
+            metrics["compile_seconds"] = spent["compile"]
+            metrics["first_step_seconds"] = spent["import"] + spent["build"] + spent["compile"]
+            found = marks(samples["train"])
+            if unsynchronised(samples["train"], self.waits[warmups:]):
+                found.append("unsynchronised")
+        disturbance = self.watch.disturbance(warmups)
+        if disturbed(disturbance, len(samples["train"]), len(own_cores())):
+            found.append("disturbed")
+        more = {
+            "train_rows_per_sample": rows,
+            "score_rows_per_sample": scored,
+            "disturbance": asdict(disturbance),
+            "marks": found,
+        }
+        if (joules := self.watch.energy(warmups)) is not None:
+            metrics["train_energy_joules"] = joules
+            more["energy_counters"] = [counter.name for counter in self.watch.counters]
+        if self.timer:
+            samples["train_device"] = self.device_seconds
+        return metrics, more
 
 
 def _description(data: Dataset) -> dict[str, Any]:
@@ -218,7 +285,9 @@ def serve() -> None:
         if name == "stop":
             break
         try:
-            if name == "capabilities":
+            if name == "hello":
+                reply = {}
+            elif name == "capabilities":
                 reply = capabilities(*command["arguments"])
             elif name == "prepare":
                 trial = msgspec.convert(command["trial"], Trial)
@@ -268,19 +337,6 @@ def _die_with_parent() -> None:
         ctypes.CDLL(None).prctl(set_parent_death_signal, signal.SIGKILL)
 
 
-def _peak_memory() -> int:
-    """Peak resident memory of this process, in bytes."""
-    try:
-        # VmHWM starts anew at exec; ru_maxrss would begin at the parent's size
-        status = Path("/proc/self/status").read_text()
-        return int(status.split("VmHWM:")[1].split()[0]) * 1024
-    except (OSError, IndexError):
-        import resource
-
-        peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-        return peak if sys.platform == "darwin" else peak * 1024
-
-
 def _thread_pools() -> dict[str, Any]:
     """What NumPy's and scikit-learn's thread pools report back."""
     from threadpoolctl import threadpool_info
@@ -293,3 +349,5 @@ def _thread_pools() -> dict[str, Any]:
 
 if __name__ == "__main__":
     serve()
+    sys.stderr.flush()
+    os._exit(0)  # all is said, and to take a framework apart lasts up to a second

@@ -22,6 +22,7 @@ MARKS = {
     "short": "timed for less than 0.1 s in all, or fewer than 3 samples: the clock and the first steps weigh heavily",
     "noisy": "the samples' interquartile range is over 20 % of their median",
     "disturbed": "something else used the machine meanwhile",
+    "unsynchronised": "the device was still at work when the clock stopped, so the times are too short",
 }
 
 

@@ -223,6 +223,7 @@ def traces_after_compile(name: str, case: Case) -> int:
             model.evaluate(X)
             for kind in SCORES:
                 model.score(X, kind)
+                model.score(X[:1], kind)
     finally:
         network.decode = original
     return len(calls)

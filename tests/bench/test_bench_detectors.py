@@ -9,6 +9,7 @@ import datasets
 from backends import reference
 from backends.spec import NetworkSpec, TrainingSettings
 from bench import detectors
+from bench.classical import SHARED_ROWS
 from datasets.dataset import Dataset
 
 NAMES = [name for name in detectors.names() if name in detectors.REGISTRY]
@@ -48,6 +49,14 @@ def test_scores_are_finite_one_a_row_and_the_same_at_every_call(name, fitting):
     assert scores.shape == (len(fitting.X_test),)
     assert np.isfinite(scores).all()
     np.testing.assert_array_equal(scores, detector.decision_function(fitting.X_test))
+
+
+@pytest.mark.parametrize("name", [name for name in NAMES if not detectors.needs_backend(name)])
+def test_scores_are_the_same_on_any_number_of_threads_and_in_order(name, data):
+    rows = np.concatenate([data.X_train, data.X_test])
+    assert len(rows) > SHARED_ROWS
+    one, three = (detectors.load(name)(threads=threads).fit(data.X_val) for threads in (1, 3))
+    np.testing.assert_array_equal(three.decision_function(rows), one.decision_function(rows))
 
 
 @pytest.mark.parametrize("name", NAMES)

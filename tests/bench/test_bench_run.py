@@ -42,8 +42,16 @@ def test_a_run_writes_one_record_a_trial_and_the_report(bench, suite_file, read_
         assert record["schema"] == 1
         assert 0.5 < record["metrics"]["roc_auc"] <= 1.0
         assert record["metrics"]["train_samples_per_second"] > 0
-        assert set(record["phases"]) == {"import", "data", "build", "train", "score"}
-        assert len(record["samples"]["score"]) == 5
+        assert set(record["phases"]) == {"import", "data", "build", "warmup", "train", "score", "latency"}
+        assert 0 < record["start_seconds"] < record["wall_seconds"] - record["phases"]["import"]
+        assert len(record["samples"]["train"]) == 1
+        assert record["metrics"]["result_seconds"] == record["samples"]["train"][0]
+        assert len(record["samples"]["score"]) + len(record["samples"]["score_warmup"]) >= 5
+        latency = record["samples"]["latency"]
+        assert len(latency) + len(record["samples"]["latency_warmup"]) >= 20
+        median, p99 = (record["metrics"][f"score_latency_{p}_seconds"] for p in ("p50", "p99"))
+        assert min(latency) <= median <= p99 <= max(latency)
+        assert record["disturbance"]["seconds"] >= record["samples"]["train"][0]
         low, high = record["intervals"]["roc_auc"]
         assert low <= record["metrics"]["roc_auc"] <= high
         assert sum(record["confusion"].values()) == record["data"]["test_rows"]
@@ -221,7 +229,8 @@ def test_trials_side_by_side_carry_no_timings_and_do_not_stand_in_for_timed_ones
     assert bench("run", suite, "--jobs", "2", *COMMAND_TAIL).returncode == 0
     for record in read_records():
         assert record["timed"] is False
-        assert "train_samples_per_second" not in record["metrics"]
+        assert not {"start_seconds", "disturbance", "train_rows_per_sample"} & set(record)
+        assert not [name for name in record["metrics"] if "second" in name]
     done = bench("run", suite, *COMMAND_TAIL)
     assert "kept" not in done.stdout
     assert [record["timed"] for record in read_records()] == [False, False, True, True]
@@ -259,10 +268,15 @@ def test_every_backend_runs_both_networks_from_the_command_line(bench, suite_fil
     for record in records:
         assert len(record["loss"]) == len(record["validation_loss"]) == 3
         assert record["loss"][-1] < record["loss"][0]
-        assert len(record["samples"]["warmup"]) == 1
-        assert len(record["samples"]["train"]) == 2
-        assert record["metrics"]["compile_seconds"] == record["samples"]["compile"][0] > 0
-        assert set(record["phases"]) == {"import", "data", "build", "compile", "warmup", "train", "score"}
+        samples, phases, metrics = record["samples"], record["phases"], record["metrics"]
+        assert len(samples["warmup"]) + len(samples["train"]) == 3
+        assert metrics["compile_seconds"] == samples["compile"][0] > 0
+        assert metrics["first_step_seconds"] == sum(phases[name] for name in ("import", "build", "compile"))
+        assert metrics["result_seconds"] == sum(phases[name] for name in ("compile", "warmup", "train"))
+        assert set(phases) == {"import", "data", "build", "compile", "warmup", "train", "score", "latency"}
+        assert phases["score"] == pytest.approx(sum(samples["score"] + samples["score_warmup"]))
+        assert "unsynchronised" not in record["marks"]
+        assert "train_device" not in samples
         assert record["environment"]["backend"]["threads"] == 1
         assert record["environment"]["backend"]["precision"] == "float32"
         assert_limited(record)
