@@ -293,6 +293,8 @@ def serve() -> None:
                 trial = msgspec.convert(command["trial"], Trial)
                 if trial.timed:
                     _pin(trial.scenario.threads)
+                    # PyTorch's compiler would find what an earlier trial has left on the disk, and no time be taken
+                    os.environ["TORCHINDUCTOR_FORCE_DISABLE_CACHES"] = "1"
                 session = Session(trial)
                 reply = session.prepare()
             elif name == "limits":

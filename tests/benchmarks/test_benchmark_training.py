@@ -1,4 +1,4 @@
-"""What a trial costs the loop inside it: epochs of a trial against epochs of the same loop in a bare script, in turn."""
+"""What a trial costs the loop inside it: its epochs against those of the same loop in a bare script, in turn."""
 
 from __future__ import annotations
 
