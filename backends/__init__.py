@@ -10,7 +10,9 @@ from __future__ import annotations
 import importlib
 import importlib.metadata
 import importlib.util
-from dataclasses import dataclass
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from difflib import get_close_matches
 from functools import cache
 from pathlib import Path
@@ -35,17 +37,36 @@ class Registration:
         Import names that have to be found before the module can be imported.
     install : str
         What ``pip install`` is given to bring them.
+    environment : mapping of str to str
+        Variables that are set before the module is imported.
+    variant_of : str or None
+        The backend whose module it runs in another way. A variant is taken only where it is named.
     """
 
     module: str
     requires: tuple[str, ...]
     install: str
+    environment: Mapping[str, str] = field(default_factory=dict)
+    variant_of: str | None = None
+
+
+def _keras(engine: str) -> Registration:
+    """Keras on an engine of its own choosing."""
+    variant, environment = f"keras-{engine}", {"KERAS_BACKEND": engine}
+    return Registration("backends.keras_backend", ("keras", engine), f"{DISTRIBUTION}[{variant}]", environment, "keras")
 
 
 REGISTRY: dict[str, Registration] = {
     "torch": Registration("backends.torch_backend", ("torch",), f"{DISTRIBUTION}[torch]"),
-    "keras": Registration("backends.keras_backend", ("keras", "tensorflow"), f"{DISTRIBUTION}[tensorflow]"),
+    "keras": Registration(
+        "backends.keras_backend",
+        ("keras", "tensorflow"),
+        f"{DISTRIBUTION}[tensorflow]",
+        {"KERAS_BACKEND": "tensorflow"},
+    ),
     "jax": Registration("backends.jax_backend", ("jax", "flax", "optax"), f"{DISTRIBUTION}[jax]"),
+    "keras-jax": _keras("jax"),
+    "keras-torch": _keras("torch"),
 }
 
 
@@ -79,17 +100,28 @@ def names() -> tuple[str, ...]:
     return tuple(REGISTRY) + tuple(name for name in _contributed() if name not in REGISTRY)
 
 
+def defaults() -> tuple[str, ...]:
+    """The backends that are meant where none is named: all but variants of others."""
+    return tuple(name for name in names() if _registration(name).variant_of is None)
+
+
 def unavailable(name: str) -> str | None:
     """Why this backend cannot run here, in one line, found without importing its framework; None when it can.
 
     Raises ValueError for an unknown name.
     """
     registration = _registration(name)
-    missing = [package for package in registration.requires if importlib.util.find_spec(package) is None]
+    missing = _missing(registration)
     if not missing:
         return None
     verb = "is" if len(missing) == 1 else "are"
-    return f"{' and '.join(missing)} {verb} not installed: pip install '{registration.install}'"
+    variants = [other for other, found in REGISTRY.items() if found.variant_of == name and not _missing(found)]
+    instead = f", or choose {' or '.join(variants)}" if variants else ""
+    return f"{' and '.join(missing)} {verb} not installed: pip install '{registration.install}'{instead}"
+
+
+def _missing(registration: Registration) -> list[str]:
+    return [package for package in registration.requires if importlib.util.find_spec(package) is None]
 
 
 def versions(name: str) -> dict[str, str]:
@@ -120,4 +152,6 @@ def load(name: str) -> Backend:
     """
     if (reason := unavailable(name)) is not None:
         raise ImportError(f"backend {name!r} cannot run here: {reason}")
-    return cast("Backend", importlib.import_module(_registration(name).module))
+    registration = _registration(name)
+    os.environ |= registration.environment
+    return cast("Backend", importlib.import_module(registration.module))

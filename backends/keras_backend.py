@@ -1,30 +1,35 @@
-"""The autoencoder in Keras 3, trained as its guide trains: a Model with its own loss, and ``fit`` over tf.data.
+"""The autoencoder in Keras 3, on the engine that ``KERAS_BACKEND`` names: TensorFlow, JAX or PyTorch.
 
-All but the last section is written in Keras's own operations; that section holds what Keras leaves to its engine.
+``idiomatic``, as Keras's guides train: a Model with its own loss, and ``fit`` over batches. ``xla``: the same with
+``jit_compile``. ``tuned``: data on the device, and an epoch as one compiled program. All here is written in Keras's own
+operations; what it leaves to its engine is in ``keras_tensorflow``, ``keras_jax`` and ``keras_torch``.
 """
 
 from __future__ import annotations
 
-import logging
+import importlib
 import os
 import platform
 import sys
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from itertools import groupby
 from typing import Any, get_args
 
 os.environ.setdefault("KERAS_BACKEND", "tensorflow")
 
-# TensorFlow's converters import JAX where they find it, which costs time, and a process holds one framework only.
-if "jax" not in sys.modules:
-    sys.modules["jax"] = None  # type: ignore[assignment]  # to import it now raises ImportError
-    import tensorflow  # noqa: F401
+# Keras and its engines import other frameworks where they find them, which costs time, and a process holds one only.
+if hidden := {"jax", "tensorflow"} - {os.environ["KERAS_BACKEND"], *sys.modules}:
+    sys.modules.update(dict.fromkeys(hidden))  # type: ignore[arg-type]  # to import one now raises ImportError
+    import keras
 
-    del sys.modules["jax"]
+    for framework in hidden:
+        del sys.modules[framework]
 
 import keras
 import numpy as np
-import tensorflow as tf
 from keras import ops
+from keras.src.backend.common import dtypes
 from numpy.typing import NDArray
 
 from backends import randomness
@@ -33,38 +38,50 @@ from backends.inference import SIZES, Inference, RowFunction, padded_chunks
 from backends.interface import BackendError, Capabilities, EpochLoss, Weights
 from backends.spec import KERNEL, PADDING, STRIDE, Layer, NetworkSpec, Score, TrainingSettings
 
+engine: Any = importlib.import_module(f"backends.keras_{keras.backend.backend()}")
+
 Array = Any  # a tensor of whichever engine Keras runs on
 Arrays = dict[str, Any]  # by name: rows, or once more arrays by name
 Masks = Mapping[str, Array]
 NOTHING: Masks = {}
+EPSILON, MASKS = "epsilon", "masks"
 
 
 def capabilities() -> Capabilities:
     """What Keras and its engine report about themselves in this process."""
-    devices, reasons = {"cpu": platform.machine()}, {}
-    if (gpu := gpu_name()) is not None:
+    devices, reasons = {"cpu": platform.machine()}, dict(engine.MISSING_MODES)
+    if (gpu := engine.gpu_name()) is not None:
         devices["gpu"] = gpu
     else:
-        reasons["gpu"] = "TensorFlow finds no GPU"
+        reasons["gpu"] = engine.NO_GPU
+    precisions = ["float32", "float64", "bfloat16"]
+    if engine.compute_capability() >= 8:
+        precisions.append("tf32")
+    else:
+        reasons["tf32"] = "TF32 needs an NVIDIA GPU of compute capability 8.0 or more"
     return Capabilities(
-        versions={"keras": keras.__version__, "tensorflow": tf.__version__},
+        versions={"keras": keras.__version__, **engine.VERSIONS},
         devices=devices,
-        precisions=("float32", "float64"),
-        modes=tuple(MODES),
-        threads=threads(),
+        precisions=tuple(precisions),
+        modes=tuple(mode for mode in MODES if mode not in engine.MISSING_MODES),
+        threads=engine.threads(),
         reasons=reasons,
     )
 
 
 def build(spec: NetworkSpec, weights: Weights, settings: TrainingSettings) -> IdiomaticModel:
     """A model that starts from these weights. Raises BackendError where the settings do not work here."""
+    if (held := keras.backend.backend()) != (wanted := os.environ["KERAS_BACKEND"]):
+        raise BackendError(
+            f"Keras runs on {held} here, and a process holds one engine: start with KERAS_BACKEND={wanted}"
+        )
     capabilities().check(settings)
     canonical.check(weights, spec)
-    if keras.backend.backend() != "tensorflow":
-        raise BackendError(f"Keras runs on {keras.backend.backend()} here: start with KERAS_BACKEND=tensorflow")
-    tf.config.experimental.enable_tensor_float_32_execution(False)
-    keras.config.set_floatx(settings.precision)
-    keras.config.set_dtype_policy(settings.precision)
+    engine.set_precision(settings.precision)
+    keras.config.set_floatx(settings.storage)
+    # Outside TensorFlow, Keras rounds the results of its operations to 32 bits, whatever their precision.
+    dtypes.BIT64_TO_BIT32_DTYPE["float64"] = settings.storage
+    keras.config.set_dtype_policy("mixed_bfloat16" if settings.precision == "bfloat16" else settings.storage)
     return MODES[settings.mode](spec, weights, settings)
 
 
@@ -91,9 +108,7 @@ class Convolution(keras.layers.Layer):
     def __init__(self, layer: Layer) -> None:
         super().__init__()
         self.images = (-1, *layer.before, layer.inputs)
-        self.inner = keras.layers.Conv2D(
-            layer.outputs, KERNEL, STRIDE, padding="valid", data_format="channels_last", name="convolution"
-        )
+        self.inner = keras.layers.Conv2D(layer.outputs, KERNEL, STRIDE, padding="valid", data_format="channels_last")
         self.inner.build((None, *(side + 2 * PADDING for side in layer.before), layer.inputs))
         self.built = True
 
@@ -112,7 +127,7 @@ class Transposed(keras.layers.Layer):
         super().__init__()
         self.images, self.after = (-1, *layer.before, layer.inputs), layer.after
         self.inner = keras.layers.Conv2DTranspose(
-            layer.outputs, KERNEL, STRIDE, padding="valid", data_format="channels_last", name="transposed"
+            layer.outputs, KERNEL, STRIDE, padding="valid", data_format="channels_last"
         )
         self.inner.build((None, *layer.before, layer.inputs))
         self.built = True
@@ -129,17 +144,27 @@ LAYERS: dict[str, Any] = {"dense": Dense, "convolution": Convolution, "transpose
 
 class Network(keras.Model):
     """The layers; every method but Keras's own maps rows to rows. Where ε is None, z = mu; where there are no masks,
-    nothing drops."""
+    nothing drops. ``merged`` heads are one layer with both kernels side by side.
 
-    def __init__(self, spec: NetworkSpec, weights: Weights, settings: TrainingSettings) -> None:
-        super().__init__()
+    In bfloat16 that is what the layers compute in; the network around them, its loss included, stays in float32.
+    """
+
+    def __init__(self, spec: NetworkSpec, weights: Weights, settings: TrainingSettings, merged: bool = False) -> None:
+        super().__init__(dtype=settings.storage)
         self.spec = spec
         self.dropout = settings.dropout
-        self.all_layers = [LAYERS[layer.kind](layer) for layer in spec.layers().values()]
-        named, depth = list(zip(spec.layers(), self.all_layers, strict=True)), spec.depth
+        layers, depth = spec.layers(), spec.depth
+        heads = set(list(layers)[depth : -depth - 1]) if merged else set()
+        self.names = [tuple(names) for _, names in groupby(layers, lambda name: name in heads or name)]
+        self.all_layers = [
+            LAYERS[layers[n].kind](replace(layers[n], outputs=len(names) * layers[n].outputs))
+            for names in self.names
+            for n in names[:1]
+        ]
+        named = [(names[0], layer) for names, layer in zip(self.names, self.all_layers, strict=True)]
         self.encoder, self.heads, self.decoder = named[:depth], named[depth : -depth - 1], named[-depth - 1 :]
         draws = randomness.scoring_noise(settings.seed, spec.latent)
-        self.scoring_noise = ops.convert_to_tensor(draws, self.compute_dtype)
+        self.scoring_noise = ops.convert_to_tensor(draws, self.dtype)
         self.kl_weight = self.add_weight(name="kl_weight", initializer="ones", trainable=False)
         self.seeds = keras.random.SeedGenerator(settings.seed)
         self.trackers = [keras.metrics.Mean(name=name) for name in ("reconstruction", "kl")]
@@ -147,21 +172,26 @@ class Network(keras.Model):
         self.replace(weights)
 
     def export(self) -> dict[str, NDArray[Any]]:
-        arrays = {}
-        for name, layer in zip(self.spec.layers(), self.all_layers, strict=True):
-            kernel, arrays[f"{name}.bias"] = layer.get_weights()
-            arrays[f"{name}.kernel"] = kernel.transpose(layer.canonical_axes)
+        arrays: dict[str, NDArray[Any]] = {}
+        for names, layer in zip(self.names, self.all_layers, strict=True):
+            kernel, bias = layer.get_weights()
+            for part, array in (("kernel", kernel.transpose(layer.canonical_axes)), ("bias", bias)):
+                arrays |= zip((f"{n}.{part}" for n in names), np.split(array, len(names), axis=-1), strict=True)
         return {name: arrays[name] for name in canonical.shapes(self.spec)}
 
     def replace(self, weights: Weights) -> None:
-        for name, layer in zip(self.spec.layers(), self.all_layers, strict=True):
-            layer.set_weights([weights[f"{name}.kernel"].transpose(layer.canonical_axes), weights[f"{name}.bias"]])
+        for names, layer in zip(self.names, self.all_layers, strict=True):
+            kernel, bias = (np.concatenate([weights[f"{n}.{p}"] for n in names], axis=-1) for p in ("kernel", "bias"))
+            layer.set_weights([kernel.transpose(layer.canonical_axes), bias])
 
     def encode(self, x: Array, masks: Masks = NOTHING) -> tuple[Array, Array]:
         for name, layer in self.encoder:
             x = self.drop(name, ops.relu(layer(x)), masks)
-        mu, *logvar = (head(x) for _, head in self.heads)
-        return mu, logvar[0] if logvar else ops.zeros_like(mu)
+        heads = [ops.cast(head(x), self.dtype) for _, head in self.heads]
+        if self.spec.kind == "autoencoder":
+            return heads[0], ops.zeros_like(heads[0])
+        mu, logvar = heads if len(heads) == 2 else ops.split(heads[0], 2, axis=-1)
+        return mu, logvar
 
     def drop(self, name: str, x: Array, masks: Masks) -> Array:
         return x * ops.cast(masks[name], x.dtype) / (1 - self.dropout) if name in masks else x
@@ -173,7 +203,7 @@ class Network(keras.Model):
         *hidden, (_, output) = self.decoder
         for name, layer in hidden:
             z = self.drop(name, ops.relu(layer(z)), masks)
-        return output(z)
+        return ops.cast(output(z), self.dtype)
 
     def mean(self, output: Array) -> Array:
         return output if self.spec.likelihood == "mse" else ops.sigmoid(output)
@@ -211,20 +241,25 @@ class Network(keras.Model):
 
         return (ops.fori_loop(0, draws, add, ops.zeros_like(x[:, 0])) / draws,)
 
-    def draw(self, x: Array) -> tuple[Array | None, Masks]:
-        """A batch's ε and dropout masks."""
-        rows, draw = ops.shape(x)[0], {"dtype": x.dtype, "seed": self.seeds}
-        epsilon = keras.random.normal((rows, self.spec.latent), **draw) if self.spec.kind == "vae" else None
-        if self.dropout == 0:
-            return epsilon, NOTHING
-        widths = self.spec.dropped()
-        return epsilon, {n: keras.random.uniform((rows, w), **draw) >= self.dropout for n, w in widths.items()}
+    def draw(self, *shape: int | Array) -> Arrays:
+        """ε and dropout masks for rows of this shape."""
+        draw, drawn = {"dtype": self.dtype, "seed": self.seeds}, {}
+        if self.spec.kind == "vae":
+            drawn[EPSILON] = keras.random.normal((*shape, self.spec.latent), **draw)
+        widths = self.spec.dropped() if self.dropout else {}
+        masks = {n: keras.random.uniform((*shape, width), **draw) >= self.dropout for n, width in widths.items()}
+        return {**drawn, MASKS: masks}
 
-    def call(self, batch: dict[str, Any]) -> tuple[Array, Array]:
-        """The loss's terms for a training batch: rows ``x``, and from the shared source ``epsilon`` and ``masks``."""
+    def call(self, batch: Arrays) -> tuple[Array, Array]:
+        """The loss's terms for a training batch: rows ``x`` and, if not to be drawn, ``epsilon`` and ``masks``."""
         x = batch["x"]
-        epsilon, masks = self.draw(x) if "masks" not in batch else (batch.get("epsilon"), batch["masks"])
-        return self.terms(x, epsilon, masks)
+        drawn = batch if MASKS in batch else self.draw(ops.shape(x)[0])
+        return self.terms(x, drawn.get(EPSILON), drawn[MASKS])
+
+    def batch_loss(self, batch: Arrays) -> tuple[Array, Array]:
+        """The loss of a training batch, and its mean reconstruction and KL, shape (2,)."""
+        reconstruction, kl = (ops.mean(term) for term in self.call(batch))
+        return reconstruction + self.kl_weight * kl, ops.stack((reconstruction, kl))
 
     def compute_loss(self, x: Any = None, y: Any = None, y_pred: Any = None, *args: Any, **kwargs: Any) -> Array:
         reconstruction, kl = (ops.mean(term) for term in y_pred)
@@ -237,7 +272,7 @@ class RowModel(keras.Model):
     """One row-wise function of a network, for ``predict_on_batch`` to compile."""
 
     def __init__(self, network: Network, function: RowFunction) -> None:
-        super().__init__()
+        super().__init__(dtype=network.dtype)
         self.network = network
         self.function = function
         self.built = True
@@ -327,15 +362,21 @@ def make_optimizer(settings: TrainingSettings) -> keras.optimizers.Optimizer:
 class IdiomaticModel(Inference):
     """``backends.interface.Model`` with the training loop of the Keras guides: ``compile`` and ``fit``."""
 
+    jit_compile: bool | str = "auto"
+    """Keras's default: XLA on JAX and on a GPU, but not for TensorFlow on the CPU, nor for PyTorch."""
+    merged_heads = False
+
     def __init__(self, spec: NetworkSpec, weights: Weights, settings: TrainingSettings) -> None:
         super().__init__(spec, settings)
-        self.device = f"{settings.device}:0"
+        self.device = settings.device
         with keras.device(self.device):
-            self.network = Network(spec, weights, settings)
+            self.network = Network(spec, weights, settings, self.merged_heads)
             self.optimizer = make_optimizer(settings)
             self.optimizer.build(self.network.trainable_variables)
-            self.network.compile(optimizer=self.optimizer)
+            self.network.compile(optimizer=self.optimizer, jit_compile=self.jit_compile)
             self.row_models = {function: RowModel(self.network, function) for function in get_args(RowFunction)}
+            for model in self.row_models.values():
+                model.compile(jit_compile=self.jit_compile)
 
     def load_data(self, X: NDArray[Any]) -> None:
         self.data = self.training_rows(X)
@@ -343,42 +384,53 @@ class IdiomaticModel(Inference):
 
     def compile(self, scores: Sequence[Score] = ("reconstruction",)) -> None:
         variables = [*self.network.variables, *self.optimizer.variables]
-        before = [ops.copy(variable) for variable in variables]
-        shared = self.settings.random_source == "shared"
-        arrays = self.shared_epoch(0) if shared else {"x": self.data}
-        first = keras.tree.map_structure(lambda array: array[: self.settings.batch_size], arrays)
-        self.fit(self.make_batches(first, shuffle=not shared))
+        with keras.device(self.device):
+            before = [ops.copy(variable) for variable in variables]
+        self.first_step()
         for function in self.scoring_functions(scores):
             for size in SIZES:
-                self.run_rows(function, np.zeros((size, self.spec.features), self.settings.precision))
-        for variable, value in zip(variables, before, strict=True):
-            variable.assign(value)
+                self.run_rows(function, np.zeros((size, self.spec.features), self.settings.storage))
+        with keras.device(self.device):
+            for variable, value in zip(variables, before, strict=True):
+                variable.assign(value)
+
+    def first_step(self) -> None:
+        shared = self.settings.random_source == "shared"
+        arrays = self.in_order(self.shared_epoch(0)) if shared else {"x": self.data}
+        first = keras.tree.map_structure(lambda array: array[: self.settings.batch_size], arrays)
+        self.fit(self.make_batches(first, shuffle=not shared))
 
     def shared_epoch(self, epoch: int) -> Arrays:
-        """An epoch's rows in the order, and with the ε and the masks, that every backend shares."""
+        """An epoch's order, ε and masks from the source that every backend shares, by row visited."""
         drawn = randomness.shared_epoch(self.spec, self.settings, epoch, len(self.data))
-        arrays = {"x": self.data[drawn.order], "masks": drawn.masks}
-        if drawn.noise is not None:
-            arrays["epsilon"] = drawn.noise.astype(self.settings.precision)
-        return arrays
+        noise = {} if drawn.noise is None else {EPSILON: drawn.noise.astype(self.settings.storage)}
+        return {"order": drawn.order, **noise, MASKS: drawn.masks}
 
-    def make_batches(self, arrays: Arrays, shuffle: bool) -> tf.data.Dataset:
+    def in_order(self, epoch: Arrays) -> Arrays:
+        """The same with the rows themselves for their order."""
+        return {"x": self.data[epoch["order"]], **{name: epoch[name] for name in epoch if name != "order"}}
+
+    def make_batches(self, arrays: Arrays, shuffle: bool) -> Any:
         with keras.device(self.device):
-            return batches(arrays, self.settings.batch_size, self.settings.seed if shuffle else None)
+            return engine.batches(arrays, self.settings.batch_size, self.settings.seed if shuffle else None)
 
-    def fit(self, batches: tf.data.Dataset) -> dict[str, list[float]]:
+    def fit(self, batches: Any) -> dict[str, list[float]]:
         with keras.device(self.device):
             return self.network.fit(batches, verbose=0, shuffle=False).history
 
     def run_epoch(self, epoch: int) -> None:
         shared = self.settings.random_source == "shared"
+        self.set_kl_weight(epoch)
+        batches = self.make_batches(self.in_order(self.shared_epoch(epoch)), shuffle=False) if shared else self.batches
+        self.history = self.fit(batches)
+
+    def set_kl_weight(self, epoch: int) -> None:
         self.last_kl_weight = self.settings.kl_weight(epoch)
-        self.network.kl_weight.assign(self.last_kl_weight)
-        self.history = self.fit(self.make_batches(self.shared_epoch(epoch), shuffle=False) if shared else self.batches)
+        with keras.device(self.device):
+            self.network.kl_weight.assign(self.last_kl_weight)
 
     def synchronize(self) -> None:
-        if self.settings.device == "gpu":
-            synchronize()
+        engine.synchronize([*self.network.variables, *self.optimizer.variables])
 
     def epoch_loss(self) -> EpochLoss:
         reconstruction, kl = self.history["reconstruction"][0], self.history["kl"][0]
@@ -389,54 +441,76 @@ class IdiomaticModel(Inference):
             return padded_chunks(self.row_models[function].predict_on_batch, X)
 
     def device_memory_peak(self) -> int | None:
-        return memory_peak() if self.settings.device == "gpu" else None
+        return engine.memory_peak() if self.settings.device == "gpu" else None
 
     def export_weights(self) -> dict[str, NDArray[Any]]:
         return self.network.export()
 
     def import_weights(self, weights: Weights) -> None:
         canonical.check(weights, self.spec)
-        self.network.replace(weights)
+        with keras.device(self.device):
+            self.network.replace(weights)
 
 
-MODES = {"idiomatic": IdiomaticModel}
+class XlaModel(IdiomaticModel):
+    """The guides' loop with every step compiled by XLA."""
 
-# What Keras leaves to its engine, here TensorFlow.
-
-# TensorFlow counts traces per source line, so that the few row functions, each traced once, look to it like retracing.
-logging.getLogger("tensorflow").addFilter(lambda record: "triggered tf.function retracing" not in record.getMessage())
+    jit_compile = True
 
 
-def batches(arrays: Arrays, size: int, seed: int | None) -> tf.data.Dataset:
-    """Full batches of equally long arrays: in their order, or shuffled anew at each pass where there is a seed."""
-    dataset = tf.data.Dataset.from_tensor_slices(arrays)
-    if seed is not None:
-        dataset = dataset.shuffle(len(arrays["x"]), seed=seed, reshuffle_each_iteration=True)
-    return dataset.batch(size, drop_remainder=True).prefetch(tf.data.AUTOTUNE)
+class TunedModel(IdiomaticModel):
+    """Data on the device, and an epoch as one program of the engine's compiler, merged heads in it.
+
+    ε and masks are drawn at once and outside, where the engine's generators are many times as fast as XLA's; NumPy
+    draws the order, for which Keras would sort.
+    """
+
+    merged_heads = True
+
+    def __init__(self, spec: NetworkSpec, weights: Weights, settings: TrainingSettings) -> None:
+        super().__init__(spec, weights, settings)
+        self.train_steps = engine.compiled_epoch(self.network, self.optimizer)
+        self.row_functions = {function: engine.compiled(model) for function, model in self.row_models.items()}
+
+    def load_data(self, X: NDArray[Any]) -> None:
+        with keras.device(self.device):
+            self.data = ops.convert_to_tensor(self.training_rows(X))
+        self.steps = len(X) // self.settings.batch_size
+
+    def draw_epoch(self, epoch: int) -> Arrays:
+        """The order, ε and masks of an epoch, each of shape (steps, batch, ...)."""
+        shape = self.steps, self.settings.batch_size
+
+        def by_step(array: NDArray[Any]) -> Array:
+            used = np.asarray(array)[: shape[0] * shape[1]]
+            return ops.convert_to_tensor(used.reshape(*shape, *used.shape[1:]))
+
+        if self.settings.random_source == "shared":
+            return keras.tree.map_structure(by_step, self.shared_epoch(epoch))
+        order = np.random.default_rng((self.settings.seed, epoch)).permutation(len(self.data))
+        return {"order": by_step(order), **self.network.draw(*shape)}
+
+    def first_step(self) -> None:
+        self.run_steps(0, 1)
+
+    def run_epoch(self, epoch: int) -> None:
+        self.set_kl_weight(epoch)
+        self.totals = self.run_steps(epoch, self.steps)
+
+    def run_steps(self, epoch: int, steps: int) -> Array:
+        with keras.device(self.device):
+            return self.train_steps(self.data, self.draw_epoch(epoch), ops.convert_to_tensor(steps, "int32"))
+
+    def epoch_loss(self) -> EpochLoss:
+        reconstruction, kl = (ops.convert_to_numpy(self.totals) / self.steps).tolist()
+        return EpochLoss(reconstruction + self.last_kl_weight * kl, reconstruction, kl)
+
+    def run_rows(self, function: RowFunction, X: NDArray[Any]) -> tuple[NDArray[Any], ...]:
+        def fetch(results: tuple[Array, ...]) -> tuple[NDArray[Any], ...]:
+            return tuple(map(ops.convert_to_numpy, results))
+
+        with keras.device(self.device):
+            return padded_chunks(lambda x: self.row_functions[function](ops.convert_to_tensor(x)), X, fetch)
 
 
-def gpu_name() -> str | None:
-    """The first GPU's name, or None where there is none."""
-    gpus = tf.config.list_physical_devices("GPU")
-    return tf.config.experimental.get_device_details(gpus[0]).get("device_name", "gpu") if gpus else None
-
-
-def threads() -> int | None:
-    """Threads within one operation; None where TensorFlow takes what the machine has.
-
-    TensorFlow reports 0 unless the number was set in the program, and then obeys its environment variable."""
-    return (
-        tf.config.threading.get_intra_op_parallelism_threads()
-        or int(os.environ.get("TF_NUM_INTRAOP_THREADS", 0))
-        or None
-    )
-
-
-def synchronize() -> None:
-    """Waits for all that is queued on the device."""
-    tf.test.experimental.sync_devices()
-
-
-def memory_peak() -> int:
-    """The most bytes held on the first GPU."""
-    return int(tf.config.experimental.get_memory_info("GPU:0")["peak"])
+MODES = {"idiomatic": IdiomaticModel, "xla": XlaModel, "tuned": TunedModel}

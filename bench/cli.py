@@ -358,7 +358,7 @@ def _env(arguments: argparse.Namespace) -> int:
     here = environment()
     threads = arguments.threads or available_cores()
     reported: dict[str, Any] = {}
-    for name in backends.names():
+    for name in backends.defaults():
         if reason := backends.unavailable(name):
             reported[name] = {"unavailable": reason}
             continue

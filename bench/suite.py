@@ -389,7 +389,7 @@ def _validated(block: Block, where: str) -> Block:
         if detectors.needs_images(name) and not block.training.filters:
             raise SuiteError(f"{where}: training.filters: {name} needs at least one, for example [32, 64]")
     if not block.backends and any(detectors.needs_backend(name) for name in block.detectors):
-        return replace(block, backends=backends.names())
+        return replace(block, backends=backends.defaults())
     return block
 
 

@@ -90,7 +90,7 @@ def verify(
     Parameters
     ----------
     names : sequence of str, optional
-        Backends; without them every one that can run here.
+        Backends; without them all of ``backends.defaults()`` that can run here.
     precisions, device, mode
         What is verified; the reference always runs in float64 on the CPU.
     quick : bool
@@ -111,7 +111,7 @@ def verify(
         No backend can run here, or one that was named cannot, or there is none of that name.
     """
     started = time.perf_counter()
-    asked = list(dict.fromkeys(names or backends.names()))
+    asked = list(dict.fromkeys(names or backends.defaults()))
     required = strict and names is not None
     try:
         absent = {name: reason for name in asked if (reason := backends.unavailable(name))}

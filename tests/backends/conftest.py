@@ -21,7 +21,6 @@ ENVIRONMENT = {
     "TF_NUM_INTRAOP_THREADS": "1",
     "TF_NUM_INTEROP_THREADS": "1",
     "TF_CPP_MIN_LOG_LEVEL": "3",
-    "KERAS_BACKEND": "tensorflow",
 }
 
 Run = Callable[..., Any]
@@ -51,9 +50,9 @@ def run() -> Iterator[Run]:
         process.shutdown()
 
 
-@pytest.fixture(params=backends.names())
+@pytest.fixture(params=backends.defaults())
 def backend(request: pytest.FixtureRequest) -> str:
-    """Every registered backend's name, skipped with the reason where it cannot run."""
+    """The name of every registered backend but variants, skipped with the reason where it cannot run."""
     name: str = request.param
     if (reason := backends.unavailable(name)) is not None:
         pytest.skip(reason)

@@ -59,6 +59,8 @@ def module(name: str) -> Backend:
     warnings.simplefilter("error")
     # PyTorch's compiler itself still uses what PyTorch deprecates
     warnings.filterwarnings("ignore", "`torch.jit.script_method` is deprecated", DeprecationWarning)
+    # as Keras still does with NumPy 2 in Variable.__array__
+    warnings.filterwarnings("ignore", "__array__ implementation doesn't accept a copy keyword", DeprecationWarning)
     return backend
 
 
@@ -250,13 +252,21 @@ def build_from_other_weights(name: str, case: Case) -> None:
     module(name).build(case.spec, initial_weights(replace(case.spec, hidden=()), seed=1), case.settings)
 
 
+def build_on_another_engine(name: str, case: Case, other: str) -> None:
+    """Builds on one engine, then asks for another in the same process."""
+    make_model(name, case)
+    try:
+        make_model(other, case)
+    finally:
+        backends.load(name)  # what later tasks build on
+
+
 def capabilities(name: str) -> Capabilities:
     return module(name).capabilities()
 
 
-def frameworks_held(name: str, case: Case) -> set[str]:
-    """The frameworks in the process after training and scoring."""
-    train(name, case)
+def frameworks_held(name: str) -> set[str]:
+    """The frameworks in the backend's process."""
     return {"torch", "tensorflow", "jax"} & set(sys.modules)
 
 

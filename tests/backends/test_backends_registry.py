@@ -42,7 +42,13 @@ def test_the_three_backends_are_registered():
     ("name", "missing", "reason"),
     [
         ("torch", {"torch"}, "torch is not installed: pip install 'vaebench[torch]'"),
-        ("keras", {"tensorflow"}, "tensorflow is not installed: pip install 'vaebench[tensorflow]'"),
+        (
+            "keras",
+            {"tensorflow"},
+            "tensorflow is not installed: pip install 'vaebench[tensorflow]', or choose keras-jax or keras-torch",
+        ),
+        ("keras", {"keras"}, "keras is not installed: pip install 'vaebench[tensorflow]'"),
+        ("keras-jax", {"jax"}, "jax is not installed: pip install 'vaebench[keras-jax]'"),
         ("jax", {"flax", "optax"}, "flax and optax are not installed: pip install 'vaebench[jax]'"),
     ],
 )

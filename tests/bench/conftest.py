@@ -158,7 +158,7 @@ def python() -> str:
 @pytest.fixture(scope="session")
 def installed() -> list[str]:
     """The backends that can run here; without any the test is skipped."""
-    found = [name for name in backends.names() if backends.unavailable(name) is None]
+    found = [name for name in backends.defaults() if backends.unavailable(name) is None]
     if not found:
         pytest.skip("no framework is installed")
     return found

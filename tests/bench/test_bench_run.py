@@ -249,7 +249,7 @@ def test_the_report_is_rebuilt_byte_for_byte_from_the_records(bench, suite_file,
 
 
 def test_every_backend_runs_both_networks_from_the_command_line(bench, suite_file, read_records):
-    usable = [name for name in backends.names() if backends.unavailable(name) is None]
+    usable = [name for name in backends.defaults() if backends.unavailable(name) is None]
     if not usable:
         pytest.skip("no framework is installed")
     suite = suite_file("""

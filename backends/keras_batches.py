@@ -1,0 +1,33 @@
+"""The data pipeline that Keras itself brings, for the engines that have none that ``fit`` is shown with."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import keras
+import numpy as np
+
+
+class Batches(keras.utils.PyDataset):
+    """Full batches of equally long arrays: in their order, or shuffled anew for each pass where there is a seed.
+
+    The order is NumPy's, whatever the engine.
+    """
+
+    def __init__(self, arrays: dict[str, Any], size: int, seed: int | None) -> None:
+        super().__init__()
+        self.arrays, self.size = arrays, size
+        self.order = np.arange(len(arrays["x"]))
+        self.generator = None if seed is None else np.random.default_rng(seed)
+        self.on_epoch_end()
+
+    def __len__(self) -> int:
+        return len(self.order) // self.size
+
+    def __getitem__(self, index: int) -> dict[str, Any]:
+        rows = self.order[index * self.size : (index + 1) * self.size]
+        return keras.tree.map_structure(lambda array: array[rows], self.arrays)
+
+    def on_epoch_end(self) -> None:
+        if self.generator is not None:
+            self.generator.shuffle(self.order)
