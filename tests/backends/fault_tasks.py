@@ -547,19 +547,27 @@ def rmsprop_decay(module: Any) -> Any:
 
 
 @fault("torch", ladder.EPOCH)
-def partial_batch_kept(module: Any) -> Any:
-    """the last partial batch kept"""
-    return patch(module, "DataLoader", lambda real: lambda *a, drop_last, **k: real(*a, drop_last=False, **k))
+def last_full_batch_left_out(module: Any) -> Any:
+    """the last full batch of an epoch left out"""
+
+    def shortened(real: Any) -> Any:
+        return lambda self, epoch: {name: array[: len(array) - 1 or 1] for name, array in real(self, epoch).items()}
+
+    return patch(module.IdiomaticModel, "shared_epoch", shortened)
 
 
 @fault("torch", ladder.EPOCH)
 def noise_reused_between_steps(module: Any) -> Any:
     """one batch's noise in every step of an epoch"""
-    return patch(
-        module.IdiomaticModel,
-        "shared_epoch",
-        lambda real: lambda self, epoch: [real(self, epoch)[0]] * len(self.loader),
-    )
+
+    def repeated(real: Any) -> Any:
+        def shared_epoch(self: Any, epoch: int) -> Any:
+            drawn = real(self, epoch)
+            return drawn | {"epsilon": drawn["epsilon"][:1].expand_as(drawn["epsilon"])}
+
+        return shared_epoch
+
+    return patch(module.IdiomaticModel, "shared_epoch", repeated)
 
 
 @fault("jax", ladder.EPOCH)
