@@ -134,6 +134,7 @@ class Session:
         reply: dict[str, Any] = {
             "metrics": metrics,
             "intervals": found.intervals,
+            "resamples": found.resamples,
             "confusion": found.confusion,
             "threshold_rule": str(scenario.threshold),
             "roc_curve": found.roc_curve,
