@@ -51,7 +51,7 @@ class Session:
 
         trial, scenario = self.trial, self.trial.scenario
         with self.clock.phase("import"):
-            detector_class = detectors.load(scenario.detector)
+            detector_class = detectors.load_required(scenario.detector)
             backend = backends.load(scenario.backend) if scenario.backend else None
         with self.clock.phase("data"):
             directory = Path(trial.data_dir) if trial.data_dir else None
@@ -59,6 +59,8 @@ class Session:
         if backend is None:
             with self.clock.phase("build"):
                 self.detector = detector_class(seed=trial.seed, threads=scenario.threads, **scenario.parameters)
+                if hasattr(self.detector, "prepare"):
+                    self.detector.prepare(self.data.X_train)
             self.model = None
             return {"epochs": 1, "backend": _thread_pools()}
         assert scenario.training is not None
@@ -148,12 +150,14 @@ class Session:
             "marks": [],
             "data": _description(data),
         }
+        if hasattr(self.detector, "peer"):
+            reply["peer"] = self.detector.peer
         if hasattr(self.detector, "posterior"):
             reply |= self.detector.posterior(data.X_val)
         if self.model is not None and (device_memory := self.model.device_memory_peak()) is not None:
             metrics["peak_device_memory_bytes"] = device_memory
         if trial.timed:
-            rows = len(data.X_train)
+            rows = getattr(self.detector, "rows_per_fit", len(data.X_train))
             if training:
                 rows -= rows % training.batch_size  # the last partial batch is not trained on
                 metrics["compile_seconds"] = self.clock.samples["compile"][0]
