@@ -20,6 +20,11 @@ BLOCK = 1 << 14
 """Rows that the sanity lines take at a time: in float64 all rows at once would be many times the data."""
 
 
+def _blocks(X: Rows) -> Iterator[Rows]:
+    """At most ``BLOCK`` rows at a time, in float64."""
+    return (np.asarray(X[start : start + BLOCK], dtype=np.float64) for start in range(0, len(X), BLOCK))
+
+
 class Norm:
     """Distance from the training mean, ‖x − mean‖: the sanity line. Where it scores as well as the rest, the data set
     is trivial."""
@@ -169,11 +174,6 @@ class NearestNeighbours:
     def decision_function(self, X: Rows) -> Rows:
         distances, _ = self.index_.kneighbors(X)
         return np.asarray(distances[:, -1])
-
-
-def _blocks(X: Rows) -> Iterator[Rows]:
-    """At most ``BLOCK`` rows at a time, in float64."""
-    return (np.asarray(X[start : start + BLOCK], dtype=np.float64) for start in range(0, len(X), BLOCK))
 
 
 def _at_least_one(**parameters: int) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+import tomllib
 from collections.abc import Iterator
 from concurrent.futures import ProcessPoolExecutor
 from multiprocessing import get_context
@@ -100,3 +101,11 @@ def test_a_suite_that_sets_a_peer_wrongly_is_refused(parameters, said):
     table = {"scenarios": [{"datasets": ["blobs"], "detectors": ["knn"], "parameters": {"pyod_vae": parameters}}]}
     with pytest.raises(suite.SuiteError, match=said):
         suite._suite(table, "mine", "mine.toml")
+
+
+def test_the_suite_peers_trains_them_as_it_trains_ours():
+    (block,) = tomllib.loads((suite.SHIPPED / "peers.toml").read_text())["scenarios"]
+    assert {"epochs", "batch_size", "hidden", "latent"} <= set(block["training"])
+    for name in PEERS:
+        assert name in block["detectors"]
+        assert block["parameters"][name] == block["training"]
