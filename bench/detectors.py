@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import difflib
 import importlib
+import importlib.util
 import inspect
 from functools import cache
 from importlib.metadata import entry_points
@@ -27,6 +28,8 @@ REGISTRY: dict[str, str] = {
     "knn": "bench.classical:NearestNeighbours",
     "norm": "bench.classical:Norm",
     "mahalanobis": "bench.classical:Mahalanobis",
+    "pyod_vae": "bench.peers:PyODVAE",
+    "pyod_autoencoder": "bench.peers:PyODAutoencoder",
 }
 
 SANITY = ("norm", "mahalanobis")
@@ -34,7 +37,13 @@ SANITY = ("norm", "mahalanobis")
 
 
 class Detector(Protocol):
-    """What is benchmarked. ``notes`` holds what a reader of its results must know, one sentence each, after ``fit``."""
+    """What is benchmarked. ``notes`` holds what a reader of its results must know, one sentence each, after ``fit``.
+
+    Over another library a detector may also have: ``requires``, the modules that it needs, and ``install``, what pip is
+    given to bring them; ``prepare(X)``, which ends before the first epoch and is not timed as training;
+    ``rows_per_fit``, the rows that ``fit`` visits where it goes through them several times; and ``peer``, what the
+    record says of that library.
+    """
 
     notes: list[str]
 
@@ -59,6 +68,25 @@ def load(name: str) -> type[Any]:
     module, _, attribute = target.partition(":")
     loaded: type[Any] = getattr(importlib.import_module(module), attribute)
     return loaded
+
+
+def unavailable(name: str) -> str | None:
+    """Why a detector cannot run here, in one line, found without importing what it requires; None when it can."""
+    detector = load(name)
+    packages = dict.fromkeys(module.partition(".")[0] for module in getattr(detector, "requires", ()))
+    missing = [package for package in packages if importlib.util.find_spec(package) is None]
+    if not missing:
+        return None
+    verb = "is" if len(missing) == 1 else "are"
+    return f"{' and '.join(missing)} {verb} not installed: pip install '{detector.install}'"
+
+
+def load_required(name: str) -> type[Any]:
+    """``load``, and with it the modules that the detector requires, so that their import is timed as such."""
+    detector = load(name)
+    for module in getattr(detector, "requires", ()):
+        importlib.import_module(module)
+    return detector
 
 
 def needs_backend(name: str) -> bool:

@@ -35,8 +35,10 @@ def detector_rows() -> Iterable[Row]:
     usable = [name for name in backends.names() if backends.unavailable(name) is None]
     for name in detectors.names():
         description = " ".join((inspect.getdoc(detectors.load(name)) or "").split("\n\n")[0].split())
-        works = bool(usable) or not detectors.needs_backend(name)
-        yield name, description, "yes" if works else "no backend is installed: see 'bench list backends'"
+        reason = detectors.unavailable(name)
+        if detectors.needs_backend(name) and not usable:
+            reason = "no backend is installed: see 'bench list backends'"
+        yield name, description, reason or "yes"
 
 
 def suite_rows() -> Iterable[Row]:

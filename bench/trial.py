@@ -19,6 +19,7 @@ from typing import Any, Self
 import msgspec
 
 import backends
+from bench import detectors
 from bench.environment import environment_hash, worker_environment
 from bench.records import SCHEMA, Record
 from bench.suite import Trial
@@ -161,7 +162,8 @@ def run_trial(
     """
     record = _blank(trial, environment, command)
     scenario = trial.scenario
-    if scenario.backend is not None and (reason := backends.unavailable(scenario.backend)):
+    backend, detector = scenario.backend, scenario.detector
+    if reason := backends.unavailable(backend) if backend else detectors.unavailable(detector):
         return record | {"status": "skipped", "reason": reason}
     doing = "starting"
     started = time.perf_counter()

@@ -58,7 +58,7 @@ class Session:
 
         trial, scenario = self.trial, self.trial.scenario
         with self.clock.phase("import"):
-            detector_class = detectors.load(scenario.detector)
+            detector_class = detectors.load_required(scenario.detector)
             backend = backends.load(scenario.backend) if scenario.backend else None
         with self.clock.phase("data"):
             directory = Path(trial.data_dir) if trial.data_dir else None
@@ -66,6 +66,8 @@ class Session:
         if backend is None:
             with self.clock.phase("build"):
                 self.detector = detector_class(seed=trial.seed, threads=scenario.threads, **scenario.parameters)
+                if hasattr(self.detector, "prepare"):
+                    self.detector.prepare(self.data.X_train)
             self.model = None
             return {"epochs": 1, "backend": _thread_pools()}
         assert scenario.training is not None
@@ -143,6 +145,7 @@ class Session:
         reply: dict[str, Any] = {
             "metrics": metrics,
             "intervals": found.intervals,
+            "resamples": found.resamples,
             "confusion": found.confusion,
             "threshold_rule": str(scenario.threshold),
             "roc_curve": found.roc_curve,
@@ -154,6 +157,8 @@ class Session:
             "marks": [],
             "data": _description(data),
         }
+        if hasattr(self.detector, "peer"):
+            reply["peer"] = self.detector.peer
         if hasattr(self.detector, "posterior"):
             reply |= self.detector.posterior(data.X_val)
         if self.model is not None and (device_memory := self.model.device_memory_peak()) is not None:
@@ -196,7 +201,7 @@ class Session:
         spent = clock.totals()
         clock.settle("score", "score_warmup")
         clock.settle("latency", "latency_warmup")
-        rows = len(self.data.X_train)
+        rows = getattr(self.detector, "rows_per_fit", len(self.data.X_train))
         if training:
             rows -= rows % training.batch_size  # the last partial batch is not trained on
         p50, p99 = np.percentile(samples["latency"], [50, 99])

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterable
+from collections.abc import Callable, Collection, Iterable, Iterator
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
@@ -22,32 +22,90 @@ CLIP = 10.0
 deviation, and a single 1 then lies 200 of them away: a few such cells would make up a whole squared-error loss."""
 
 
+BLOCK = 1 << 14
+"""Rows that are worked on at a time, so that no whole part is ever held in float64 beside its result."""
+
+Blocks = Iterable[NDArray[np.float64]]
+"""Rows in blocks of shape (rows, features), which may be written over."""
+
+
 def standardise(train: NDArray[Any], *others: NDArray[Any]) -> list[Matrix]:
     """Shift and scale columns to mean 0 and deviation 1 over the training rows, then cut at ±`CLIP`.
 
     Takes and returns arrays of shape (rows, features); a column that is constant in training is only shifted.
     """
-    train = np.asarray(train, dtype=np.float64)
-    return _rescale(train.mean(axis=0), train.std(axis=0), train, *others, clip=CLIP)
+    columns = Columns.of(lambda: blocks(train))
+    return [_matrix(part, columns.standardised) for part in (train, *others)]
 
 
 def stretch(train: NDArray[Any], *others: NDArray[Any]) -> list[Matrix]:
     """Map columns so that the training rows span [0, 1]; other rows may lie outside. Shapes as in `standardise`."""
-    train = np.asarray(train, dtype=np.float64)
-    return _rescale(train.min(axis=0), np.ptp(train, axis=0), train, *others, clip=np.inf)
+    columns = Columns.of(lambda: blocks(train))
+    return [_matrix(part, columns.stretched) for part in (train, *others)]
 
 
-def _rescale(
-    shift: NDArray[Any], scale: NDArray[Any], train: NDArray[Any], *others: NDArray[Any], clip: float
-) -> list[Matrix]:
-    limits = np.finfo(np.float32)
-    clip = min(clip, float(limits.max))
-    # equal values can have a deviation of one rounding error, and different ones a deviation that underflows
-    scale = np.where((np.ptp(train, axis=0) > 0) & (scale > limits.tiny), scale, 1.0)
-    return [
-        np.ascontiguousarray(np.clip((part - shift) / scale, -clip, clip), dtype=np.float32)
-        for part in (train, *others)
-    ]
+def blocks(rows: NDArray[Any]) -> Iterator[NDArray[np.float64]]:
+    """Copies of at most `BLOCK` rows each, in float64."""
+    for start in range(0, len(rows), BLOCK):
+        yield np.array(rows[start : start + BLOCK], dtype=np.float64)
+
+
+def _matrix(rows: NDArray[Any], scaled: Callable[[NDArray[np.float64]], NDArray[np.float64]]) -> Matrix:
+    matrix = np.empty(rows.shape, dtype=np.float32)
+    for start, block in zip(range(0, len(rows), BLOCK), blocks(rows), strict=True):
+        matrix[start : start + BLOCK] = scaled(block)
+    return matrix
+
+
+@dataclass(frozen=True)
+class Columns:
+    """What is fitted on the training rows, each of shape (features,)."""
+
+    low: NDArray[np.float64]
+    high: NDArray[np.float64]
+    mean: NDArray[np.float64]
+    deviation: NDArray[np.float64]
+
+    @classmethod
+    def of(cls, rows: Callable[[], Blocks]) -> Columns:
+        """Goes through the rows twice: `rows` yields the same blocks at every call.
+
+        Blocks are summed row after row, so their size does not show in the digits.
+        """
+        low, high, total, squares = (np.asarray(start) for start in (np.inf, -np.inf, 0.0, 0.0))
+        count = 0
+        for block in rows():
+            low, high = np.minimum(low, block.min(axis=0)), np.maximum(high, block.max(axis=0))
+            total, count = _added(total, block), count + len(block)
+        mean = total / count
+        for block in rows():
+            block -= mean
+            squares = _added(squares, np.square(block, out=block))
+        return cls(low, high, mean, np.sqrt(squares / count))
+
+    def standardised(self, rows: NDArray[np.float64]) -> NDArray[np.float64]:
+        """The rows, written over, with mean 0 and deviation 1 and cut at ±`CLIP`."""
+        return self._rescaled(rows, self.mean, self.deviation, CLIP)
+
+    def stretched(self, rows: NDArray[np.float64]) -> NDArray[np.float64]:
+        """The rows, written over, with [low, high] mapped to [0, 1]."""
+        return self._rescaled(rows, self.low, self.high - self.low, float(np.finfo(np.float32).max))
+
+    def _rescaled(
+        self, rows: NDArray[np.float64], shift: NDArray[np.float64], scale: NDArray[np.float64], clip: float
+    ) -> NDArray[np.float64]:
+        # equal values can have a deviation of one rounding error, and different ones a deviation that underflows
+        scale = np.where((self.high > self.low) & (scale > np.finfo(np.float32).tiny), scale, 1.0)
+        rows -= shift
+        rows /= scale
+        return np.clip(rows, -clip, clip, out=rows)
+
+
+def _added(total: NDArray[np.float64], block: NDArray[np.float64]) -> NDArray[np.float64]:
+    """The total with all rows of a block added one after another; the block's first row is written over."""
+    block[0] += total
+    summed: NDArray[np.float64] = block.sum(axis=0)
+    return summed
 
 
 @dataclass(frozen=True)

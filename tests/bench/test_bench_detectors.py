@@ -1,18 +1,19 @@
-"""The contract of detectors, over every registered one; the networks run on the reference in NumPy."""
+"""The contract of detectors, over every one that needs no other library; the networks run on the reference in NumPy."""
 
 from __future__ import annotations
 
 import numpy as np
 import pytest
+from sklearn.covariance import LedoitWolf
 
 import datasets
 from backends import reference
 from backends.spec import NetworkSpec, TrainingSettings
-from bench import detectors
+from bench import classical, detectors
 from bench.classical import SHARED_ROWS
 from datasets.dataset import Dataset
 
-NAMES = [name for name in detectors.names() if name in detectors.REGISTRY]
+NAMES = [name for name in detectors.REGISTRY if not hasattr(detectors.load(name), "requires")]
 
 
 @pytest.fixture(scope="module")
@@ -109,6 +110,15 @@ def test_knn_above_its_limit_searches_a_sample_and_says_so(data):
     detector = detectors.load("knn")(seed=0, reference_rows=200).fit(data.X_train)
     assert detector.index_.n_samples_fit_ == 200
     assert "sample of 200" in detector.notes[0]
+
+
+def test_mahalanobis_by_blocks_is_scikit_learns_ledoit_wolf(data, monkeypatch):
+    monkeypatch.setattr(classical, "BLOCK", 100)
+    rows, tested = data.X_train[:450], data.X_test.astype(np.float64)
+    expected = LedoitWolf().fit(rows.astype(np.float64))
+    detector = detectors.load("mahalanobis")().fit(rows)
+    assert detector.shrinkage_ == pytest.approx(expected.shrinkage_, rel=1e-9)
+    np.testing.assert_allclose(detector.decision_function(tested), np.sqrt(expected.mahalanobis(tested)), rtol=1e-9)
 
 
 def test_a_collapsed_posterior_is_noticed(data):

@@ -8,7 +8,7 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 from sklearn import metrics as sk
 
-from bench.metrics import CURVE_POINTS, METRICS, quality
+from bench.metrics import CURVE_POINTS, METRICS, quality, resamples_for
 
 
 @given(st.lists(st.tuples(st.integers(0, 8), st.booleans()), min_size=4, max_size=80), st.integers(0, 8))
@@ -89,3 +89,17 @@ def test_one_extreme_score_does_not_flatten_the_histogram():
     assert histogram["edges"][-1] < 10
     assert histogram["clipped"] >= 1
     assert np.count_nonzero(histogram["normal"]) > 10
+
+
+def test_many_rows_get_fewer_resamples_and_the_result_tells_how_many():
+    assert [resamples_for(rows) for rows in (10, 200_000, 400_000, 10_000_000)] == [1000, 1000, 500, 200]
+    scores, labels = draw(np.random.default_rng(4), 100)
+    assert quality(scores, labels, 1.0).resamples == 1000
+
+
+def test_a_resample_without_one_of_the_classes_is_drawn_again():
+    scores, labels = np.arange(6.0), np.array([0, 0, 0, 0, 0, 1])
+    # a third of all resamples has no anomaly, and one in 150 no normal row
+    found = quality(scores, labels, 4.5, resamples=500)
+    assert found.intervals["roc_auc"] == (1.0, 1.0)
+    assert found.intervals["recall"] == (1.0, 1.0)

@@ -6,10 +6,7 @@ import subprocess
 import sysconfig
 from pathlib import Path
 
-import numpy as np
-
 from bench import records, suite
-from bench.metrics import quality
 
 COMMAND = Path(sysconfig.get_path("scripts")) / "bench"
 
@@ -21,14 +18,6 @@ def test_benchmark_help_of_the_command(benchmark):
 def test_benchmark_expanding_the_standard_suite(benchmark):
     trials = benchmark(lambda: suite.load("standard").trials(2))
     assert len(trials) > 100
-
-
-def test_benchmark_bootstrap_of_all_metrics_on_100_000_scores(benchmark):
-    rng = np.random.default_rng(0)
-    labels = (rng.random(100_000) < 0.2).astype(int)
-    scores = rng.normal(size=100_000) + labels
-    found = benchmark.pedantic(quality, (scores, labels, 1.0), rounds=3)
-    assert 0.7 < found.metrics["roc_auc"] < 0.8
 
 
 def test_benchmark_appending_a_record(benchmark, tmp_path):

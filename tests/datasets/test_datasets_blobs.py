@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import tracemalloc
+
 import numpy as np
 import pytest
 from sklearn.ensemble import IsolationForest
@@ -9,7 +11,7 @@ from sklearn.metrics import roc_auc_score
 from sklearn.neighbors import NearestNeighbors
 
 import datasets
-from datasets import Dataset, DatasetError
+from datasets import Dataset, DatasetError, blobs, preprocessing
 
 
 def norm_auc(data: Dataset) -> float:
@@ -32,6 +34,28 @@ def test_the_defaults_have_the_documented_sizes() -> None:
 def test_options_change_what_they_name() -> None:
     data = datasets.load("blobs?rows=500&features=3&contamination=0.2&clusters=1")
     assert (data.features, int(data.y_test.sum())) == (3, 100)
+
+
+@pytest.mark.parametrize("reference", ["blobs?rows=3000&contamination=0.3", "blobs-2d", "correlated?rows=3000"])
+def test_rows_do_not_depend_on_the_size_of_the_blocks_they_come_in(
+    reference: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    whole = datasets.load(reference)
+    for module in (blobs, preprocessing):
+        monkeypatch.setattr(module, "BLOCK", 257)
+    assert datasets.load(reference).checksum == whole.checksum
+
+
+def test_many_blobs_are_made_in_little_more_memory_than_they_fill() -> None:
+    tracemalloc.start()
+    try:
+        data = datasets.load("blobs?rows=400000")
+        held, peak = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    size = data.X_train.nbytes + data.X_val.nbytes + data.X_test.nbytes
+    assert size <= held < 1.2 * size
+    assert peak < 2.0 * size
 
 
 def test_in_the_plane_distance_from_the_mean_is_not_enough() -> None:

@@ -9,6 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
+from datasets import preprocessing
 from datasets.preprocessing import CLIP, encode, standardise, stretch
 from datasets.splitting import generator, row_keys, split
 
@@ -37,6 +38,15 @@ def test_standardising_gives_mean_0_and_deviation_1_and_stretching_0_to_1() -> N
     np.testing.assert_allclose(scaled.mean(axis=0), 0, atol=1e-6)
     np.testing.assert_allclose(scaled.std(axis=0), 1, atol=1e-6)
     np.testing.assert_array_equal([stretched.min(axis=0), stretched.max(axis=0)], [[0, 0], [1, 1]])
+
+
+def test_scaling_by_blocks_changes_no_digit(monkeypatch: pytest.MonkeyPatch) -> None:
+    rows = np.random.default_rng(0).normal(5, 3, (1000, 3))
+    whole = [part for scale in (standardise, stretch) for part in scale(rows[:700], rows[700:])]
+    monkeypatch.setattr(preprocessing, "BLOCK", 64)
+    blocked = [part for scale in (standardise, stretch) for part in scale(rows[:700], rows[700:])]
+    for expected, found in zip(whole, blocked, strict=True):
+        np.testing.assert_array_equal(found, expected)
 
 
 def test_every_kind_of_column_is_encoded_as_documented() -> None:
