@@ -60,6 +60,7 @@ class Session:
         with self.clock.phase("import"):
             detector_class = detectors.load_required(scenario.detector)
             backend = backends.load(scenario.backend) if scenario.backend else None
+        self.import_memory = peak_memory()
         with self.clock.phase("data"):
             directory = Path(trial.data_dir) if trial.data_dir else None
             self.data = datasets.load(scenario.dataset, seed=trial.seed, data_dir=directory)
@@ -144,6 +145,7 @@ class Session:
         metrics: dict[str, float] = found.metrics | {"peak_memory_bytes": memory}
         reply: dict[str, Any] = {
             "metrics": metrics,
+            "import_memory_bytes": self.import_memory,
             "intervals": found.intervals,
             "resamples": found.resamples,
             "confusion": found.confusion,
