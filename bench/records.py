@@ -5,7 +5,6 @@ from __future__ import annotations
 import io
 import os
 from collections.abc import Iterable, Iterator
-from functools import lru_cache
 from mmap import ACCESS_READ, mmap
 from pathlib import Path
 from typing import Any, BinaryIO, TypedDict
@@ -51,9 +50,9 @@ def read(directory: Path) -> tuple[list[Record], list[str]]:
 
 
 def read_for_report(directory: Path) -> tuple[list[Record], list[str]]:
-    """What ``read`` returns, several times as fast: a large value is decoded when a report asks for it.
+    """What ``read`` returns, several times as fast: a large value stays JSON, a ``msgspec.Raw``, for who needs it.
 
-    The records are read with ``get`` and not changed; of keys that no report asks for they have none.
+    Of keys that no report asks for the records have none.
 
     Raises
     ------
@@ -68,7 +67,7 @@ def read_for_report(directory: Path) -> tuple[list[Record], list[str]]:
     before = counted = 0
     for place, block in enumerate(blocks):
         try:
-            stored = [Stored(record) for record in decoder.decode_lines(block)]
+            stored: list[Any] = decoder.decode_lines(block)
         except (msgspec.DecodeError, UnicodeDecodeError):
             stored = []
         if stored and not any(map(_fault, stored)):
@@ -127,27 +126,10 @@ def _fault(record: object) -> str:
     return ""
 
 
-class Stored(dict[str, Any]):
-    """A record whose large values are still JSON; ``get`` decodes them, and has none of what is no JSON after all.
-
-    Settings and the like that are equal are one object.
-    """
-
-    def get(self, key: str, default: Any = None) -> Any:
-        value = dict.get(self, key, default)
-        if type(value) is not msgspec.Raw:
-            return value
-        try:
-            return _decoded(bytes(value)) if key in _ALIKE else msgspec.json.decode(value)
-        except (msgspec.DecodeError, UnicodeDecodeError):
-            return default
-
-
-_decoded = lru_cache(maxsize=4096)(msgspec.json.decode)
-
-_ALIKE = ("data", "settings", "environment", "equality")
-"""What many records have in common."""
-_LARGE = (*_ALIKE, "limits", "disturbance", "peer", "roc_curve", "histogram", "confusion", "loss", "validation_loss")
+_LARGE = (
+    *("data", "settings", "environment", "equality", "limits", "disturbance", "peer"),
+    *("roc_curve", "histogram", "confusion", "loss", "validation_loss"),
+)
 _SMALL = (
     *("schema", "suite", "dataset", "detector", "backend", "mode", "device", "precision", "threads", "seed", "round"),
     *("scenario_hash", "environment_hash", "status", "reason", "metrics", "intervals", "marks", "timed", "oracle"),

@@ -22,7 +22,7 @@ from numpy.typing import NDArray
 from reports import numbers
 from reports.markup import clean
 from reports.palette import INK, LINE_STYLES, LOOK, NORMAL_COLOUR, backend_colour, colour, in_order, tick, words
-from reports.tables import mapping, number, split
+from reports.tables import held, mapping, number, split
 from reports.tables import numbers as finite
 
 if TYPE_CHECKING:
@@ -40,6 +40,8 @@ _WIDTH = 9.0
 _GAP = 0.7
 """Between groups of bars, in bars."""
 _MOST_SERIES = 16
+_MOST_TRIALS = 50
+"""Trials of a scenario that its curves are averaged over: more change no line that one could see."""
 MOST_DATASETS = 24
 """Data sets that get figures: a report on hundreds is read by its tables."""
 
@@ -143,7 +145,7 @@ def _series(rows: pd.DataFrame, finished: pd.DataFrame, records: Records) -> lis
             backend=row["backend"],
             setting=" · ".join(row[c] for c in telling if row[c]) if row["backend"] else row["variant"],
             auc=row["roc_auc"],
-            records=[records[i] for i in positions[tuple(row[k] for k in _IDENTITY)]],
+            records=[records[i] for i in positions[tuple(row[k] for k in _IDENTITY)][:_MOST_TRIALS]],
         )
         for row in rows.to_dict("records")
     ]
@@ -153,7 +155,7 @@ def _pairs(records: Records, key: str, x: str, y: str) -> list[tuple[Array, Arra
     """The records' curves that are whole: two lists of numbers of one length."""
     found = []
     for record in records:
-        curve = mapping(record.get(key))
+        curve = mapping(held(record, key))
         xs, ys = finite(curve.get(x)), finite(curve.get(y))
         if len(xs) == len(ys) > 1:
             found.append((np.array(xs), np.array(ys)))
@@ -243,13 +245,13 @@ def _scores(series: Sequence[_Series]) -> tuple[Canvas, str, str] | None:
         ncols=3,
     )
     caption = f"Test scores, logarithmic counts; seed {numbers.ranges([number(shown[0].records[0].get('seed'))])}."
-    clipped = any((mapping(s.records[0].get("histogram")).get("clipped") or 0) > 0 for s in shown)
+    clipped = any((mapping(held(s.records[0], "histogram")).get("clipped") or 0) > 0 for s in shown)
     caption += " The last bin also counts the scores beyond it." if clipped else ""
     return canvas, "Histograms of the test scores with the threshold", caption + omitted
 
 
 def _histogram(record: Mapping[str, Any]) -> tuple[list[float], list[float], list[float]] | None:
-    histogram = mapping(record.get("histogram"))
+    histogram = mapping(held(record, "histogram"))
     edges, normal, anomaly = (finite(histogram.get(key)) for key in ("edges", "normal", "anomaly"))
     return (edges, normal, anomaly) if len(edges) - 1 == len(normal) == len(anomaly) > 0 else None
 
@@ -277,7 +279,7 @@ def _score_panel(axes: Axes, s: _Series) -> None:
 def _loss(series: Sequence[_Series]) -> tuple[Canvas, str, str] | None:
     panels: dict[tuple[str, str], list[_Series]] = {}
     for s in series:
-        if s.backend and any(len(finite(record.get("loss"))) > 1 for record in s.records):
+        if s.backend and any(len(finite(held(record, "loss"))) > 1 for record in s.records):
             panels.setdefault((s.detector, s.setting), []).append(s)
     if not panels:
         return None
@@ -311,7 +313,7 @@ def _loss_panel(axes: Axes, series: Sequence[_Series]) -> None:
     everything: list[float] = []
     for place, s in enumerate(series):
         for key, style in (("loss", "-"), ("validation_loss", "--")):
-            curves = [c for record in s.records if len(c := finite(record.get(key))) > 1]
+            curves = [c for record in s.records if len(c := finite(held(record, key))) > 1]
             if not curves:
                 continue
             length = min(map(len, curves))

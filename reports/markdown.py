@@ -12,7 +12,20 @@ from reports import DISTRIBUTION, numbers, trial_equality
 from reports.figures import MOST_DATASETS, Figure
 from reports.headline import COLLAPSED, TRIVIAL, headline
 from reports.markup import code, escape, fenced, listing, table
-from reports.tables import BLOCK, QUALITY, SANITY, Row, Standing, failures, mapping, number, rows, split, standings
+from reports.tables import (
+    BLOCK,
+    QUALITY,
+    SANITY,
+    Row,
+    Standing,
+    failures,
+    held,
+    mapping,
+    number,
+    rows,
+    split,
+    standings,
+)
 
 Records = Sequence[Mapping[str, Any]]
 
@@ -161,7 +174,7 @@ def _remarks(row: Row) -> list[str]:
 
 
 def _data_sentence(records: Records, block: pd.DataFrame) -> str:
-    data = [mapping(record.get("data")) for record in records]
+    data = [mapping(held(record, "data")) for record in records]
 
     def count(key: str) -> str:
         return numbers.span(value for d in data if isinstance(value := d.get(key), (int, float)))
@@ -200,7 +213,7 @@ def _findings(block: pd.DataFrame, standing: Standing | None, records: Records, 
             "**Oracle threshold**: tuned on the test labels, so F1, precision and recall are out of competition."
         )
     lines += _by_detector(first, lambda record: [_settings(record)], str)
-    for note in _distinct(note for record in records for note in _listed(mapping(record.get("data")).get("notes"))):
+    for note in _distinct(note for record in records for note in _listed(mapping(held(record, "data")).get("notes"))):
         lines.append(f"Data: {escape(note)}")
     lines += _by_detector(records, lambda record: _listed(record.get("notes")), escape)
     lines += _early_stopping(records)
@@ -223,7 +236,7 @@ def _by_detector(
 
 
 def _settings(record: Mapping[str, Any]) -> str:
-    settings = {"score": record.get("score"), **mapping(record.get("settings"))}
+    settings = {"score": record.get("score"), **mapping(held(record, "settings"))}
     return ", ".join(code(f"{key}={_plain(value)}") for key, value in settings.items() if value not in (None, []))
 
 
@@ -231,10 +244,10 @@ def _early_stopping(records: Records) -> list[str]:
     """``vae on torch: early stopping after 17–23 of 50 epochs, the weights of epochs 14–20 restored``."""
     ends: dict[tuple[str, str, float], list[tuple[int, int]]] = {}
     for record in records:
-        best, epochs = number(record.get("best_epoch")), number(mapping(record.get("settings")).get("epochs"))
+        best, epochs = number(record.get("best_epoch")), number(mapping(held(record, "settings")).get("epochs"))
         if math.isfinite(best) and math.isfinite(epochs):
             owner = str(record.get("detector") or ""), str(record.get("backend") or ""), epochs
-            ends.setdefault(owner, []).append((len(_listed(record.get("loss"))), int(best) + 1))
+            ends.setdefault(owner, []).append((len(_listed(held(record, "loss"))), int(best) + 1))
     return [
         f"{code(detector)} on {code(backend)}: early stopping after {numbers.span(ran for ran, _ in found)} of "
         f"{epochs:.0f} epochs, with the weights of epoch {numbers.span(best for _, best in found)}."
@@ -364,7 +377,7 @@ def _environment(trials: pd.DataFrame, records: Records) -> list[str]:
     columns: dict[str, dict[str, str]] = {}
     for row in rows(trials.drop_duplicates(["environment", "backend"])):
         found = columns.setdefault(row["environment"], {"environment hash": code(row["environment_hash"][:12])})
-        environment = mapping(records[row["position"]].get("environment"))
+        environment = mapping(held(records[row["position"]], "environment"))
         parts = {
             "": {key: environment.get(key) for key in (DISTRIBUTION, "revision")},
             "machine ": mapping(environment.get("machine")),
@@ -396,8 +409,8 @@ def _reproduce(trials: pd.DataFrame, records: Records) -> list[str]:
     firsts = [records[i] for i in trials.drop_duplicates(["environment", "dataset", "detector", "backend"])["position"]]
     commands = _distinct(record.get("command") for record in records)
     started = sorted(_distinct(record.get("started") for record in records))
-    revisions = _distinct(mapping(record.get("environment")).get("revision") for record in firsts)
-    versions = _distinct(mapping(record.get("environment")).get(DISTRIBUTION) for record in firsts)
+    revisions = _distinct(mapping(held(record, "environment")).get("revision") for record in firsts)
+    versions = _distinct(mapping(held(record, "environment")).get(DISTRIBUTION) for record in firsts)
     said = [
         f"{DISTRIBUTION} {escape(', '.join(versions)) or 'of unknown version'}",
         f"revision {escape(', '.join(revisions))}" if revisions else "",
@@ -421,7 +434,7 @@ def _reproduce(trials: pd.DataFrame, records: Records) -> list[str]:
     files = {
         (str(f.get("name")), str(f.get("sha256")))
         for record in firsts
-        for f in map(mapping, _listed(mapping(record.get("data")).get("files")))
+        for f in map(mapping, _listed(mapping(held(record, "data")).get("files")))
         if f
     }
     if files:
