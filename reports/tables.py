@@ -6,13 +6,12 @@ Trials of different environments, and of scenarios with different settings, are 
 from __future__ import annotations
 
 import math
-import statistics
 import sys
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
-from itertools import combinations, groupby
+from itertools import chain, combinations, groupby
 from operator import itemgetter
 from typing import Any, cast
 
@@ -79,7 +78,9 @@ Row = dict[str, Any]
 
 
 def rows(frame: pd.DataFrame) -> list[Row]:
-    return cast("list[Row]", frame.to_dict("records"))
+    """What ``to_dict("records")`` returns, in a tenth of the time where the columns are many and the rows few."""
+    columns = {str(name): values.tolist() for name, values in frame.items()}
+    return [dict(zip(columns, line, strict=True)) for line in zip(*columns.values(), strict=True)]
 
 
 def split(frame: pd.DataFrame, keys: list[str], sort: bool = False) -> list[tuple[tuple[str, ...], pd.DataFrame]]:
@@ -156,8 +157,20 @@ def _numbers(values: list[Any]) -> Array:
     return np.array([number(value) for value in values], dtype=np.float64)
 
 
-def _medians(samples: list[list[float]]) -> Array:
-    return np.array([statistics.median(s) if s else math.nan for s in samples], dtype=np.float64)
+def _medians(samples: list[Any]) -> tuple[Array, NDArray[np.int64]]:
+    """The median of the finite numbers in each list, and how many there are."""
+    lists = [value if type(value) is list else [] for value in samples]
+    flat = _numbers(list(chain.from_iterable(lists)))
+    if np.isnan(flat).any():
+        lists = [numbers(value) for value in lists]
+        flat = np.array(list(chain.from_iterable(lists)), dtype=np.float64)
+    lengths = np.array(list(map(len, lists)), dtype=np.int64)
+    starts = np.cumsum(lengths) - lengths
+    medians = np.full(len(lists), np.nan)
+    for length in np.unique(lengths[lengths > 0]):
+        places = np.flatnonzero(lengths == length)
+        medians[places] = np.median(flat[starts[places, None] + np.arange(length)], axis=1)
+    return medians, lengths
 
 
 def _rate(rows: Array, seconds: Array, otherwise: Array) -> Array:
@@ -175,11 +188,10 @@ def _columns(records: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
     settings = _turned((mapping(held(record, "settings")) for record in records), ["batch_size"])
 
     measured = {name: _numbers(metrics[metric]) for name, metric in _MEASURED.items()}
-    trained, scored = (list(map(numbers, samples[key])) for key in ("train", "score"))
-    seconds, rows_trained = _medians(trained), _numbers(found["train_rows_per_sample"])
-    epochs = np.array(list(map(len, trained)), dtype=np.int64)
+    (seconds, epochs), (scored, _) = (_medians(samples[key]) for key in ("train", "score"))
+    rows_trained = _numbers(found["train_rows_per_sample"])
     train = _rate(rows_trained, seconds, measured.pop("train"))
-    scoring = _rate(_numbers(found["score_rows_per_sample"]), _medians(scored), measured.pop("scoring"))
+    scoring = _rate(_numbers(found["score_rows_per_sample"]), scored, measured.pop("scoring"))
     parts = {key: _numbers(data[key]) for key in _DATA[1:]}
     status = _texts(found["status"])
     columns: dict[str, Any] = {
@@ -214,8 +226,8 @@ def _columns(records: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
     }
     for name in QUALITY:
         columns[name] = _numbers(metrics[name])
-        bounds = [b if isinstance(b, list) and len(b) == 2 else (None, None) for b in intervals[name]]
-        columns[f"{name}_low"], columns[f"{name}_high"] = (_numbers([b[side] for b in bounds]) for side in (0, 1))
+        bounds = [b if type(b) is list and len(b) == 2 else (None, None) for b in intervals[name]]
+        columns[f"{name}_low"], columns[f"{name}_high"] = _numbers(list(chain.from_iterable(bounds))).reshape(-1, 2).T
     return columns
 
 
