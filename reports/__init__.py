@@ -23,7 +23,8 @@ def write_report(records: Sequence[Mapping[str, Any]], out_dir: Path, warnings: 
     ----------
     records : sequence of mappings
         Decoded JSON records, one a trial, in the order they were written. Keys may be missing, null or unknown; of
-        two records of one trial the later one counts.
+        two records of one trial the later one counts. A large value may be JSON still, as a ``msgspec.Raw``: few
+        records are asked for theirs.
     out_dir : Path
         Made where it does not exist.
     warnings : sequence of str

@@ -10,8 +10,9 @@ import hashlib
 import io
 import math
 import re
+import textwrap
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -20,10 +21,14 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from reports import numbers
-from reports.markup import clean
+from reports.columns import varying, written
+from reports.curves import over_batch, over_rows
+from reports.markup import clean, escape
 from reports.palette import INK, LINE_STYLES, LOOK, NORMAL_COLOUR, backend_colour, colour, in_order, tick, words
-from reports.tables import mapping, number, split
+from reports.speed import Curves, batch_curves, scale_curves
+from reports.tables import Row, held, mapping, number, split
 from reports.tables import numbers as finite
+from reports.tables import rows as table_rows
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -32,7 +37,7 @@ if TYPE_CHECKING:
 Records = Sequence[Mapping[str, Any]]
 Array = NDArray[np.float64]
 
-KINDS = ("-roc", "-scores", "-loss", "throughput")
+KINDS = ("-roc", "-scores", "-loss", "throughput", "-batch", "-rows")
 """How the names of all figures end, so that an earlier report's can be told from a user's own files."""
 
 _WIDTH = 9.0
@@ -40,6 +45,11 @@ _WIDTH = 9.0
 _GAP = 0.7
 """Between groups of bars, in bars."""
 _MOST_SERIES = 16
+_MOST_PANELS = 9
+_MOST_TRIALS = 50
+"""Trials of a scenario that its curves are averaged over: more change no line that one could see."""
+MOST_CURVES = 8
+"""Groups of curves over batch, and over rows, that a report shows."""
 MOST_DATASETS = 24
 """Data sets that get figures: a report on hundreds is read by its tables."""
 
@@ -54,6 +64,13 @@ class Figure:
     alt: str
     caption: str
     svg: bytes
+    curves: Curves | None = None
+    """What a figure over batch or over rows shows."""
+
+    @property
+    def image(self) -> str:
+        """The figure and its caption as Markdown."""
+        return f"![{escape(self.alt)}](figures/{self.name})\n\n*{escape(self.caption)}*"
 
 
 def draw(trials: pd.DataFrame, quality: pd.DataFrame, throughput: pd.DataFrame, records: Records) -> list[Figure]:
@@ -82,6 +99,23 @@ def draw(trials: pd.DataFrame, quality: pd.DataFrame, throughput: pd.DataFrame, 
             name = f"{_slug(environment)}-throughput.svg" if environment else "throughput.svg"
             alt = "Training throughput by backend"
             figures.append(Figure(environment, None, name, alt, caption, _svg(canvas)))
+        return figures + _curves(throughput)
+
+
+def _curves(throughput: pd.DataFrame) -> list[Figure]:
+    """The first ``MOST_CURVES`` figures over batch, and as many over rows."""
+    figures = []
+    for kind, found, plot, what in (
+        ("batch", batch_curves(throughput), over_batch, "Training throughput over batch size"),
+        ("rows", scale_curves(throughput), over_rows, "Time a row and memory over training rows"),
+    ):
+        shown = found[:MOST_CURVES]
+        titles = [(c.environment, f"{c.dataset} {c.curves[0].shared['detector']} {c.threads}") for c in shown]
+        for curves, stem in zip(shown, _stems(titles), strict=True):
+            canvas = _canvas(3.4)
+            caption = plot(canvas, curves)
+            alt = f"{what} on {clean(curves.dataset)}"
+            figures.append(Figure(curves.environment, None, f"{stem}-{kind}.svg", alt, caption, _svg(canvas), curves))
     return figures
 
 
@@ -98,6 +132,10 @@ def _stems(blocks: Sequence[tuple[str, str]]) -> list[str]:
 
 
 def _svg(canvas: Canvas) -> bytes:
+    layout = canvas.get_layout_engine()
+    if layout is not None:
+        layout.execute(canvas)
+        canvas.set_layout_engine(None)  # else matplotlib draws the whole figure once more to find its layout
     buffer = io.BytesIO()
     canvas.savefig(buffer, format="svg", metadata={"Date": None, "Creator": None})
     return buffer.getvalue()
@@ -130,22 +168,22 @@ class _Series:
         return colour(self.detector, self.backend)
 
 
-_IDENTITY = ["environment", "dataset", "detector", "backend", "mode", "device", "scenario"]
+_IDENTITY = ["environment", "dataset", "detector", "backend", "mode", "device", "threads", "scenario"]
 
 
 def _series(rows: pd.DataFrame, finished: pd.DataFrame, records: Records) -> list[_Series]:
     own = finished.merge(rows[_IDENTITY], on=_IDENTITY).sort_values(["seed", "round"])
     positions = own.groupby(_IDENTITY)["position"].agg(list)
-    telling = [c for c in ("mode", "device", "variant") if rows.loc[rows["backend"] != "", c].nunique() > 1]
+    telling = varying(table_rows(rows[rows["backend"] != ""]))
     return [
         _Series(
             detector=row["detector"],
             backend=row["backend"],
-            setting=" · ".join(row[c] for c in telling if row[c]) if row["backend"] else row["variant"],
+            setting=written(row, telling) if row["backend"] else row["variant"],
             auc=row["roc_auc"],
-            records=[records[i] for i in positions[tuple(row[k] for k in _IDENTITY)]],
+            records=[records[i] for i in positions[tuple(row[k] for k in _IDENTITY)][:_MOST_TRIALS]],
         )
-        for row in rows.to_dict("records")
+        for row in table_rows(rows)
     ]
 
 
@@ -153,7 +191,7 @@ def _pairs(records: Records, key: str, x: str, y: str) -> list[tuple[Array, Arra
     """The records' curves that are whole: two lists of numbers of one length."""
     found = []
     for record in records:
-        curve = mapping(record.get(key))
+        curve = mapping(held(record, key))
         xs, ys = finite(curve.get(x)), finite(curve.get(y))
         if len(xs) == len(ys) > 1:
             found.append((np.array(xs), np.array(ys)))
@@ -161,14 +199,23 @@ def _pairs(records: Records, key: str, x: str, y: str) -> list[tuple[Array, Arra
 
 
 def _chosen(series: Sequence[_Series]) -> tuple[list[_Series], str]:
-    """At most ``_MOST_SERIES``, the best of each detector before a detector's others, and the words that say so."""
+    """At most ``_MOST_SERIES``: where there are more, the best of each detector and backend, and words that say so."""
     if len(series) <= _MOST_SERIES:
         return list(series), ""
-    detectors = [s.detector for s in series]
-    again = [s.detector in detectors[:place] for place, s in enumerate(series)]
-    kept = sorted(sorted(range(len(series)), key=lambda place: (again[place], place))[:_MOST_SERIES])
-    told = f" Shown are {_MOST_SERIES} of {len(series)}, the best of each detector first."
-    return [series[place] for place in kept], told
+    return _best(series, lambda s: (s.detector, s.backend), "detector and backend")
+
+
+def _best(series: Sequence[_Series], key: Callable[[_Series], object], what: str) -> tuple[list[_Series], str]:
+    """The first of each kind, at most ``_MOST_SERIES``, those of other detectors before a detector's others."""
+    kinds: dict[object, _Series] = {}
+    for s in series:
+        kinds.setdefault(key(s), s)
+    best = list(kinds.values())
+    detectors = [s.detector for s in best]
+    again = [s.detector in detectors[:place] for place, s in enumerate(best)]
+    kept = sorted(sorted(range(len(best)), key=lambda place: (again[place], place))[:_MOST_SERIES])
+    told = f" Shown are {len(kept)} of {len(series)}, the best of each {what}." if len(kept) < len(series) else ""
+    return [best[place] for place in kept], told
 
 
 def _canvas(height: float) -> Canvas:
@@ -217,7 +264,8 @@ def _mean_curve(curves: Sequence[tuple[Array, Array]]) -> tuple[Array, Array]:
 
 
 def _scores(series: Sequence[_Series]) -> tuple[Canvas, str, str] | None:
-    shown, omitted = _chosen([s for s in series if _histogram(s.records[0])])
+    drawable = [s for s in series if _histogram(s.records[0])]
+    shown, omitted = _best(drawable, lambda s: s.detector, "detector")
     if not shown:
         return None
     from matplotlib.lines import Line2D
@@ -243,13 +291,13 @@ def _scores(series: Sequence[_Series]) -> tuple[Canvas, str, str] | None:
         ncols=3,
     )
     caption = f"Test scores, logarithmic counts; seed {numbers.ranges([number(shown[0].records[0].get('seed'))])}."
-    clipped = any((mapping(s.records[0].get("histogram")).get("clipped") or 0) > 0 for s in shown)
+    clipped = any((mapping(held(s.records[0], "histogram")).get("clipped") or 0) > 0 for s in shown)
     caption += " The last bin also counts the scores beyond it." if clipped else ""
     return canvas, "Histograms of the test scores with the threshold", caption + omitted
 
 
 def _histogram(record: Mapping[str, Any]) -> tuple[list[float], list[float], list[float]] | None:
-    histogram = mapping(record.get("histogram"))
+    histogram = mapping(held(record, "histogram"))
     edges, normal, anomaly = (finite(histogram.get(key)) for key in ("edges", "normal", "anomaly"))
     return (edges, normal, anomaly) if len(edges) - 1 == len(normal) == len(anomaly) > 0 else None
 
@@ -277,13 +325,13 @@ def _score_panel(axes: Axes, s: _Series) -> None:
 def _loss(series: Sequence[_Series]) -> tuple[Canvas, str, str] | None:
     panels: dict[tuple[str, str], list[_Series]] = {}
     for s in series:
-        if s.backend and any(len(finite(record.get("loss"))) > 1 for record in s.records):
+        if s.backend and any(len(finite(held(record, "loss"))) > 1 for record in s.records):
             panels.setdefault((s.detector, s.setting), []).append(s)
     if not panels:
         return None
     from matplotlib.lines import Line2D
 
-    shown = sorted(panels)[:_MOST_SERIES]
+    shown = sorted(panels)[:_MOST_PANELS]
     columns = min(3 if len(shown) > 4 else 2, len(shown))
     rows = math.ceil(len(shown) / columns)
     canvas = _canvas(2.6 * rows + 0.4)
@@ -302,6 +350,8 @@ def _loss(series: Sequence[_Series]) -> tuple[Canvas, str, str] | None:
         "Loss by epoch: the mean over trials, the band from the lowest to the highest. Curves that coincide "
         "lie on top of each other, the widest below."
     )
+    if len(panels) > len(shown):
+        caption += f" The first {len(shown)} of {len(panels)} detectors and settings."
     return canvas, "Training and validation loss by epoch", caption
 
 
@@ -311,7 +361,7 @@ def _loss_panel(axes: Axes, series: Sequence[_Series]) -> None:
     everything: list[float] = []
     for place, s in enumerate(series):
         for key, style in (("loss", "-"), ("validation_loss", "--")):
-            curves = [c for record in s.records if len(c := finite(record.get(key))) > 1]
+            curves = [c for record in s.records if len(c := finite(held(record, key))) > 1]
             if not curves:
                 continue
             length = min(map(len, curves))
@@ -341,17 +391,16 @@ def _bars(rows: pd.DataFrame) -> tuple[Canvas, str]:
 
     datasets = list(dict.fromkeys(rows["dataset"]))
     shown = datasets[:MOST_DATASETS]
-    telling = [c for c in ("mode", "device", "variant") if rows[c].nunique() > 1]
     columns = min(2, len(shown))
     lines = [shown[i : i + columns] for i in range(0, len(shown), columns)]
-    panels = {dataset: rows[rows["dataset"] == dataset] for dataset in shown}
-    places = {d: len(r) + _GAP * (r.groupby(["detector", *telling]).ngroups - 1) for d, r in panels.items()}
+    panels = {dataset: _groups(rows[rows["dataset"] == dataset]) for dataset in shown}
+    places = {name: sum(_height(*group) + _GAP for group in groups) - _GAP for name, groups in panels.items()}
     tallest = [max(places[d] for d in line) for line in lines]
     heights = [0.21 * most + 0.75 for most in tallest]
     canvas = _canvas(sum(heights) + 0.4)
     grid = canvas.subplots(len(lines), columns, squeeze=False, height_ratios=heights).ravel()
     for place, (axes, dataset) in enumerate(zip(grid, shown, strict=False)):
-        _bar_panel(axes, panels[dataset], telling)
+        _bar_panel(axes, panels[dataset])
         axes.set_ylim(tallest[place // columns] - 0.4, -0.6)
         axes.set_title(words(dataset, 48))
         axes.xaxis.set_major_locator(MaxNLocator(5))
@@ -367,15 +416,31 @@ def _bars(rows: pd.DataFrame) -> tuple[Canvas, str]:
     )
 
 
-def _bar_panel(axes: Axes, rows: pd.DataFrame, telling: Sequence[str]) -> None:
+def _groups(rows: pd.DataFrame) -> list[tuple[str, list[Row]]]:
+    """The bars of one data set, by what they measured, with a name of a line or more."""
+    telling = varying(table_rows(rows))
     order = in_order(rows["backend"])
-    limit = 1.22 * rows["train"].max()
-    place, ticks, names = 0.0, [], []
-    for key, group in split(rows, ["detector", *telling], sort=True):
-        group = group.sort_values("backend", key=lambda names: names.map(order.index))
-        places = place + np.arange(len(group))
-        axes.barh(places, group["train"], height=0.82, color=[backend_colour(b) for b in group["backend"]])
-        for at, row in zip(places, group.to_dict("records"), strict=True):
+    found = []
+    for (detector, *_), group in split(rows, ["detector", *telling], sort=True):
+        bars = sorted(table_rows(group), key=lambda row: order.index(row["backend"]))
+        setting = textwrap.wrap(words(written(bars[0], telling), 60), 22)
+        found.append(("\n".join([words(detector, 24), *setting]), bars))
+    return found
+
+
+def _height(name: str, bars: Sequence[Row]) -> float:
+    """In bars; a line of a name is as high as two thirds of one."""
+    return max(len(bars), 0.67 * (name.count("\n") + 1))
+
+
+def _bar_panel(axes: Axes, groups: Sequence[tuple[str, list[Row]]]) -> None:
+    limit = 1.22 * max(row["train"] for _, bars in groups for row in bars)
+    place, ticks = 0.0, []
+    for name, bars in groups:
+        height = _height(name, bars)
+        places = place + (height - len(bars)) / 2 + np.arange(len(bars))
+        axes.barh(places, [r["train"] for r in bars], height=0.82, color=[backend_colour(r["backend"]) for r in bars])
+        for at, row in zip(places, bars, strict=True):
             end = row["train"]
             if math.isfinite(row["train_low"]):
                 end = min(row["train_high"], 0.86 * limit)
@@ -383,9 +448,8 @@ def _bar_panel(axes: Axes, rows: pd.DataFrame, telling: Sequence[str]) -> None:
                 axes.plot(end, at, marker=">" if end < row["train_high"] else "|", color=INK, markersize=3)
             axes.text(max(end, row["train"]) + 0.02 * limit, at, numbers.si(row["train"]), va="center", fontsize=8)
         ticks.append(float(places.mean()))
-        names.append("\n".join(filter(None, [words(key[0], 24), words(" · ".join(filter(None, key[1:])), 24)])))
-        place += len(group) + _GAP
-    axes.set_yticks(ticks, names)
-    axes.tick_params(axis="y", length=0)
+        place += height + _GAP
+    axes.set_yticks(ticks, [name for name, _ in groups])
+    axes.tick_params(axis="y", length=0, labelsize=8)
     axes.grid(False, axis="y")
     axes.set_xlim(0, limit)

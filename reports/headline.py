@@ -4,16 +4,20 @@ from __future__ import annotations
 
 import math
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from itertools import groupby
 
 import pandas as pd
 
 from reports import numbers
+from reports.columns import spoken, threads, varying
 from reports.markup import code, listing
+from reports.speed import nearest
 from reports.tables import SANITY, TRIVIAL_MARGIN, Race, Row, Standing, races, rows, standings
 
 _MOST_BULLETS = 12
+_MOST_RACES = 4
+"""Comparisons of training that one bullet tells of."""
 
 
 def headline(trials: pd.DataFrame, quality: pd.DataFrame, throughput: pd.DataFrame) -> str:
@@ -29,6 +33,7 @@ def headline(trials: pd.DataFrame, quality: pd.DataFrame, throughput: pd.DataFra
             trials[trials["environment"] == environment],
             quality[quality["environment"] == environment],
             [s for s in standing if s.environment == environment],
+            throughput[throughput["environment"] == environment],
             [r for r in race if r.environment == environment],
         )
         paragraphs.append(f"**Environment {environment}.** {parts}" if environment else parts)
@@ -36,13 +41,16 @@ def headline(trials: pd.DataFrame, quality: pd.DataFrame, throughput: pd.DataFra
 
 
 def _one_environment(
-    trials: pd.DataFrame, quality: pd.DataFrame, standing: Sequence[Standing], race: Sequence[Race]
+    trials: pd.DataFrame,
+    quality: pd.DataFrame,
+    standing: Sequence[Standing],
+    throughput: pd.DataFrame,
+    race: Sequence[Race],
 ) -> str:
-    opening = [_best_detectors(standing), *_fastest_backends(trials, race), _unfinished(trials), _one_seed(trials)]
-    told, arenas = len(standing) == 1, len(set(map(_arena, race)))
-    bullets = [
-        _bullet(s, [r for r in race if r.dataset == s.dataset], told, arenas > 1) for s in standing[:_MOST_BULLETS]
-    ]
+    speeds = [*_fastest_backends(trials, race), _nearest(throughput)]
+    opening = [_best_detectors(standing), *speeds, _unfinished(trials), _one_seed(trials)]
+    told, telling = len(standing) == 1, varying(map(vars, race), ("mode", "device", "threads", "arithmetic", "batch"))
+    bullets = [_bullet(s, [r for r in race if r.dataset == s.dataset], told, telling) for s in standing[:_MOST_BULLETS]]
     if len(standing) > _MOST_BULLETS:
         bullets.append(f"{len(standing) - _MOST_BULLETS} more data sets: see their tables.")
     bullets += [*_trivial(standing), *_collapsed(quality)]
@@ -133,6 +141,18 @@ def _fastest_backends(trials: pd.DataFrame, race: Sequence[Race]) -> list[str]:
     return [_fastest(list(group)) for _, group in arenas]
 
 
+def _nearest(throughput: pd.DataFrame) -> str:
+    """Who comes nearest to what the machine can do; nothing where no limit was measured."""
+    row = nearest(throughput)
+    if row is None:
+        return ""
+    how = f"mode {code(row['mode'])} on {threads(row['threads'])} with batch {row['batch']:,}"
+    return (
+        f"**Nearest to this machine's limit:** {code(row['backend'])} in {how} trains {code(row['detector'])} on "
+        f"{code(row['dataset'])} at {numbers.fixed(row['fraction'], 2)} of the rate of the matrix products alone."
+    )
+
+
 def _arena(race: Race) -> tuple[str, str]:
     return race.mode, race.device
 
@@ -181,12 +201,14 @@ def _one_seed(trials: pd.DataFrame) -> str:
     return "Only one seed ran: what another seed would change is in no interval here."
 
 
-def _bullet(s: Standing, race: Iterable[Race], told: bool, arenas: bool) -> str:
-    """What holds on one data set; ``told`` leaves the detectors out, ``arenas`` adds each race's mode and device."""
+def _bullet(s: Standing, race: Sequence[Race], told: bool, telling: Sequence[str]) -> str:
+    """What holds on one data set; ``told`` leaves the detectors out, ``telling`` is what tells races apart."""
     sentences = [] if told else [quality_sentence(s)]
-    for r in race:
-        where = f", {code(r.mode)} on {code(r.device)}" if arenas else ""
-        sentences.append(f"training {code(r.detector)}{where}: {_lead(r)}")
+    for r in race[:_MOST_RACES]:
+        conditions = "".join(f", {words}" for words in spoken(vars(r), telling))
+        sentences.append(f"training {code(r.detector)}{conditions}: {_lead(r)}")
+    if len(race) > _MOST_RACES:
+        sentences.append(f"{len(race) - _MOST_RACES} more comparisons of training: see the tables")
     return f"{code(s.dataset)}: {'. '.join(_capital(t) for t in sentences)}." if sentences else ""
 
 

@@ -3,27 +3,35 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence, Set
 from typing import Any
 
 import pandas as pd
 
 from reports import DISTRIBUTION, numbers, trial_equality
+from reports.columns import cell, heading, sides, varying
 from reports.figures import MOST_DATASETS, Figure
 from reports.headline import COLLAPSED, TRIVIAL, headline
-from reports.markup import code, escape, fenced, listing, table
-from reports.tables import BLOCK, QUALITY, SANITY, Row, Standing, failures, mapping, number, rows, split, standings
+from reports.markup import code, escape, fenced, listing, name, table
+from reports.tables import (
+    BLOCK,
+    QUALITY,
+    SANITY,
+    Row,
+    Standing,
+    failures,
+    held,
+    mapping,
+    number,
+    rows,
+    split,
+    standings,
+)
+from reports.throughput import section as throughput_section
 
 Records = Sequence[Mapping[str, Any]]
 
 HEADS = {"roc_auc": "ROC AUC", "average_precision": "AP", "f1": "F1", "precision": "precision", "recall": "recall"}
-
-MARKS = {
-    "short": "timed for less than 0.1 s in all, or fewer than 3 samples: the clock and the first steps weigh heavily",
-    "noisy": "the samples' interquartile range is over 20 % of their median",
-    "disturbed": "something else used the machine meanwhile",
-    "unsynchronised": "the device was still at work when the clock stopped, so the times are too short",
-}
 
 
 def render(
@@ -42,7 +50,7 @@ def render(
         *_alerts(trials, [*trial_equality.alerts(equalities), *map(escape, warnings)]),
         headline(trials, quality, throughput),
         *_quality(trials, quality, records, figures),
-        *_throughput(throughput, figures),
+        *throughput_section(trials, throughput, records, figures),
         *trial_equality.section(equalities),
         *_failures(trials),
     ]
@@ -101,39 +109,34 @@ def _quality(trials: pd.DataFrame, quality: pd.DataFrame, records: Records, figu
     for key, block in split(quality, BLOCK):
         environment, dataset = key
         own = [records[i] for i in finished[key]["position"]]
+        splits = [records[i] for i in finished[key].drop_duplicates(["seed", "checksum"])["position"]]
         first = [records[i] for i in finished[key].drop_duplicates("scenario")["position"]]
         parts += [
             f"### {code(dataset)}{_label(environment)}",
-            _data_sentence(own, block),
+            _data_sentence(splits, block),
             _quality_table(block),
-            *_findings(block, standing.get(key), own, first),
-            *(_image(f) for f in figures if (f.environment, f.dataset) == key),
+            *_findings(block, standing.get(key), own, first, splits),
+            *(f.image for f in figures if (f.environment, f.dataset) == key),
         ]
     return parts
 
 
 def _quality_table(part: pd.DataFrame) -> str:
-    shown = [
-        column for column in ("mode", "device", "variant") if part.loc[part["backend"] != "", column].nunique() > 1
-    ]
+    shown = varying(rows(part[part["backend"] != ""]))
     places = {m: numbers.decimals((part[f"{m}_high"] - part[f"{m}_low"]) / 2) for m in QUALITY}
-    header = ["detector", "backend", *shown, *HEADS.values(), "seeds", "notes"]
+    header = ["detector", "backend", *map(heading, shown), *HEADS.values(), "seeds", "notes"]
     body = [
         [
             code(row["detector"]),
-            _name(row["backend"]),
-            *(_name(row[column]) for column in shown),
+            name(row["backend"]),
+            *(cell(row, key) for key in shown),
             *(_quality_cell(row, m, places[m]) for m in QUALITY),
             f"{row['seeds']}" if row["seeds"] == row["asked"] else f"{row['seeds']} of {row['asked']}",
             ", ".join(_remarks(row)) or numbers.MISSING,
         ]
         for row in rows(part)
     ]
-    return table(header, body, "l" * (2 + len(shown)) + "r" * (len(QUALITY) + 1) + "l")
-
-
-def _name(word: str) -> str:
-    return code(word) if word else numbers.MISSING
+    return table(header, body, "ll" + sides(shown) + "r" * (len(QUALITY) + 1) + "l")
 
 
 def _quality_cell(row: Row, metric: str, places: int) -> str:
@@ -162,7 +165,7 @@ def _remarks(row: Row) -> list[str]:
 
 
 def _data_sentence(records: Records, block: pd.DataFrame) -> str:
-    data = [mapping(record.get("data")) for record in records]
+    data = [mapping(held(record, "data")) for record in records]
 
     def count(key: str) -> str:
         return numbers.span(value for d in data if isinstance(value := d.get(key), (int, float)))
@@ -187,8 +190,13 @@ def _distinct(words: Iterable[object]) -> list[str]:
     return list(dict.fromkeys(str(word) for word in words if word))
 
 
-def _findings(block: pd.DataFrame, standing: Standing | None, records: Records, first: Records) -> list[str]:
-    """The warnings, the settings and the notes below a table, one bullet each; ``first`` has one record a scenario."""
+def _findings(
+    block: pd.DataFrame, standing: Standing | None, records: Records, first: Records, splits: Records
+) -> list[str]:
+    """The warnings, the settings and the notes below a table, one bullet each.
+
+    ``first`` has one record a scenario, ``splits`` one for each split of the data.
+    """
     lines = []
     if standing and standing.trivial and not standing.by_chance:
         lines.append(f"**Trivial data set.** {TRIVIAL}")
@@ -200,8 +208,9 @@ def _findings(block: pd.DataFrame, standing: Standing | None, records: Records, 
         lines.append(
             "**Oracle threshold**: tuned on the test labels, so F1, precision and recall are out of competition."
         )
-    lines += _by_detector(first, lambda record: [_settings(record)], str)
-    for note in _distinct(note for record in records for note in _listed(mapping(record.get("data")).get("notes"))):
+    several = "batch" in varying(rows(block[block["backend"] != ""]), ["batch"])
+    lines += _by_detector(first, lambda record: [_settings(record, {"batch_size"} if several else set())], str)
+    for note in _distinct(note for record in splits for note in _listed(mapping(held(record, "data")).get("notes"))):
         lines.append(f"Data: {escape(note)}")
     lines += _by_detector(records, lambda record: _listed(record.get("notes")), escape)
     lines += _early_stopping(records)
@@ -223,19 +232,22 @@ def _by_detector(
     return [f"{listing([code(d) for d in detectors])}: {write(text)}" for text, detectors in owners.items()]
 
 
-def _settings(record: Mapping[str, Any]) -> str:
-    settings = {"score": record.get("score"), **mapping(record.get("settings"))}
-    return ", ".join(code(f"{key}={_plain(value)}") for key, value in settings.items() if value not in (None, []))
+def _settings(record: Mapping[str, Any], told: Set[str]) -> str:
+    """All but those that have a column already."""
+    settings = {"score": record.get("score"), **mapping(held(record, "settings"))}
+    return ", ".join(
+        code(f"{key}={_plain(value)}") for key, value in settings.items() if value not in (None, []) and key not in told
+    )
 
 
 def _early_stopping(records: Records) -> list[str]:
     """``vae on torch: early stopping after 17–23 of 50 epochs, the weights of epochs 14–20 restored``."""
     ends: dict[tuple[str, str, float], list[tuple[int, int]]] = {}
     for record in records:
-        best, epochs = number(record.get("best_epoch")), number(mapping(record.get("settings")).get("epochs"))
-        if math.isfinite(best) and math.isfinite(epochs):
+        best = number(record.get("best_epoch"))
+        if math.isfinite(best) and math.isfinite(epochs := number(mapping(held(record, "settings")).get("epochs"))):
             owner = str(record.get("detector") or ""), str(record.get("backend") or ""), epochs
-            ends.setdefault(owner, []).append((len(_listed(record.get("loss"))), int(best) + 1))
+            ends.setdefault(owner, []).append((len(_listed(held(record, "loss"))), int(best) + 1))
     return [
         f"{code(detector)} on {code(backend)}: early stopping after {numbers.span(ran for ran, _ in found)} of "
         f"{epochs:.0f} epochs, with the weights of epoch {numbers.span(best for _, best in found)}."
@@ -249,92 +261,6 @@ def _plain(value: object) -> str:
     return "-".join(map(str, value)) if isinstance(value, list) else str(value)
 
 
-def _image(figure: Figure) -> str:
-    return f"![{escape(figure.alt)}](figures/{figure.name})\n\n*{escape(figure.caption)}*"
-
-
-# -------------------------------------------------------------------------------------------------------- throughput
-
-
-def _throughput(throughput: pd.DataFrame, figures: Sequence[Figure]) -> list[str]:
-    if throughput.empty:
-        return []
-    parts = [
-        "## Throughput",
-        "A trial's rate is that of its median sample (an epoch, a scoring pass). The table has the geometric mean over "
-        "trials and in brackets the 95 % t interval of its logarithm, from the spread between trials, pooled over all "
-        "rows of the same backend (or classical detector), mode and device. **× slowest** is against the slowest row "
-        "of the same data set and detector, trial by trial with equal seed and round. Compilation is in no rate. Peak "
-        "memory is that of the whole process, framework included.",
-    ]
-    for (environment,), part in split(throughput, ["environment"]):
-        neural, classical = part[part["backend"] != ""], part[part["backend"] == ""]
-        if not neural.empty:
-            parts += [f"### Backends{_label(environment)}", _neural_table(neural)]
-            parts += [_image(f) for f in figures if f.dataset is None and f.environment == environment]
-        if not classical.empty:
-            parts += [f"### Classical detectors{_label(environment)}", _classical_table(classical)]
-        marks = sorted({mark for found in part["marks"] for mark in found})
-        if marks:
-            parts.append("\n".join(f"- {code(mark)}: {MARKS.get(mark, 'set by the harness')}." for mark in marks))
-    return parts
-
-
-def _neural_table(part: pd.DataFrame) -> str:
-    variants = part["variant"].nunique() > 1
-    header = ["data set", "detector", "backend", "mode", "device", *(["settings"] if variants else [])]
-    header += ["train samples/s", "× slowest", "score samples/s", "compile s", "peak MiB", "trials", "epochs", "marks"]
-    body = [
-        [
-            *(_name(row[key]) for key in ("dataset", "detector", "backend", "mode", "device")),
-            *([_name(row["variant"])] if variants else []),
-            _rate(row, "train"),
-            numbers.ratio(row["ratio_value"], row["ratio_low"], row["ratio_high"]),
-            _rate(row, "scoring"),
-            numbers.seconds(row["compile_seconds"]),
-            numbers.mebibytes(row["peak_memory_bytes"]),
-            f"{row['trials']}",
-            f"{row['samples']}",
-            _marks(row),
-        ]
-        for row in rows(part)
-    ]
-    return table(header, body, "l" * (5 + variants) + "r" * 7 + "l")
-
-
-def _classical_table(part: pd.DataFrame) -> str:
-    header = ["data set", "detector", "fit s", "fit rows/s", "score samples/s", "peak MiB", "trials", "marks"]
-    variants = part["variant"].nunique() > 1
-    header[2:2] = ["settings"] if variants else []
-    body = [
-        [
-            code(row["dataset"]),
-            code(row["detector"]),
-            *([_name(row["variant"])] if variants else []),
-            numbers.seconds(row["fit_seconds"]),
-            _rate(row, "train"),
-            _rate(row, "scoring"),
-            numbers.mebibytes(row["peak_memory_bytes"]),
-            f"{row['trials']}",
-            _marks(row),
-        ]
-        for row in rows(part)
-    ]
-    return table(header, body, "l" * (2 + variants) + "r" * 5 + "l")
-
-
-def _rate(row: Row, key: str) -> str:
-    return f"{numbers.si(row[key])} {numbers.si_interval(row[f'{key}_low'], row[f'{key}_high'])}".rstrip()
-
-
-def _marks(row: Row) -> str:
-    marks = [
-        code(mark) if count == row["trials"] else f"{code(mark)} ({count} of {row['trials']})"
-        for mark, count in row["marks"].items()
-    ]
-    return ", ".join(marks) or numbers.MISSING
-
-
 # ---------------------------------------------------------------------------------------------------------- failures
 
 
@@ -342,10 +268,10 @@ def _failures(trials: pd.DataFrame) -> list[str]:
     failed = failures(trials)
     if failed.empty:
         return []
-    columns = [c for c in ("environment", "variant") if failed[c].nunique() > 1]
+    columns = varying(rows(failed), ("environment", "threads", "arithmetic", "batch", "variant"))
     body = [
         [
-            *(_name(row[key]) for key in ("dataset", "detector", "backend", "mode", "device", *columns)),
+            *(cell(row, key) for key in ("dataset", "detector", "backend", "mode", "device", *columns)),
             numbers.ranges(row["seeds"]),
             f"{row['trials']}",
             code(row["status"]),
@@ -353,8 +279,9 @@ def _failures(trials: pd.DataFrame) -> list[str]:
         ]
         for row in rows(failed)
     ]
-    header = ["data set", "detector", "backend", "mode", "device", *columns, "seeds", "trials", "status", "reason"]
-    return ["## Failed and skipped trials", table(header, body, "l" * (5 + len(columns)) + "lrll")]
+    header = ["data set", "detector", "backend", "mode", "device", *map(heading, columns)]
+    header += ["seeds", "trials", "status", "reason"]
+    return ["## Failed and skipped trials", table(header, body, "l" * 5 + sides(columns) + "lrll")]
 
 
 # ------------------------------------------------------------------------------------------- environment, reproduction
@@ -365,7 +292,7 @@ def _environment(trials: pd.DataFrame, records: Records) -> list[str]:
     columns: dict[str, dict[str, str]] = {}
     for row in rows(trials.drop_duplicates(["environment", "backend"])):
         found = columns.setdefault(row["environment"], {"environment hash": code(row["environment_hash"][:12])})
-        environment = mapping(records[row["position"]].get("environment"))
+        environment = mapping(held(records[row["position"]], "environment"))
         parts = {
             "": {key: environment.get(key) for key in (DISTRIBUTION, "revision")},
             "machine ": mapping(environment.get("machine")),
@@ -397,12 +324,12 @@ def _reproduce(trials: pd.DataFrame, records: Records) -> list[str]:
     firsts = [records[i] for i in trials.drop_duplicates(["environment", "dataset", "detector", "backend"])["position"]]
     commands = _distinct(record.get("command") for record in records)
     started = sorted(_distinct(record.get("started") for record in records))
-    revisions = _distinct(mapping(record.get("environment")).get("revision") for record in firsts)
-    versions = _distinct(mapping(record.get("environment")).get(DISTRIBUTION) for record in firsts)
+    revisions = _distinct(mapping(held(record, "environment")).get("revision") for record in firsts)
+    versions = _distinct(mapping(held(record, "environment")).get(DISTRIBUTION) for record in firsts)
     said = [
         f"{DISTRIBUTION} {escape(', '.join(versions)) or 'of unknown version'}",
         f"revision {escape(', '.join(revisions))}" if revisions else "",
-        f"seeds {numbers.ranges(trials['seed'])}",
+        f"seeds {numbers.ranges(trials['seed'].unique())}",
         f"{trials['round'].nunique()} round{'s' if trials['round'].nunique() > 1 else ''}",
         f"first trial started {escape(started[0])}" if started else "",
     ]
@@ -412,7 +339,7 @@ def _reproduce(trials: pd.DataFrame, records: Records) -> list[str]:
     known = trials[trials["checksum"] != ""]
     if not known.empty:
         body = [
-            [code(dataset), numbers.ranges(part["seed"]), code(checksum[:16])]
+            [code(dataset), numbers.ranges(part["seed"].unique()), code(checksum[:16])]
             for (dataset, checksum), part in split(known, ["dataset", "checksum"], sort=True)
         ]
         parts += [
@@ -422,7 +349,7 @@ def _reproduce(trials: pd.DataFrame, records: Records) -> list[str]:
     files = {
         (str(f.get("name")), str(f.get("sha256")))
         for record in firsts
-        for f in map(mapping, _listed(mapping(record.get("data")).get("files")))
+        for f in map(mapping, _listed(mapping(held(record, "data")).get("files")))
         if f
     }
     if files:

@@ -8,6 +8,8 @@ from collections.abc import Sequence
 from functools import cache
 from itertools import chain
 
+from reports.numbers import MISSING
+
 _LONGEST = 300
 _UNPRINTABLE = frozenset({"Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp"})
 _SPECIAL = re.compile(r"([\\`*_\[\]~$])")
@@ -34,6 +36,11 @@ def code(name: object) -> str:
     fence = "`" * (1 + max((len(run) for run in re.findall("`+", text)), default=0))
     pad = " " if "`" in (text[0], text[-1]) else ""
     return f"{fence}{pad}{text}{pad}{fence}"
+
+
+def name(word: str) -> str:
+    """A name from outside as a code span, or the sign that there is none."""
+    return code(word) if word else MISSING
 
 
 def width(text: str) -> int:

@@ -68,6 +68,17 @@ def seconds(value: float) -> str:
     return f"{value:.3f}" if 0 <= value < 1 else significant(value)
 
 
+def signed_seconds(value: float) -> str:
+    """A difference of seconds with its sign: ``+1.20``, ``−0.031``."""
+    if not math.isfinite(value):
+        return MISSING
+    return f"{'−' if value < 0 else '+'}{seconds(abs(value))}"
+
+
+def milliseconds(value: float) -> str:
+    return significant(value * 1e3)
+
+
 def mebibytes(value: float) -> str:
     return significant(value / 2**20)
 

@@ -6,14 +6,16 @@ Trials of different environments, and of scenarios with different settings, are 
 from __future__ import annotations
 
 import math
-import statistics
 import sys
+from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from itertools import groupby, permutations
+from functools import lru_cache
+from itertools import chain, combinations, groupby
 from operator import itemgetter
 from typing import Any, cast
 
+import msgspec
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
@@ -26,21 +28,59 @@ TRIVIAL_MARGIN = 0.01
 """A data set is trivial where ``norm`` comes this near to the best ROC AUC."""
 
 BLOCK = ["environment", "dataset"]
-GROUP = [*BLOCK, "detector", "variant"]
-ROW = [*GROUP, "backend", "mode", "device", "scenario"]
+GROUP = [*BLOCK, "detector", "variant", "arithmetic", "batch"]
+"""Rows that share these do the same work."""
+RUNNER = ["backend", "mode", "device", "threads"]
+"""What does it, and how."""
+ROW = [*GROUP, *RUNNER, "scenario"]
 
-_IDENTITY = ("dataset", "detector", "backend", "mode", "device", "arithmetic", "threads")
-_TRIAL = ("environment_hash", "scenario", *_IDENTITY, "seed", "round")
+_IDENTITY = ("dataset", "detector", "backend", "mode", "device", "arithmetic", "threads", "batch")
+_TEXTS = {name: name for name in ("environment_hash", "suite", *_IDENTITY[:5], "threshold_rule", "score")} | {
+    "arithmetic": "precision",
+    "scenario": "scenario_hash",
+}
+"""Columns of text and the keys of a record they come from."""
+_MEASURED = {
+    "train": "train_samples_per_second",
+    "scoring": "score_samples_per_second",
+    "compile_seconds": "compile_seconds",
+    "first_step_seconds": "first_step_seconds",
+    "result_seconds": "result_seconds",
+    "latency_p50": "score_latency_p50_seconds",
+    "latency_p99": "score_latency_p99_seconds",
+    "peak_memory_bytes": "peak_memory_bytes",
+    "peak_device_memory_bytes": "peak_device_memory_bytes",
+    "joules": "train_energy_joules",
+    "limit": "limit_samples_per_second",
+}
+"""Columns of numbers and the metrics they come from."""
+_DATA = ("checksum", "train_rows", "val_rows", "test_rows", "features")
+_KEYS = (
+    *("metrics", "intervals", "samples", *_TEXTS.values(), "threads", "seed", "round", "status", "reason", "oracle"),
+    *("collapsed", "active_units", "timed", "train_rows_per_sample", "score_rows_per_sample", "import_memory_bytes"),
+    "marks",
+)
+_KINDS: dict[str, type] = {"threads": int, "batch": int} | dict.fromkeys(("oracle", "collapsed", "timed"), bool)
+
+MEDIANS = (
+    *("fit_seconds", "compile_seconds", "first_step_seconds", "result_seconds", "latency_p50", "latency_p99"),
+    *("peak_memory_bytes", "peak_device_memory_bytes", "data_memory_bytes", "joules", "limit", "fraction"),
+    *("train_rows", "data_bytes"),
+)
+"""What a row of ``throughput`` has the median of its trials of."""
 
 _HUGE = sys.float_info.max
 _Z = float(ndtri(0.975))
 
+Array = NDArray[np.float64]
 Row = dict[str, Any]
 """A row of a table, by its columns."""
 
 
 def rows(frame: pd.DataFrame) -> list[Row]:
-    return cast("list[Row]", frame.to_dict("records"))
+    """What ``to_dict("records")`` returns, in a tenth of the time where the columns are many and the rows few."""
+    columns = {str(name): values.tolist() for name, values in frame.items()}
+    return [dict(zip(columns, line, strict=True)) for line in zip(*columns.values(), strict=True)]
 
 
 def split(frame: pd.DataFrame, keys: list[str], sort: bool = False) -> list[tuple[tuple[str, ...], pd.DataFrame]]:
@@ -50,6 +90,22 @@ def split(frame: pd.DataFrame, keys: list[str], sort: bool = False) -> list[tupl
 
 def mapping(value: object) -> dict[str, Any]:
     return value if isinstance(value, dict) else {}
+
+
+def held(record: Mapping[str, Any], key: str) -> Any:
+    """A record's value, decoded where it is JSON still; settings and the like that are equal are one object."""
+    value = record.get(key)
+    if type(value) is not msgspec.Raw:
+        return value
+    try:
+        return _decoded(bytes(value)) if key in _ALIKE else msgspec.json.decode(value)
+    except (msgspec.DecodeError, UnicodeDecodeError):
+        return None
+
+
+_decoded = lru_cache(maxsize=4096)(msgspec.json.decode)
+_ALIKE = ("data", "settings", "environment", "equality")
+"""What many records have in common."""
 
 
 def number(value: object) -> float:
@@ -70,51 +126,113 @@ def _text(value: object) -> str:
     return text if text.isascii() else text.encode(errors="replace").decode()
 
 
-def _rate(rows: object, samples: list[float], otherwise: object) -> float:
-    """Rows a second in the trial's median sample; a record without raw samples has the harness's own figure."""
-    median = statistics.median(samples) if samples else math.nan
-    return number(rows) / median if median > 0 and number(rows) > 0 else number(otherwise)
+def _whole(value: object) -> int:
+    """A positive whole number, else 0."""
+    return value if type(value) is int and 0 < value < 2**53 else 0
 
 
-def _trial(record: Mapping[str, Any]) -> Row:
-    metrics, intervals = mapping(record.get("metrics")), mapping(record.get("intervals"))
-    samples = mapping(record.get("samples"))
-    train, score = numbers(samples.get("train")), numbers(samples.get("score"))
-    row: Row = {
-        "environment_hash": _text(record.get("environment_hash")),
-        "suite": _text(record.get("suite")),
-        "dataset": _text(record.get("dataset")),
-        "detector": _text(record.get("detector")),
-        "backend": _text(record.get("backend")),
-        "mode": _text(record.get("mode")),
-        "device": _text(record.get("device")),
-        "arithmetic": _text(record.get("precision")),
-        "threads": number(record.get("threads")),
-        "seed": number(record.get("seed")),
-        "round": number(record.get("round")),
-        "status": _text(record.get("status")) or "failed",
-        "reason": _text(record.get("reason")) or ("" if record.get("status") else "the record has no status"),
-        "scenario": _text(record.get("scenario_hash")),
-        "threshold_rule": _text(record.get("threshold_rule")),
-        "oracle": record.get("oracle") is True,
-        "score": _text(record.get("score")),
-        "collapsed": record.get("collapsed") is True or record.get("active_units") == 0,
-        "timed": record.get("timed") is not False,
-        "train": _rate(record.get("train_rows_per_sample"), train, metrics.get("train_samples_per_second")),
-        "scoring": _rate(record.get("score_rows_per_sample"), score, metrics.get("score_samples_per_second")),
-        "fit_seconds": statistics.median(train) if train else math.nan,
-        "compile_seconds": number(metrics.get("compile_seconds")),
-        "peak_memory_bytes": number(metrics.get("peak_memory_bytes")),
-        "samples": len(train),
-        "marks": tuple(sorted({_text(m) for m in marks})) if isinstance(marks := record.get("marks"), list) else (),
-        "checksum": _text(mapping(record.get("data")).get("checksum")),
+def _marks(value: object) -> tuple[str, ...]:
+    return tuple(sorted({_text(mark) for mark in value})) if value and isinstance(value, list) else ()
+
+
+def _turned(found: Iterable[Mapping[str, Any]], keys: Sequence[str]) -> dict[str, list[Any]]:
+    """The values by key; each mapping is looked at once, since a hundred thousand of them fit into no cache."""
+    lines = [tuple(map(one.get, keys)) for one in found]
+    return dict(zip(keys, map(list, zip(*lines, strict=True)), strict=True)) if lines else {key: [] for key in keys}
+
+
+def _texts(values: list[Any]) -> list[str]:
+    """``_text`` of each; equal values are one object."""
+    if set(map(type, values)) <= {str, type(None)}:
+        known = {value: _text(value) for value in set(values)}
+        return [known[value] for value in values]
+    return list(map(_text, values))
+
+
+def _numbers(values: list[Any]) -> Array:
+    """``number`` of each."""
+    if set(map(type, values)) <= {float, type(None)}:
+        found = np.array(values, dtype=np.float64)
+        return np.where(np.isfinite(found), found, np.nan)
+    return np.array([number(value) for value in values], dtype=np.float64)
+
+
+def _medians(samples: list[Any]) -> tuple[Array, NDArray[np.int64]]:
+    """The median of the finite numbers in each list, and how many there are."""
+    lists = [value if type(value) is list else [] for value in samples]
+    flat = _numbers(list(chain.from_iterable(lists)))
+    if np.isnan(flat).any():
+        lists = [numbers(value) for value in lists]
+        flat = np.array(list(chain.from_iterable(lists)), dtype=np.float64)
+    lengths = np.array(list(map(len, lists)), dtype=np.int64)
+    starts = np.cumsum(lengths) - lengths
+    medians = np.full(len(lists), np.nan)
+    for length in np.unique(lengths[lengths > 0]):
+        places = np.flatnonzero(lengths == length)
+        medians[places] = np.median(flat[starts[places, None] + np.arange(length)], axis=1)
+    return medians, lengths
+
+
+def _rate(rows: Array, seconds: Array, otherwise: Array) -> Array:
+    """Rows a second in a trial's median sample; a record without raw samples has the harness's own figure."""
+    return np.where((seconds > 0) & (rows > 0), rows / np.where(seconds > 0, seconds, np.nan), otherwise)
+
+
+def _columns(records: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+    """Each column of the trials' table, a value a record."""
+    found = _turned(records, _KEYS)
+    metrics = _turned(map(mapping, found["metrics"]), [*_MEASURED.values(), *QUALITY])
+    intervals = _turned(map(mapping, found["intervals"]), QUALITY)
+    samples = _turned(map(mapping, found["samples"]), ["train", "score"])
+    data = _turned((mapping(held(record, "data")) for record in records), _DATA)
+    settings = _turned((mapping(held(record, "settings")) for record in records), ["batch_size"])
+
+    measured = {name: _numbers(metrics[metric]) for name, metric in _MEASURED.items()}
+    (seconds, epochs), (scored, _) = (_medians(samples[key]) for key in ("train", "score"))
+    rows_trained = _numbers(found["train_rows_per_sample"])
+    train = _rate(rows_trained, seconds, measured.pop("train"))
+    scoring = _rate(_numbers(found["score_rows_per_sample"]), scored, measured.pop("scoring"))
+    parts = {key: _numbers(data[key]) for key in _DATA[1:]}
+    status = _texts(found["status"])
+    columns: dict[str, Any] = {
+        **{name: _texts(found[key]) for name, key in _TEXTS.items()},
+        "threads": [_whole(value) for value in found["threads"]],
+        "batch": [_whole(value) for value in settings["batch_size"]],
+        "seed": _numbers(found["seed"]),
+        "round": _numbers(found["round"]),
+        "status": [value or "failed" for value in status],
+        "reason": [
+            reason or ("" if known else "the record has no status")
+            for reason, known in zip(_texts(found["reason"]), status, strict=True)
+        ],
+        "oracle": [value is True for value in found["oracle"]],
+        "collapsed": [
+            collapsed is True or active == 0
+            for collapsed, active in zip(found["collapsed"], found["active_units"], strict=True)
+        ],
+        "timed": [value is not False for value in found["timed"]],
+        "train": train,
+        "scoring": scoring,
+        "fit_seconds": seconds,
+        **measured,
+        "data_memory_bytes": measured["peak_memory_bytes"] - _numbers(found["import_memory_bytes"]),
+        "joules": 1e6 * _quotient(measured["joules"], rows_trained * epochs),
+        "fraction": _quotient(train, measured["limit"]),
+        "samples": epochs,
+        "train_rows": parts["train_rows"],
+        "data_bytes": 4 * parts["features"] * (parts["train_rows"] + parts["val_rows"] + parts["test_rows"]),
+        "marks": list(map(_marks, found["marks"])),
+        "checksum": _texts(data["checksum"]),
     }
     for name in QUALITY:
-        row[name] = number(metrics.get(name))
-        bounds = intervals.get(name)
-        low, high = map(number, bounds) if isinstance(bounds, list) and len(bounds) == 2 else (math.nan, math.nan)
-        row[f"{name}_low"], row[f"{name}_high"] = low, high
-    return row
+        columns[name] = _numbers(metrics[name])
+        bounds = [b if type(b) is list and len(b) == 2 else (None, None) for b in intervals[name]]
+        columns[f"{name}_low"], columns[f"{name}_high"] = _numbers(list(chain.from_iterable(bounds))).reshape(-1, 2).T
+    return columns
+
+
+def _quotient(value: Array, by: Array) -> Array:
+    return value / np.where(by > 0, by, np.nan)
 
 
 def trials(records: Sequence[Mapping[str, Any]]) -> pd.DataFrame:
@@ -123,15 +241,22 @@ def trials(records: Sequence[Mapping[str, Any]]) -> pd.DataFrame:
     Of several records of one trial the last counts: one that failed and was run again has two. ``environment`` names
     the environments ``A``, ``B``, ... in the order in which they first appear, or is empty where there is only one.
     """
-    kept: dict[tuple[Any, ...], Row] = {}
-    for position, record in enumerate(records):
-        row = _trial(record)
-        row["scenario"] = row["scenario"] or " ".join(str(row[k]) for k in _IDENTITY)
-        row["position"] = position
-        kept[tuple(row[k] for k in _TRIAL)] = row
-    blank = _trial({}) | {"position": 0}
-    frame = pd.DataFrame(list(kept.values()), columns=list(blank), dtype=object)
-    frame = frame.astype({name: type(value) for name, value in blank.items() if isinstance(value, (int, float))})
+    columns = _columns(records)
+    identity = [columns[name] for name in _IDENTITY]
+    if not all(columns["scenario"]):
+        named = zip(columns["scenario"], zip(*identity, strict=True), strict=True)
+        columns["scenario"] = [scenario or " ".join(map(str, parts)) for scenario, parts in named]
+    turns = (np.nan_to_num(columns[name], nan=-1.0).tolist() for name in ("seed", "round"))
+    trial = zip(columns["environment_hash"], columns["scenario"], *identity, *turns, strict=True)
+    positions = list(dict(zip(trial, range(len(records)), strict=True)).values())
+    frame = pd.DataFrame(
+        {
+            name: pd.Series(values, dtype=values.dtype if isinstance(values, np.ndarray) else _KINDS.get(name, object))
+            for name, values in columns.items()
+        }
+    )
+    frame["position"] = np.arange(len(records))
+    frame = frame.iloc[positions].reset_index(drop=True)
     environments = frame["environment_hash"].drop_duplicates().tolist()
     labels = {h: _letters(i) if len(environments) > 1 else "" for i, h in enumerate(environments)}
     frame["environment"] = frame["environment_hash"].map(labels)
@@ -145,19 +270,17 @@ def _letters(index: int) -> str:
 
 
 def _variants(frame: pd.DataFrame, records: Sequence[Mapping[str, Any]]) -> list[str]:
-    """What tells scenarios apart that share data set, detector, backend, mode and device; mostly nothing."""
-    label = [*BLOCK, "detector", "backend", "mode", "device"]
+    """What tells scenarios apart that share everything a table has a column for; mostly nothing."""
+    label = [*BLOCK, "detector", *RUNNER, "arithmetic", "batch"]
     distinct = frame.drop_duplicates([*label, "scenario"])
     names: dict[tuple[str, ...], str] = {}
     for key, sharing in split(distinct[distinct.duplicated(label, keep=False)], label):
         scenarios = rows(sharing)
         settings = [
             {
-                "precision": row["arithmetic"],
-                "threads": row["threads"],
                 "threshold": row["threshold_rule"],
                 "score": row["score"],
-                **mapping(records[row["position"]].get("settings")),
+                **mapping(held(records[row["position"]], "settings")),
             }
             for row in scenarios
         ]
@@ -208,7 +331,8 @@ def quality(trials: pd.DataFrame) -> pd.DataFrame:
     table["oracle"] = by_row["oracle"].any()
     for name in ("threshold_rule", "score"):
         table[name] = by_row[name].first()
-    table = table.reset_index().sort_values([*BLOCK, "roc_auc", *ROW[2:]], ascending=[True, True, False] + [True] * 6)
+    order = [*BLOCK, "roc_auc", *ROW[2:]]
+    table = table.reset_index().sort_values(order, ascending=[name != "roc_auc" for name in order])
     return _ranked(table.reset_index(drop=True))
 
 
@@ -245,14 +369,14 @@ def throughput(trials: pd.DataFrame) -> pd.DataFrame:
         logs = np.log(timed[name].where(timed[name] > 0)).groupby([timed[k] for k in ROW], sort=False)
         centre, half = logs.mean(), _half_width(logs.var(), logs.count())
         table[name], table[f"{name}_low"], table[f"{name}_high"] = map(np.exp, (centre, centre - half, centre + half))
-    for name in ("fit_seconds", "compile_seconds", "peak_memory_bytes"):
-        table[name] = grouped[name].median()
+    table[[*MEDIANS]] = grouped[[*MEDIANS]].median()
     table["marks"] = grouped["marks"].agg(_count_marks)
-    table = table.reset_index().sort_values([*GROUP, "train", *ROW[4:]], ascending=[True] * 4 + [False] + [True] * 4)
+    order = [*GROUP, "train", *RUNNER, "scenario"]
+    table = table.reset_index().sort_values(order, ascending=[name != "train" for name in order])
     table = table.reset_index(drop=True)
     pairs = Pairs(timed)
     ratios: list[Ratio] = []
-    for _, group in groupby(table[ROW].itertuples(index=False, name=None), key=lambda row: row[:4]):
+    for _, group in groupby(table[ROW].itertuples(index=False, name=None), key=_group):
         members = list(group)
         slowest = members[-1]
         ratios += [pairs.ratio(row, slowest) if row != slowest else _itself(len(members)) for row in members]
@@ -277,8 +401,8 @@ def _half_width(variance: pd.Series[float], count: pd.Series[int]) -> pd.Series[
 
 
 def _count_marks(marks: pd.Series[Any]) -> dict[str, int]:
-    found = [mark for trial in marks for mark in trial]
-    return {mark: found.count(mark) for mark in sorted(set(found))}
+    found = Counter(mark for trial in marks for mark in trial)
+    return {mark: found[mark] for mark in sorted(found)}
 
 
 @dataclass(frozen=True)
@@ -290,47 +414,64 @@ class Ratio:
     high: float
 
 
+Scenario = tuple[Any, ...]
+"""The values of a row's ``ROW`` columns."""
+
+
+def _group(row: Scenario) -> Scenario:
+    return row[: len(GROUP)]
+
+
 class Pairs:
     """Trials of two scenarios that share seed and round: what disturbs the machine hits both alike.
 
     Two or three pairs say little about their own spread, so it is pooled over all data sets and detectors on which the
-    same two backends met, mode and device included.
+    same two backends met, mode, device and threads included.
     """
 
-    def __init__(self, timed: pd.DataFrame) -> None:
-        self.rates: dict[tuple[str, ...], dict[tuple[float, float], float]] = {}
-        for *row, seed, turn, train in timed[[*ROW, "seed", "round", "train"]].itertuples(index=False, name=None):
-            trials = self.rates.setdefault(tuple(row), {})
-            if train > 0:
-                trials[seed, turn] = math.log(train)
-        self.pool: dict[tuple[object, ...], tuple[float, int]] = {}
-        for _, group in groupby(sorted(self.rates), key=lambda row: row[:4]):
-            for one, other in permutations(group, 2):
-                logs = self._logs(one, other)
-                if len(logs) > 1:
-                    squares, df = self.pool.get(self._runners(one, other), (0.0, 0))
-                    own = len(logs) - 1
-                    pooled = squares + own * statistics.variance(logs), df + own
-                    self.pool[self._runners(one, other)] = pooled
+    def __init__(self, timed: pd.DataFrame, rate: str = "train") -> None:
+        known = timed[timed[rate] > 0]
+        turn = known.groupby(["seed", "round"], dropna=False).ngroup().to_numpy()
+        logs = np.log(known[rate].to_numpy())
+        self.rates: dict[Scenario, tuple[NDArray[np.integer[Any]], Array]] = {}
+        for row, places in known.groupby(ROW, sort=True).indices.items():
+            ordered = places[np.argsort(turn[places])]
+            self.rates[cast(Scenario, row)] = turn[ordered], logs[ordered]
+        self.pool: dict[Scenario, tuple[float, int]] = {}
+        for _, group in groupby(sorted(self.rates), key=_group):
+            for one, other in combinations(group, 2):
+                paired = self._logs(one, other)
+                if paired.size > 1:
+                    own = float(paired.var(ddof=0)) * paired.size
+                    for runners in (self._runners(one, other), self._runners(other, one)):
+                        squares, df = self.pool.get(runners, (0.0, 0))
+                        self.pool[runners] = squares + own, df + paired.size - 1
 
-    def ratio(self, fast: tuple[str, ...], slow: tuple[str, ...]) -> Ratio:
+    def ratio(self, fast: Scenario, slow: Scenario) -> Ratio:
         """The geometric mean of the paired trials' ratios, and the t interval of its logarithm."""
         logs = self._logs(fast, slow)
-        if not logs:
+        if not logs.size:
             return Ratio(math.nan, math.nan, math.nan)
-        centre, half = math.fsum(logs) / len(logs), math.nan
-        if len(logs) > 1:
-            squares, df = self.pool[self._runners(fast, slow)]
-            half = float(stdtrit(df, 0.975)) * math.sqrt(squares / df / len(logs))
+        centre, half = math.fsum(logs) / logs.size, math.nan
+        if logs.size > 1:
+            own = float(logs.var(ddof=0)) * logs.size, logs.size - 1
+            squares, df = self.pool.get(self._runners(fast, slow), own)
+            half = float(stdtrit(df, 0.975)) * math.sqrt(squares / df / logs.size)
         return Ratio(math.exp(centre), math.exp(centre - half), math.exp(centre + half))
 
-    def _logs(self, fast: tuple[str, ...], slow: tuple[str, ...]) -> list[float]:
-        one, other = self.rates[fast], self.rates[slow]
-        return [one[trial] - other[trial] for trial in one.keys() & other.keys()]
+    def _logs(self, fast: Scenario, slow: Scenario) -> Array:
+        """The logarithms of the ratios of all trials that both have."""
+        if fast not in self.rates or slow not in self.rates:
+            return np.empty(0)
+        (turns, one), (others, other) = self.rates[fast], self.rates[slow]
+        if np.array_equal(turns, others):
+            return one - other
+        _, mine, theirs = np.intersect1d(turns, others, return_indices=True)
+        return one[mine] - other[theirs]
 
     @staticmethod
-    def _runners(one: tuple[str, ...], other: tuple[str, ...]) -> tuple[object, ...]:
-        return one[0], one[4:7], other[4:7]
+    def _runners(one: Scenario, other: Scenario) -> Scenario:
+        return one[0], one[len(GROUP) : -1], other[len(GROUP) : -1]
 
 
 def _itself(rows: int) -> Ratio:
@@ -385,13 +526,16 @@ def _standings(quality: pd.DataFrame) -> Iterator[Standing]:
 
 @dataclass(frozen=True)
 class Race:
-    """The two fastest backends that trained one detector on one data set in the same mode on the same device."""
+    """The two fastest backends that did the same work in the same mode on the same device with as many threads."""
 
     environment: str
     dataset: str
     detector: str
+    arithmetic: str
+    batch: int
     mode: str
     device: str
+    threads: int
     winner: str
     second: str
     lead: Ratio
@@ -405,21 +549,22 @@ class Race:
 
 
 def races(trials: pd.DataFrame, throughput: pd.DataFrame) -> list[Race]:
-    """One for each data set, detector, mode and device that at least two backends have timed."""
+    """One for each work, mode, device and number of threads that at least two backends have timed."""
     pairs = Pairs(trials[(trials["status"] == "ok") & trials["timed"]])
-    fields: dict[tuple[str, ...], dict[str, Row]] = {}
+    fields: dict[tuple[Any, ...], dict[str, Row]] = {}
     for row in rows(throughput):
         if row["backend"] and row["train"] > 0:
-            course = tuple(row[k] for k in (*GROUP, "mode", "device"))
+            course = tuple(row[k] for k in (*GROUP, *RUNNER[1:]))
             fields.setdefault(course, {}).setdefault(row["backend"], row)
     found = []
-    for (environment, dataset, detector, _, mode, device), runners in fields.items():
+    for (environment, dataset, detector, _, arithmetic, batch, mode, device, threads), runners in fields.items():
         if len(runners) > 1:
             first, second = list(runners.values())[:2]
             lead = pairs.ratio(*(tuple(row[k] for k in ROW) for row in (first, second)))
             marks = frozenset(first["marks"]) | frozenset(second["marks"])
+            work = environment, dataset, detector, arithmetic, batch
             names = first["backend"], second["backend"]
-            found.append(Race(environment, dataset, detector, mode, device, *names, lead, marks))
+            found.append(Race(*work, mode, device, threads, *names, lead, marks))
     return found
 
 

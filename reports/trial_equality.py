@@ -29,7 +29,7 @@ from reports.equality import (
     written_versions,
 )
 from reports.markup import code, escape, listing, table
-from reports.tables import mapping, number
+from reports.tables import held, mapping, number
 
 _MOST_BLOCKS = 8
 """Verifications of one environment that a report shows."""
@@ -105,7 +105,7 @@ def equalities(trials: pd.DataFrame, records: Sequence[Mapping[str, Any]]) -> li
     place = -1
     counts: Counter[tuple[str, tuple[str, ...], int]] = Counter()
     for environment, *as_run, position in ran[columns].itertuples(index=False, name=None):
-        claimed = records[position].get("equality")
+        claimed = held(records[position], "equality")
         # neighbours mostly claim the same, and comparing takes a twentieth of the time that repr does
         if place < 0 or claimed != distinct[place]:
             place = places.setdefault(repr(claimed), len(distinct))

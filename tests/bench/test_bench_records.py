@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import msgspec
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from bench import records
+from reports import tables
 
 JSON = st.recursive(
     st.none()
@@ -70,6 +72,40 @@ def test_a_line_that_is_no_record_is_left_out_with_a_warning_that_names_it(tmp_p
     assert [r["seed"] for r in found] == [0, 1]
     assert "line 2" in warning
     assert word in warning
+    for_report, warnings = records.read_for_report(tmp_path)
+    assert ([r["seed"] for r in for_report], warnings) == ([0, 1], [warning])
+
+
+@given(st.lists(JSON, max_size=5))
+@settings(deadline=None, max_examples=40)
+def test_a_report_gets_what_the_records_hold(tmp_path_factory, values):
+    directory = tmp_path_factory.mktemp("records")
+    for number, value in enumerate(values):
+        records.append(directory, record(number, samples=value, settings=value, roc_curve=value, notes=value))
+    (directory / records.FILE).touch()
+    plain, stored = records.read(directory)[0], records.read_for_report(directory)[0]
+    assert len(stored) == len(plain)
+    for one, other in zip(plain, stored, strict=True):
+        for key in one.keys() - {"extra", "samples"}:
+            assert tables.held(other, key) == one[key], key
+
+
+def test_a_large_value_that_is_no_json_counts_as_missing_in_a_report(tmp_path):
+    records.append(tmp_path, record(0, loss=["?"], settings={"a": "?"}))
+    path = tmp_path / records.FILE
+    path.write_bytes(path.read_bytes().replace(b"?", b"\xff"))
+    ((stored,), _) = records.read_for_report(tmp_path)
+    assert [tables.held(stored, key) for key in ("seed", "loss", "settings")] == [0, None, None]
+
+
+def test_a_warning_names_the_line_whatever_block_it_is_in(tmp_path, monkeypatch):
+    monkeypatch.setattr(records, "_BLOCK_BYTES", 200)
+    lines = [msgspec.json.encode(record(number)) for number in range(9)]
+    lines[4:4] = [b"", b"{broken"]
+    (tmp_path / records.FILE).write_bytes(b"\n".join(lines))
+    found, (warning,) = records.read_for_report(tmp_path)
+    assert [r["seed"] for r in found] == list(range(9))
+    assert "line 6 " in warning
 
 
 def test_a_directory_without_records_is_an_error_in_one_line(tmp_path):

@@ -31,6 +31,10 @@ def make_record(
     auc: float | None = None,
     half_width: float = 0.01,
     speed: float | None = None,
+    batch: int = 128,
+    rows: int = 1000,
+    limit: float | None = 400_000.0,
+    compile_seconds: float = 0.8,
     **changes: Any,
 ) -> Record:
     """One finished trial as the harness writes it; ``changes`` replaces keys of the record."""
@@ -57,7 +61,7 @@ def make_record(
         "threads": 2,
         "seed": seed,
         "round": 0,
-        "scenario_hash": f"{dataset}/{detector}/{backend}",
+        "scenario_hash": f"{dataset}/{detector}/{backend}/{batch}",
         "environment_hash": "e1",
         "status": "ok",
         "reason": None,
@@ -67,8 +71,12 @@ def make_record(
             "threshold": 18.0,
             "train_samples_per_second": speed,
             "score_samples_per_second": speed * 10,
-            "compile_seconds": 0.8 if backend else None,
-            "peak_memory_bytes": 512_000_000,
+            "compile_seconds": compile_seconds if backend else None,
+            "first_step_seconds": compile_seconds + 2.0 if backend else None,
+            "result_seconds": compile_seconds + epochs * rows / speed if backend else None,
+            "score_latency_p50_seconds": 0.00031,
+            "score_latency_p99_seconds": 0.0012,
+            "peak_memory_bytes": 512_000_000 + 600 * rows,
         },
         "intervals": {m: [max(v - half_width, 0.0), min(v + half_width, 1.0)] for m, v in quality.items()},
         "confusion": {"tn": 320, "fp": 20, "fn": 30, "tp": 150},
@@ -79,10 +87,10 @@ def make_record(
         "phases": {"import": 1.0, "data": 0.1, "train": 1.0, "score": 0.1},
         "samples": {
             "warmup": [0.2],
-            "train": (1000 / speed * rng.uniform(0.98, 1.02, epochs)).tolist(),
+            "train": (rows / speed * rng.uniform(0.98, 1.02, epochs)).tolist(),
             "score": [0.01],
         },
-        "train_rows_per_sample": 1000,
+        "train_rows_per_sample": rows,
         "score_rows_per_sample": speed / 10,
         "marks": [],
         "loss": (30 + 60 * decay + rng.normal(0, 0.3, epochs)).tolist() if backend else None,
@@ -101,7 +109,7 @@ def make_record(
         },
         "data": {
             "checksum": f"{seed:064x}",
-            "train_rows": 1000,
+            "train_rows": rows,
             "val_rows": 200,
             "test_rows": 520,
             "anomalies": 181,
@@ -111,7 +119,7 @@ def make_record(
             "notes": [],
             "files": [],
         },
-        "settings": {"epochs": epochs, "batch_size": 128, "hidden": [64, 32], "latent": 8} if backend else {},
+        "settings": {"epochs": epochs, "batch_size": batch, "hidden": [64, 32], "latent": 8} if backend else {},
         "environment": {
             "machine": {
                 "cpu": "A CPU",
@@ -130,6 +138,18 @@ def make_record(
         "command": "bench run quick",
         "started": "2026-11-22T17:00:00Z",
     }
+    if backend and limit:
+        record["metrics"]["limit_samples_per_second"] = limit
+        record["metrics"]["fraction_of_limit"] = speed / limit
+        record["limits"] = {
+            "products_samples_per_second": limit,
+            "library": "numpy",
+            "threads": 1,
+            "flops_per_sample": 76_800,
+            "matmul_flops_per_second": 1.2e11,
+            "copy_bytes_per_second": 1.1e10,
+            "samples": {"products": {"numpy/1": [0.1]}},
+        }
     return record | changes
 
 

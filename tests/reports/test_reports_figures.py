@@ -60,11 +60,13 @@ def test_names_with_mathematics_or_foreign_letters_are_drawn_without_a_warning(r
 
 def test_a_backend_keeps_its_colour_in_every_figure(run: Any) -> None:
     for figure in drawn(run(seeds=[0])).values():
+        if figure.name.endswith("-scores.svg"):
+            continue  # the best row of each detector alone
         for backend in ("torch", "keras", "jax"):
             assert palette.backend_colour(backend).lower().encode() in figure.svg.lower(), (figure.name, backend)
 
 
-def test_many_scenarios_leave_the_best_of_each_detector_in_the_picture(run: Any) -> None:
+def test_many_scenarios_leave_the_best_of_each_detector_and_backend_in_the_picture(run: Any) -> None:
     records = run(seeds=[0])
     for k in range(4):
         records += [
@@ -75,9 +77,43 @@ def test_many_scenarios_leave_the_best_of_each_detector_in_the_picture(run: Any)
     series = figures._series(tables.quality(trials), trials, records)
     shown, words = figures._chosen(series)
     assert len(series) == 23
-    assert len(shown) == 16
-    assert {s.detector for s in shown} == {s.detector for s in series}
-    assert "16 of 23" in words
+    assert {(s.detector, s.backend) for s in shown} == {(s.detector, s.backend) for s in series}
+    assert len(shown) == 11
+    assert "11 of 23" in words
+
+
+def curves(records: list[dict[str, Any]]) -> dict[str, figures.Figure]:
+    return {figure.name: figure for figure in figures._curves(tables.throughput(tables.trials(records)))}
+
+
+def sweep(record: Any, over: str) -> list[dict[str, Any]]:
+    """Two backends over four batch sizes, or over as many numbers of rows."""
+    values = [32, 128, 512, 2048] if over == "batch" else [10_000, 100_000, 1_000_000, 10_000_000]
+    return [
+        record(f"blobs?rows={n}" if over == "rows" else "blobs", backend=backend, mode="tuned", **{over: n})
+        for backend in ("torch", "jax")
+        for n in values
+    ]
+
+
+def test_three_batch_sizes_make_a_figure_with_the_limit_and_two_make_none(record: Any) -> None:
+    records = sweep(record, "batch")
+    figure = curves(records)["blobs-vae-2-batch.svg"]
+    assert "Grey: the rate of a step's matrix products alone" in figure.caption
+    for record_ in records:
+        record_["metrics"].pop("limit_samples_per_second")
+    assert "Grey" not in curves(records)["blobs-vae-2-batch.svg"].caption
+    assert not any("batch" in name for name in curves([r for r in records if r["settings"]["batch_size"] < 500]))
+
+
+def test_data_sets_that_differ_in_rows_alone_make_a_figure(record: Any) -> None:
+    records = sweep(record, "rows")
+    figure = curves(records)["blobs-vae-2-rows.svg"]
+    assert "Grey: the size of the data" in figure.caption
+    for backend in ("torch", "jax"):
+        assert palette.backend_colour(backend).lower().encode() in figure.svg.lower()
+    other = [r | {"dataset": r["dataset"] + f"&features={i % 4}"} for i, r in enumerate(records)]
+    assert not any(name.endswith("-rows.svg") for name in curves(other))
 
 
 def test_figures_of_different_environments_do_not_overwrite_each_other(record: Any) -> None:
