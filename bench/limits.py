@@ -1,7 +1,7 @@
 """The hardware's limits, measured in the same run: the rate at which training would go if a step were nothing but its
 matrix products, the rate of large products, and the bandwidth of copying.
 
-One process measures one device with one number of threads, for all the networks that train there.
+One process measures one device, for all the networks that train there and with every number of threads they use.
 """
 
 from __future__ import annotations
@@ -43,7 +43,9 @@ def measure(scenarios: Iterable[Scenario], shapes: Mapping[str, Shape]) -> dict[
     for scenario in networks:
         for place in _places(scenario):
             needed.setdefault(place, {})[works[scenario.hash]] = None
-    found = {place: _measured(place, list(asked)) for place, asked in needed.items()}
+    found: dict[Place, dict[str, dict[str, Any]] | str] = {}
+    for device in dict.fromkeys(device for device, _ in needed):
+        found |= _measured(device, {place: list(works) for place, works in needed.items() if place[0] == device})
     return {
         scenario.hash: _limits(scenario, works[scenario.hash], {place: found[place] for place in _places(scenario)})
         for scenario in networks
@@ -85,22 +87,27 @@ def _places(scenario: Scenario) -> list[Place]:
     return [(scenario.device, count) for count in dict.fromkeys(threads)]
 
 
-def _measured(place: Place, works: list[Work]) -> dict[str, dict[str, Any]] | str:
-    """A reply of ``bench.products.measure`` with its products by work, or why there is none."""
-    device, threads = place
+def _measured(device: Device, needed: Mapping[Place, list[Work]]) -> dict[Place, dict[str, dict[str, Any]] | str]:
+    """Replies of ``bench.products.measure`` with their products by work, or why there are none."""
     missing = backends.unavailable("torch")
     if device == "gpu" and missing:
-        return missing
+        return dict.fromkeys(needed, missing)
     libraries = ["torch"] if device == "gpu" else ["numpy", *([] if missing else ["torch"])]
+    found: dict[Place, dict[str, dict[str, Any]] | str] = {}
+    # the most threads first: the worker gives up cores, but gets none back
+    places = sorted(needed, key=lambda place: -place[1])
     try:
-        with Worker(threads, device, TIMEOUT) as worker:
-            reply = worker.request("limits", threads, device, libraries, works)
+        with Worker(places[0][1], device, TIMEOUT) as worker:
+            for place in places:
+                works = needed[place]
+                reply = worker.request("limits", place[1], device, libraries, works)
+                found[place] = {
+                    library: series | {"products": dict(zip(works, series["products"], strict=True))}
+                    for library, series in reply.items()
+                }
     except TrialFailed as failed:
-        return failed.reason
-    return {
-        library: series | {"products": dict(zip(works, series["products"], strict=True))}
-        for library, series in reply.items()
-    }
+        found |= {place: failed.reason for place in places if place not in found}
+    return found
 
 
 def _limits(scenario: Scenario, work: Work, found: Mapping[Place, dict[str, dict[str, Any]] | str]) -> Limits | str:

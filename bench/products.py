@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from functools import cache, partial
 from typing import Any, Protocol
 
 import numpy as np
+from threadpoolctl import threadpool_limits
 
 from backends.arithmetic import Product
 from backends.interface import BackendError
@@ -43,6 +45,9 @@ class Library(Protocol):
     def copying(self, size: int) -> Callable[[], None]:
         """Each run copies so many bytes."""
 
+    def threads(self, count: int) -> AbstractContextManager[object]:
+        """Within it, products take so many threads."""
+
     def synchronize(self) -> None:
         """Returns when the device has nothing left to do."""
 
@@ -68,6 +73,10 @@ class NumPy:
     def copying(self, size: int) -> Callable[[], None]:
         source = np.ones(size, np.int8)
         return partial(np.copyto, np.zeros_like(source), source)
+
+    def threads(self, count: int) -> AbstractContextManager[object]:
+        limits: AbstractContextManager[object] = threadpool_limits(count)
+        return limits
 
     def synchronize(self) -> None:
         """NumPy's calls return when they are done."""
@@ -126,6 +135,10 @@ class Torch:
         kept = graph, run  # the graph itself holds no reference to the arrays
         return lambda: kept[0].replay()
 
+    def threads(self, count: int) -> AbstractContextManager[object]:
+        self.torch.set_num_threads(count)
+        return nullcontext()
+
     def synchronize(self) -> None:
         if self.device.type == "cuda":
             self.torch.cuda.synchronize()
@@ -140,7 +153,7 @@ def operands(
     return [(factor((m, k)), factor((k, n)), result((m, n))) for m, k, n in products]
 
 
-def measure(device: Device, libraries: Sequence[str], works: Sequence[Work]) -> dict[str, Any]:
+def measure(threads: int, device: Device, libraries: Sequence[str], works: Sequence[Work]) -> dict[str, Any]:
     """Seconds a run, every sample of it, by library.
 
     ``products`` holds one series a work, in their order, or None where the library lacks its precision; ``matmul`` one
@@ -156,11 +169,12 @@ def measure(device: Device, libraries: Sequence[str], works: Sequence[Work]) -> 
     for library in _loaded(device, libraries):
         used = dict.fromkeys(precision for precision, _ in works if precision in library.precisions)
         timed = partial(samples, synchronize=library.synchronize, runs=library.runs)
-        reply[library.name] = {
-            "products": [timed(library.sequence(work)) if work[0] in used else None for work in works],
-            "matmul": {precision: timed(library.sequence((precision, large))) for precision in used},
-            "copy": timed(library.copying(COPIED_BYTES)),
-        }
+        with library.threads(threads):
+            reply[library.name] = {
+                "products": [timed(library.sequence(work)) if work[0] in used else None for work in works],
+                "matmul": {precision: timed(library.sequence((precision, large))) for precision in used},
+                "copy": timed(library.copying(COPIED_BYTES)),
+            }
     return reply
 
 

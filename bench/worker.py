@@ -309,7 +309,7 @@ def serve() -> None:
 
                 threads, *arguments = command["arguments"]
                 _pin(threads)
-                reply = products.measure(*arguments)
+                reply = products.measure(threads, *arguments)
             elif name == "climb":
                 from bench import ladder
 

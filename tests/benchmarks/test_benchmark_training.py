@@ -18,7 +18,7 @@ from bench.trial import run_trial
 
 SCRIPT = Path(__file__).parent / "bare_loop.py"
 DATA, EPOCHS = "blobs?rows=60000", 12
-ROUNDS = 5
+ROUNDS = 3
 
 
 @pytest.mark.parametrize("mode", ["idiomatic", "tuned"])
