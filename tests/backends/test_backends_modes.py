@@ -15,17 +15,23 @@ SHARED = TrainingSettings(
     batch_size=8, learning_rate=0.02, epsilon=1e-2, seed=3, random_source="shared", precision="float64"
 )
 DEEP = Case(NetworkSpec(6, (7, 5), 3), replace(SHARED, beta=0.7, kl_warmup_epochs=2), compile=True)
+ELBO = ("elbo",)
 CASES = {
     "vae_adam_warmup": DEEP,
     "bce_dropout_adamw": Case(
-        NetworkSpec(6, (7,), 3, likelihood="bce"), replace(SHARED, dropout=0.3, optimizer="adamw", weight_decay=0.1)
+        NetworkSpec(6, (7,), 3, likelihood="bce"),
+        replace(SHARED, dropout=0.3, optimizer="adamw", weight_decay=0.1),
+        scores=ELBO,
     ),
     "autoencoder_rmsprop": Case(
-        NetworkSpec(6, (5,), 2, "autoencoder"), replace(SHARED, optimizer="rmsprop", rho=0.7, weight_decay=0.1)
+        NetworkSpec(6, (5,), 2, "autoencoder"),
+        replace(SHARED, optimizer="rmsprop", rho=0.7, weight_decay=0.1),
+        scores=ELBO,
     ),
     "convolutional_sgd": Case(
         NetworkSpec(35, (6,), 2, likelihood="bce", image=(7, 5), filters=(3, 4)),
         replace(SHARED, optimizer="sgd", momentum=0.8, learning_rate=0.002, weight_decay=0.1),
+        scores=ELBO,
     ),
 }
 MODES = ("fused", "xla", "tuned")
@@ -56,6 +62,8 @@ def test_a_backend_has_an_idiomatic_mode_and_its_others_are_tested_here(backend,
 def test_shared_training_follows_the_reference_to_rounding(backend, mode, run, case):
     if (backend, mode) == ("torch", "tuned") and case is not DEEP:
         pytest.skip("to compile a step takes PyTorch ten seconds; below, the others run as they are")
+    if mode == "xla" and case is not DEEP:
+        pytest.skip("the same loop as in the idiomatic mode, by another compiler")
     expected, got = run(train, "reference", case), run(train, backend, in_mode(case, mode))
     assert largest_difference(got.weights, expected.weights) < 1e-9
     assert [epoch.loss for epoch in got.losses] == pytest.approx([epoch.loss for epoch in expected.losses], abs=1e-9)
@@ -63,19 +71,13 @@ def test_shared_training_follows_the_reference_to_rounding(backend, mode, run, c
         np.testing.assert_allclose(got.scores[kind], scores, atol=1e-9)
 
 
-def test_native_training_learns_follows_its_seed_and_is_left_alone_by_compile(backend, mode, run):
+def test_native_training_learns_repeats_itself_and_is_left_alone_by_compile(backend, mode, run):
     """With the settings that have been compiled for above."""
-    native = in_mode(DEEP, mode, random_source="native")
-    compiled, plain, other = (
-        run(train, backend, case)
-        for case in (
-            replace(native, epochs=6),
-            replace(native, epochs=6, compile=False),
-            replace(native, epochs=6, settings=replace(native.settings, seed=4)),
-        )
-    )
+    if mode == "xla":
+        pytest.skip("the same loop as in the idiomatic mode, by another compiler")
+    native = replace(in_mode(DEEP, mode, random_source="native"), epochs=6, scores=())
+    compiled, plain = (run(train, backend, replace(native, compile=first)) for first in (True, False))
     assert largest_difference(compiled.weights, plain.weights) == 0.0
-    assert largest_difference(compiled.weights, other.weights) > 1e-4
     assert compiled.losses[-1].loss < compiled.losses[2].loss  # from where the KL has its full weight
 
 
