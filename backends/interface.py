@@ -15,6 +15,9 @@ from numpy.typing import NDArray
 
 from backends.spec import NetworkSpec, RandomSource, Score, TrainingSettings
 
+NO_TF32 = "TF32 needs an NVIDIA GPU of compute capability 8.0 or more"
+"""Why the precision ``tf32`` is not offered, in whichever framework."""
+
 Weights = Mapping[str, NDArray[np.floating]]
 """Arrays under canonical names; see ``backends.weights``."""
 

@@ -23,7 +23,7 @@ from numpy.typing import NDArray
 from backends import randomness
 from backends import weights as canonical
 from backends.inference import SIZES, Inference, RowFunction, padded_chunks
-from backends.interface import Capabilities, EpochLoss, Weights
+from backends.interface import NO_TF32, Capabilities, EpochLoss, Weights
 from backends.spec import KERNEL, PADDING, STRIDE, Layer, NetworkSpec, Score, TrainingSettings
 
 Masks = Mapping[str, Array]
@@ -44,7 +44,7 @@ def capabilities() -> Capabilities:
     if gpu is not None and float(getattr(gpu, "compute_capability", 0)) >= 8:
         precisions.append("tf32")
     else:
-        reasons["tf32"] = "TF32 needs an NVIDIA GPU of compute capability 8.0 or more"
+        reasons["tf32"] = NO_TF32
     return Capabilities(
         versions={"jax": jax.__version__, "flax": flax.__version__, "optax": optax.__version__},
         devices=devices,

@@ -35,7 +35,7 @@ from numpy.typing import NDArray
 from backends import randomness
 from backends import weights as canonical
 from backends.inference import SIZES, Inference, RowFunction, padded_chunks
-from backends.interface import BackendError, Capabilities, EpochLoss, Weights
+from backends.interface import NO_TF32, BackendError, Capabilities, EpochLoss, Weights
 from backends.spec import KERNEL, PADDING, STRIDE, Layer, NetworkSpec, Score, TrainingSettings
 
 engine: Any = importlib.import_module(f"backends.keras_{keras.backend.backend()}")
@@ -58,7 +58,7 @@ def capabilities() -> Capabilities:
     if engine.compute_capability() >= 8:
         precisions.append("tf32")
     else:
-        reasons["tf32"] = "TF32 needs an NVIDIA GPU of compute capability 8.0 or more"
+        reasons["tf32"] = NO_TF32
     return Capabilities(
         versions={"keras": keras.__version__, **engine.VERSIONS},
         devices=devices,

@@ -26,7 +26,7 @@ from torch.utils.data import DataLoader, Sampler, TensorDataset
 from backends import randomness
 from backends import weights as canonical
 from backends.inference import CHUNK, Inference, RowFunction
-from backends.interface import Capabilities, EpochLoss, Weights
+from backends.interface import NO_TF32, Capabilities, EpochLoss, Weights
 from backends.spec import KERNEL, PADDING, STRIDE, Layer, NetworkSpec, Score, TrainingSettings
 
 Masks = Mapping[str, Tensor]
@@ -48,7 +48,7 @@ def capabilities() -> Capabilities:
     if "gpu" in devices and torch.cuda.get_device_capability() >= (8, 0):
         precisions.append("tf32")
     else:
-        reasons["tf32"] = "TF32 needs an NVIDIA GPU of compute capability 8.0 or more"
+        reasons["tf32"] = NO_TF32
     if not any(map(shutil.which, (os.environ.get("CXX", "c++"), "g++", "clang++"))):
         modes.remove("tuned")
         reasons["tuned"] = "torch.compile needs a C++ compiler, and none is found"
