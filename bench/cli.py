@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 import os
-import re
 import shlex
 import sys
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -12,19 +11,14 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from bench import DISTRIBUTION, __version__
+from bench import DISTRIBUTION, __version__, options
+from bench.options import UsageError
 
 if TYPE_CHECKING:
     from bench.suite import Scenario
 
 USAGE_ERROR = 2
 INTERRUPTED = 130
-VERIFIED_PRECISIONS = ("float32", "float64")
-PRECISIONS = (*VERIFIED_PRECISIONS, "bfloat16", "tf32")
-
-
-class UsageError(ValueError):
-    """An option that cannot be taken; one line."""
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -62,7 +56,7 @@ def _parser() -> argparse.ArgumentParser:
 
     listing = commands.add_parser("list", help="what is there, what works here, and why not where it does not")
     listing.add_argument("what", nargs="?", choices=["backends", "datasets", "detectors", "suites"])
-    _data_dir(listing)
+    options.data_dir(listing)
     listing.set_defaults(action=_list)
 
     run = commands.add_parser(
@@ -81,24 +75,30 @@ def _parser() -> argparse.ArgumentParser:
         ("datasets", "digits:4,file:my.csv"),
         ("modes", "idiomatic"),
     ):
-        axes.add_argument(f"--{axis}", type=_names, metavar="LIST", action="extend", help=f"for example {example}")
+        axes.add_argument(
+            f"--{axis}", type=options.names, metavar="LIST", action="extend", help=f"for example {example}"
+        )
     axes.add_argument("--device", choices=["cpu", "gpu"], help="where the autoencoders run")
-    axes.add_argument("--precision", type=_precisions, metavar="LIST", help=f"of {', '.join(PRECISIONS)}")
-    axes.add_argument("--batch-sizes", type=_counts, metavar="LIST", help="for example 32,128,512")
+    axes.add_argument(
+        "--precision", type=options.precisions, metavar="LIST", help=f"of {', '.join(options.PRECISIONS)}"
+    )
+    axes.add_argument("--batch-sizes", type=options.counts, metavar="LIST", help="for example 32,128,512")
     axes.add_argument(
         "--threads",
-        type=_counts,
+        type=options.counts,
         metavar="LIST",
         help="compute threads a trial, for example 1,4 (where a suite names none: all cores, shared by --jobs)",
     )
-    axes.add_argument("--seeds", type=_seeds, metavar="LIST", help="for example 0,1,2")
-    axes.add_argument("--rounds", type=_positive, metavar="N", help="passes over all scenarios, for more timings")
-    axes.add_argument("--epochs", type=_positive, metavar="N", help="training epochs of the autoencoders")
+    axes.add_argument("--seeds", type=options.seeds, metavar="LIST", help="for example 0,1,2")
+    axes.add_argument(
+        "--rounds", type=options.positive, metavar="N", help="passes over all scenarios, for more timings"
+    )
+    axes.add_argument("--epochs", type=options.positive, metavar="N", help="training epochs of the autoencoders")
     how = run.add_argument_group("how to run")
     how.add_argument(
-        "--jobs", type=_positive, metavar="N", default=1, help="trials side by side; above 1 nothing is timed"
+        "--jobs", type=options.positive, metavar="N", default=1, help="trials side by side; above 1 nothing is timed"
     )
-    how.add_argument("--timeout", type=_seconds, metavar="TIME", help="limit for one trial: 90, 90s, 5m or 1h")
+    how.add_argument("--timeout", type=options.seconds, metavar="TIME", help="limit for one trial: 90, 90s, 5m or 1h")
     how.add_argument("--out", type=Path, metavar="DIR", help="where results go (default: results/SUITE)")
     how.add_argument(
         "--verify",
@@ -106,7 +106,7 @@ def _parser() -> argparse.ArgumentParser:
         help="first prove the backends equal (verify --quick), unless that is known",
     )
     how.add_argument("--dry-run", action="store_true", help="print the trials and stop")
-    _data_dir(how)
+    options.data_dir(how)
     run.set_defaults(action=_run)
 
     verify = commands.add_parser(
@@ -115,9 +115,11 @@ def _parser() -> argparse.ArgumentParser:
         description="Trains the same networks from the same weights, noise and batches in every backend and in a NumPy "
         "reference, and compares them rung by rung. The exit status is 0 only when every rung holds.",
     )
-    verify.add_argument("--backends", type=_names, metavar="LIST", action="extend", help="default: all that work here")
     verify.add_argument(
-        "--precision", type=_verified_precisions, metavar="LIST", help="float64, float32 or (default) both"
+        "--backends", type=options.names, metavar="LIST", action="extend", help="default: all that work here"
+    )
+    verify.add_argument(
+        "--precision", type=options.verified_precisions, metavar="LIST", help="float64, float32 or (default) both"
     )
     verify.add_argument("--device", choices=["cpu", "gpu"], default="cpu", help="where the backends run")
     verify.add_argument("--mode", default="idiomatic", metavar="NAME", help="how they execute (default: idiomatic)")
@@ -130,68 +132,9 @@ def _parser() -> argparse.ArgumentParser:
     report.set_defaults(action=_report)
 
     env = commands.add_parser("env", help="machine, threads, frameworks and versions, as they go into records")
-    env.add_argument("--threads", type=_positive, metavar="N", help="compute threads (default: all cores)")
+    env.add_argument("--threads", type=options.positive, metavar="N", help="compute threads (default: all cores)")
     env.set_defaults(action=_env)
     return parser
-
-
-def _data_dir(parser: Any) -> None:
-    parser.add_argument(
-        "--data-dir",
-        type=Path,
-        metavar="DIR",
-        help="where data files lie (default: $BENCH_DATA_DIR, or a cache folder)",
-    )
-
-
-def _names(text: str) -> list[str]:
-    names = [name.strip() for name in text.split(",")]
-    if not all(names):
-        raise argparse.ArgumentTypeError(f"expected names separated by commas, got {text!r}")
-    return names
-
-
-def _precisions(text: str) -> list[str]:
-    return _of(text, PRECISIONS)
-
-
-def _verified_precisions(text: str) -> list[str]:
-    return _of(text, VERIFIED_PRECISIONS)
-
-
-def _of(text: str, valid: Sequence[str]) -> list[str]:
-    names = _names(text)
-    for name in names:
-        if name not in valid:
-            raise argparse.ArgumentTypeError(f"expected {', '.join(valid[:-1])} or {valid[-1]}, got {name!r}")
-    return names
-
-
-def _counts(text: str) -> list[int]:
-    return [_positive(part.strip()) for part in text.split(",")]
-
-
-def _seeds(text: str) -> list[int]:
-    try:
-        seeds = [int(part) for part in text.split(",")]
-    except ValueError:
-        seeds = [-1]
-    if min(seeds) < 0 or max(seeds) >= 2**32:
-        raise argparse.ArgumentTypeError(f"expected integers from 0 below 2**32 separated by commas, got {text!r}")
-    return seeds
-
-
-def _positive(text: str) -> int:
-    if not text.isascii() or not text.isdigit() or int(text) < 1:
-        raise argparse.ArgumentTypeError(f"expected a positive integer, got {text!r}")
-    return int(text)
-
-
-def _seconds(text: str) -> float:
-    match = re.fullmatch(r"(\d+(?:\.\d+)?)([smh]?)", text)
-    if match is None or float(match[1]) == 0:
-        raise argparse.ArgumentTypeError(f"expected a time such as 90, 90s, 5m or 1h, got {text!r}")
-    return float(match[1]) * {"": 1, "s": 1, "m": 60, "h": 3600}[match[2]]
 
 
 def _own_packages() -> None:

@@ -1,0 +1,75 @@
+"""What the options of every command have in common: how their values are read, each with one line for what is wrong."""
+
+from __future__ import annotations
+
+import argparse
+import re
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+VERIFIED_PRECISIONS = ("float32", "float64")
+PRECISIONS = (*VERIFIED_PRECISIONS, "bfloat16", "tf32")
+
+
+class UsageError(ValueError):
+    """An option that cannot be taken; one line."""
+
+
+def data_dir(parser: Any) -> None:
+    parser.add_argument(
+        "--data-dir",
+        type=Path,
+        metavar="DIR",
+        help="where data files lie (default: $BENCH_DATA_DIR, or a cache folder)",
+    )
+
+
+def names(text: str) -> list[str]:
+    names = [name.strip() for name in text.split(",")]
+    if not all(names):
+        raise argparse.ArgumentTypeError(f"expected names separated by commas, got {text!r}")
+    return names
+
+
+def precisions(text: str) -> list[str]:
+    return _of(text, PRECISIONS)
+
+
+def verified_precisions(text: str) -> list[str]:
+    return _of(text, VERIFIED_PRECISIONS)
+
+
+def _of(text: str, valid: Sequence[str]) -> list[str]:
+    found = names(text)
+    for name in found:
+        if name not in valid:
+            raise argparse.ArgumentTypeError(f"expected {', '.join(valid[:-1])} or {valid[-1]}, got {name!r}")
+    return found
+
+
+def counts(text: str) -> list[int]:
+    return [positive(part.strip()) for part in text.split(",")]
+
+
+def seeds(text: str) -> list[int]:
+    try:
+        seeds = [int(part) for part in text.split(",")]
+    except ValueError:
+        seeds = [-1]
+    if min(seeds) < 0 or max(seeds) >= 2**32:
+        raise argparse.ArgumentTypeError(f"expected integers from 0 below 2**32 separated by commas, got {text!r}")
+    return seeds
+
+
+def positive(text: str) -> int:
+    if not text.isascii() or not text.isdigit() or int(text) < 1:
+        raise argparse.ArgumentTypeError(f"expected a positive integer, got {text!r}")
+    return int(text)
+
+
+def seconds(text: str) -> float:
+    match = re.fullmatch(r"(\d+(?:\.\d+)?)([smh]?)", text)
+    if match is None or float(match[1]) == 0:
+        raise argparse.ArgumentTypeError(f"expected a time such as 90, 90s, 5m or 1h, got {text!r}")
+    return float(match[1]) * {"": 1, "s": 1, "m": 60, "h": 3600}[match[2]]
