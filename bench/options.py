@@ -26,10 +26,10 @@ def data_dir(parser: Any) -> None:
 
 
 def names(text: str) -> list[str]:
-    names = [name.strip() for name in text.split(",")]
-    if not all(names):
+    found = [name.strip() for name in text.split(",")]
+    if not all(found):
         raise argparse.ArgumentTypeError(f"expected names separated by commas, got {text!r}")
-    return names
+    return found
 
 
 def precisions(text: str) -> list[str]:
@@ -54,12 +54,12 @@ def counts(text: str) -> list[int]:
 
 def seeds(text: str) -> list[int]:
     try:
-        seeds = [int(part) for part in text.split(",")]
+        found = [int(part) for part in text.split(",")]
     except ValueError:
-        seeds = [-1]
-    if min(seeds) < 0 or max(seeds) >= 2**32:
+        found = [-1]
+    if min(found) < 0 or max(found) >= 2**32:
         raise argparse.ArgumentTypeError(f"expected integers from 0 below 2**32 separated by commas, got {text!r}")
-    return seeds
+    return found
 
 
 def positive(text: str) -> int:

@@ -38,6 +38,33 @@ def test_std_is_mean_plus_k_standard_deviations():
     assert Threshold("std", 2.0)(np.array([1.0, 3.0]), np.zeros(1)) == pytest.approx(2.0 + 2.0 * 1.0)
 
 
+def test_mad_estimates_the_deviation_of_normal_scores_and_forgets_a_few_wild_ones():
+    scores = np.random.default_rng(0).normal(5.0, 2.0, 100_000)
+    scores[:100] = 1e9
+    assert Threshold("mad", 3.0)(scores, np.zeros(1)) == pytest.approx(5.0 + 3.0 * 2.0, rel=0.01)
+
+
+@pytest.mark.parametrize("q", [1e-1, 1e-2, 1e-3, 1e-4])
+def test_evt_finds_the_level_of_a_probability_beyond_the_scores_it_has_seen(q):
+    rng = np.random.default_rng(0)
+    found = [Threshold("evt", q)(rng.exponential(2.0, 5_000), np.zeros(1)) for _ in range(10)]
+    assert np.median(found) == pytest.approx(-2.0 * np.log(q), rel=0.06)
+
+
+@given(st.floats(1e-3, 1e6), st.floats(-1e3, 1e3), st.sampled_from([("mad", 3.0), ("std", 3.0), ("evt", 0.01)]))
+@settings(deadline=None, max_examples=20)
+def test_a_threshold_moves_and_scales_with_the_scores(scale, shift, rule):
+    scores = np.random.default_rng(1).gamma(2.0, size=500)
+    threshold = Threshold(*rule)
+    moved = threshold(scale * scores + shift, np.zeros(1))
+    assert moved == pytest.approx(scale * threshold(scores, np.zeros(1)) + shift, rel=1e-3, abs=1e-3 * scale)
+
+
+def test_evt_says_that_a_tail_is_too_short_to_be_fitted():
+    with pytest.raises(ValueError, match=r"evt: 5 of 50 scores form the tail; it takes 10"):
+        Threshold("evt", 0.01)(np.arange(50.0), np.zeros(1))
+
+
 @pytest.mark.parametrize(
     ("rule", "value"),
     [
@@ -45,6 +72,8 @@ def test_std_is_mean_plus_k_standard_deviations():
         ("percentile", 101),
         ("contamination", 0.6),
         ("std", -1),
+        ("mad", 0),
+        ("evt", 0.2),
         ("top_fraction", 1.0),
         ("best_f1", 1),
     ],
