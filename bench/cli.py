@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 USAGE_ERROR = 2
 INTERRUPTED = 130
 
+_OURS = ("bench", "datasets", "backends", "reports")
+
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Runs the command; returns the exit status: 0 all well, 1 some trial did not end well, 2 usage or input error."""
@@ -39,7 +41,12 @@ def main(argv: Sequence[str] | None = None) -> int:
         return INTERRUPTED
     except (ValueError, OSError) as error:
         # our own errors are ValueErrors of one line; anything else that raises one is a bug and shows its traceback
-        if isinstance(error, OSError) or type(error).__module__.partition(".")[0] in ("bench", "datasets", "backends"):
+        if isinstance(error, OSError) or type(error).__module__.partition(".")[0] in (
+            "bench",
+            "datasets",
+            "backends",
+            "reports",
+        ):
             print(f"bench: {_one_line(error)}", file=sys.stderr)
             return USAGE_ERROR
         raise
@@ -127,8 +134,23 @@ def _parser() -> argparse.ArgumentParser:
     verify.add_argument("--format", choices=["text", "markdown", "json"], default="text")
     verify.set_defaults(action=_verify)
 
-    report = commands.add_parser("report", help="rebuild the report of a results directory from its records")
+    report = commands.add_parser(
+        "report",
+        help="rebuild the report of a results directory from its records, or print one of its tables",
+        description="Rebuilds the report of a results directory from its records. With --table, --format or --pivot "
+        "one table is written instead: for a README, a paper (LaTeX with booktabs) or another program.",
+    )
     report.add_argument("directory", type=Path, metavar="DIR")
+    report.add_argument("--table", choices=["quality", "throughput", "equality"], help="default: quality")
+    report.add_argument(
+        "--format", choices=["markdown", "latex", "csv", "json", "parquet"], help="of the table (default: markdown)"
+    )
+    report.add_argument(
+        "--pivot",
+        metavar="METRIC",
+        help="one column a data set, with this metric in the cells, for example roc_auc or train_samples_per_second",
+    )
+    report.add_argument("--out", type=Path, metavar="FILE", help="where the table goes (default: standard output)")
     report.set_defaults(action=_report)
 
     env = commands.add_parser("env", help="machine, threads, frameworks and versions, as they go into records")
@@ -279,7 +301,31 @@ def _tell(doing: str) -> None:
 
 
 def _report(arguments: argparse.Namespace) -> int:
+    if arguments.table or arguments.format or arguments.pivot:
+        return _table(arguments)
+    if arguments.out:
+        raise UsageError("--out is for a table (--table, --format or --pivot); a report lies beside its records")
     print(f"report: {_write_report(arguments.directory)}")
+    return 0
+
+
+def _table(arguments: argparse.Namespace) -> int:
+    from bench import records
+    from reports import documents
+
+    if arguments.format == "parquet" and not arguments.out:
+        raise UsageError("Parquet is no text: say with --out into which file it goes")
+    found, warnings = records.read_for_report(arguments.directory)
+    for warning in warnings:
+        print(f"bench: {warning}", file=sys.stderr)
+    text = documents.written(
+        records.latest(found), arguments.table or "quality", arguments.format or "markdown", arguments.pivot
+    )
+    if arguments.out:
+        arguments.out.write_bytes(text)
+    else:
+        sys.stdout.flush()
+        sys.stdout.buffer.write(text)
     return 0
 
 

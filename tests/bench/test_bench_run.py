@@ -9,6 +9,7 @@ import time
 from collections import Counter
 from pathlib import Path
 
+import pandas as pd
 import psutil
 import pytest
 
@@ -246,6 +247,15 @@ def test_the_report_is_rebuilt_byte_for_byte_from_the_records(bench, suite_file,
         path.unlink()
     assert bench("report", "out").returncode == 0
     assert {path: path.read_bytes() for path in files} == files
+
+    printed = bench("report", "out", "--pivot", "roc_auc", "--format", "latex")
+    assert printed.returncode == 0, printed.stderr
+    assert printed.stdout.count(r"\\") == 1 + 2  # a header and two detectors
+    assert bench("report", "out", "--table", "throughput", "--format", "parquet", "--out", "t.parquet").returncode == 0
+    assert set(pd.read_parquet(tmp_path / "t.parquet")["detector"]) == {"norm", "mahalanobis"}
+    unknown = bench("report", "out", "--pivot", "accuracy")
+    assert (unknown.returncode, unknown.stdout) == (2, "")
+    assert "roc_auc" in one_line(unknown.stderr)
 
 
 def test_every_backend_runs_both_networks_from_the_command_line(bench, suite_file, read_records):

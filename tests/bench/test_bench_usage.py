@@ -78,6 +78,9 @@ def test_a_suite_that_cannot_be_run_is_refused_in_one_line(bench, suite_file, tm
         (["run", "smoke", "--datasets", "mnist:4", "--detectors", "norm"], "train-images"),
         (["run", "smoke", "--datasets", "file:none.csv", "--detectors", "norm"], "none.csv"),
         (["report", "nowhere"], "nowhere"),
+        (["report", "nowhere", "--table", "quality"], "nowhere"),
+        (["report", "nowhere", "--out", "report.md"], "--table"),
+        (["report", "nowhere", "--format", "parquet"], "--out"),
     ],
 )
 def test_an_argument_that_names_nothing_is_refused_in_one_line(bench, tmp_path, arguments, part):
