@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import argparse
 import re
+import shlex
+import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -14,6 +16,16 @@ PRECISIONS = (*VERIFIED_PRECISIONS, "bfloat16", "tf32")
 
 class UsageError(ValueError):
     """An option that cannot be taken; one line."""
+
+
+def one_line(error: BaseException) -> str:
+    """Its message without line breaks."""
+    return " ".join(str(error).split())
+
+
+def command_line() -> str:
+    """This command as one would type it again."""
+    return shlex.join(["bench", *sys.argv[1:]])
 
 
 def data_dir(parser: Any) -> None:

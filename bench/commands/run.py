@@ -1,0 +1,122 @@
+"""``bench run``: a suite's trials, its records and its report."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+from typing import Any
+
+from bench import options
+from bench.commands.report import write_report
+from bench.commands.verify import proved
+from bench.options import UsageError
+
+
+def add(commands: Any) -> None:
+    """Declares the command and its options."""
+    run = commands.add_parser(
+        "run",
+        help="run a suite and write its report",
+        description="Runs every trial of a suite in a process of its own and writes records and a report. A run that "
+        "was stopped goes on where it stopped when the same command is given again.",
+    )
+    run.add_argument("suite", metavar="SUITE", help="a shipped suite's name (see 'bench list suites') or a TOML file")
+    axes = run.add_argument_group(
+        "narrow and vary", "Lists are separated by commas. A value that the suite does not name is added to it."
+    )
+    for axis, example in (
+        ("backends", "torch,jax"),
+        ("detectors", "vae,knn"),
+        ("datasets", "digits:4,file:my.csv"),
+        ("modes", "idiomatic"),
+    ):
+        axes.add_argument(
+            f"--{axis}", type=options.names, metavar="LIST", action="extend", help=f"for example {example}"
+        )
+    axes.add_argument("--device", choices=["cpu", "gpu"], help="where the autoencoders run")
+    axes.add_argument(
+        "--precision", type=options.precisions, metavar="LIST", help=f"of {', '.join(options.PRECISIONS)}"
+    )
+    axes.add_argument("--batch-sizes", type=options.counts, metavar="LIST", help="for example 32,128,512")
+    axes.add_argument(
+        "--threads",
+        type=options.counts,
+        metavar="LIST",
+        help="compute threads a trial, for example 1,4 (where a suite names none: all cores, shared by --jobs)",
+    )
+    axes.add_argument("--seeds", type=options.seeds, metavar="LIST", help="for example 0,1,2")
+    axes.add_argument(
+        "--rounds", type=options.positive, metavar="N", help="passes over all scenarios, for more timings"
+    )
+    axes.add_argument("--epochs", type=options.positive, metavar="N", help="training epochs of the autoencoders")
+    how = run.add_argument_group("how to run")
+    how.add_argument(
+        "--jobs", type=options.positive, metavar="N", default=1, help="trials side by side; above 1 nothing is timed"
+    )
+    how.add_argument("--timeout", type=options.seconds, metavar="TIME", help="limit for one trial: 90, 90s, 5m or 1h")
+    how.add_argument("--out", type=Path, metavar="DIR", help="where results go (default: results/SUITE)")
+    how.add_argument(
+        "--verify",
+        action="store_true",
+        help="first prove the backends equal (verify --quick), unless that is known",
+    )
+    how.add_argument("--dry-run", action="store_true", help="print the trials and stop")
+    options.data_dir(how)
+    run.set_defaults(action=_run, interrupted="; every finished trial is kept, and the same command goes on from there")
+
+
+def _run(arguments: argparse.Namespace) -> int:
+    from bench import runner, suite
+    from bench.environment import available_cores
+    from bench.progress import display
+
+    chosen = suite.load(arguments.suite).vary(
+        seeds=arguments.seeds,
+        rounds=arguments.rounds,
+        timeout=arguments.timeout,
+        epochs=arguments.epochs,
+        batch_sizes=arguments.batch_sizes,
+        threads=arguments.threads,
+        datasets=arguments.datasets,
+        detectors=arguments.detectors,
+        backends=arguments.backends,
+        modes=arguments.modes,
+        devices=[arguments.device] if arguments.device else None,
+        precisions=arguments.precision,
+    )
+    threads = max(1, available_cores() // arguments.jobs)
+    most = max((scenario.threads for scenario in chosen.scenarios(threads)), default=threads)
+    if most > available_cores():
+        raise UsageError(f"{most} threads are more than the {available_cores()} cores available here")
+    if arguments.dry_run:
+        for trial in chosen.trials(threads):
+            print(f"round {trial.round} seed {trial.seed}  {trial.scenario.label}")
+        return 0
+    out: Path = arguments.out or Path("results") / chosen.name
+    data_dir = arguments.data_dir.absolute() if arguments.data_dir else None
+    shapes = runner.check(chosen, data_dir)
+    equal = proved(chosen.scenarios(threads)) if arguments.verify else True
+    shown = display()
+    try:
+        outcome = runner.run(
+            chosen,
+            out,
+            threads=threads,
+            jobs=arguments.jobs,
+            data_dir=data_dir,
+            shapes=shapes,
+            command=options.command_line(),
+            display=shown,
+        )
+    finally:
+        shown.close()
+    path = write_report(out)
+    if outcome.kept:
+        print(f"{outcome.kept} of {len(outcome.records)} trials were finished before and kept")
+    bad = [record for record in outcome.records if record["status"] != "ok"]
+    for record in bad:
+        what = " ".join(filter(None, (record["dataset"], record["detector"], record["backend"], record["mode"])))
+        print(f"{record['status']}: {what} seed {record['seed']}: {record['reason']}")
+    print(f"{len(outcome.records) - len(bad)} of {len(outcome.records)} trials ended well")
+    print(f"report: {path}")
+    return 1 if bad or not equal else 0
