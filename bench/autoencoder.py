@@ -1,6 +1,6 @@
 """The VAE and the plain autoencoder as detectors, on any backend.
 
-They can be trained in one call (``fit``) or stepped epoch by epoch (``prepare``, then the model's ``compile`` and
+They can be trained in one call (``fit``) or stepped epoch by epoch (``prepare``, ``compile``, then the model's
 ``run_epoch``, ``is_last``, and ``finish`` at the end), which is how the worker times them.
 """
 
@@ -40,6 +40,8 @@ class Autoencoder:
     kind: ClassVar[Kind] = "autoencoder"
     convolutional: ClassVar[bool] = False
     """Whether the network begins with convolutions, and so needs rows that are images."""
+    scores_of_its_own: ClassVar[bool] = False
+    """Whether ``decision_function`` is all there is, and no ``score`` by kind."""
     hidden: ClassVar[tuple[int, ...]] = (128, 64)
     latent: ClassVar[int] = 8
     """Both are what a suite gets that names none."""
@@ -61,8 +63,8 @@ class Autoencoder:
         if self.convolutional != bool(spec.filters):
             wanted = "needs" if self.convolutional else "takes no"
             raise ValueError(f"{type(self).__name__} {wanted} filters, but its network has filters {spec.filters}")
-        self.backend, self.spec, self.settings, self.epochs, self.score = backend, spec, settings, epochs, score
-        self.patience = patience
+        self.backend, self.spec, self.settings, self.epochs = backend, spec, settings, epochs
+        self.primary, self.patience = score, patience
         self.notes: list[str] = []
 
     def prepare(self, X: Rows) -> None:
@@ -97,8 +99,25 @@ class Autoencoder:
         """Ends training: under early stopping the best weights come back."""
         self.early_stopping.restore(self.model)
 
+    def compile(self) -> None:
+        """Compiles what an epoch, ``validation_loss`` and ``decision_function`` need."""
+        self.model.compile([self.primary])
+
+    def score(self, X: Rows, kind: Score) -> Rows:
+        """One score a row, shape (rows,), of any kind; larger = more anomalous."""
+        return self.model.score(np.asarray(X, dtype=np.float32), kind)
+
     def decision_function(self, X: Rows) -> Rows:
-        return self.model.score(np.asarray(X, dtype=np.float32), self.score)
+        """``score`` of the kind that the detector was made with."""
+        return self.score(X, self.primary)
+
+    def encode(self, X: Rows) -> tuple[Rows, Rows]:
+        """mu and logvar, each of shape (rows, latent); for a plain autoencoder logvar is all zeros."""
+        return self.model.encode(np.asarray(X, dtype=np.float32))
+
+    def reconstruct(self, X: Rows) -> Rows:
+        """The decoder's output at the latent means, shape (rows, features)."""
+        return self.model.reconstruct(np.asarray(X, dtype=np.float32))
 
 
 class VAE(Autoencoder):

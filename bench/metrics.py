@@ -7,6 +7,7 @@ point, independent Poisson(1) counts for a resample (Hanley and MacGibbon 2006).
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -21,12 +22,29 @@ CONFIDENCE = 0.95
 CURVE_POINTS = 200
 HISTOGRAM_BINS = 60
 
-METRICS = ("roc_auc", "average_precision", "precision", "recall", "f1", "accuracy")
+RANKING = ("roc_auc", "average_precision")
+"""What judges the order of the scores alone."""
+FLAGGING = ("precision", "recall", "f1", "accuracy")
+"""What judges one threshold."""
+METRICS = (*RANKING, *FLAGGING)
+
+
+@dataclass(frozen=True)
+class Flagged:
+    """What one threshold makes of the scores: ``FLAGGING`` and the threshold itself, intervals, and the four counts."""
+
+    metrics: dict[str, float]
+    intervals: dict[str, tuple[float, float]]
+    confusion: dict[str, int]
 
 
 @dataclass(frozen=True)
 class Quality:
-    """What a record holds about detection: metrics, intervals and the pictures' data."""
+    """What a record holds about detection: metrics, intervals and the pictures' data.
+
+    ``metrics``, ``intervals``, ``confusion`` and ``histogram`` are those of the first threshold; ``thresholds`` has
+    every one of them, the first included.
+    """
 
     metrics: dict[str, float]
     intervals: dict[str, tuple[float, float]]
@@ -34,6 +52,7 @@ class Quality:
     roc_curve: dict[str, list[float]]
     histogram: dict[str, Any]
     resamples: int
+    thresholds: tuple[Flagged, ...]
 
 
 class _Ranking:
@@ -42,7 +61,7 @@ class _Ranking:
     Only the places where an anomaly stands are ever looked at, and of the others their cumulative weight.
     """
 
-    def __init__(self, scores: NDArray[np.floating], labels: NDArray[np.integer], threshold: float) -> None:
+    def __init__(self, scores: NDArray[np.floating], labels: NDArray[np.integer], thresholds: Sequence[float]) -> None:
         order = np.argsort(-scores, kind="stable")
         scores = scores[order]
         self.labels = labels[order].astype(bool)
@@ -57,11 +76,13 @@ class _Ranking:
         anomalies = np.append(0, np.cumsum(self.labels))
         self.anomalies_above = anomalies[self.above]
         self.anomalies_down_to = anomalies[self.down_to]
-        self.flagged = int(np.searchsorted(-scores, -threshold, side="left"))
-        self.flagged_anomalies = int(anomalies[self.flagged])
+        # for each threshold: rows above it, anomalies above it
+        self.flagged = np.searchsorted(-scores, -np.asarray(thresholds, dtype=np.float64), side="left")
+        self.flagged_anomalies = anomalies[self.flagged]
 
-    def metrics(self, weights: NDArray[np.int8]) -> tuple[float, ...]:
-        """The values of ``METRICS``, in that order; precision and F1 are 0 where nothing is flagged."""
+    def metrics(self, weights: NDArray[np.int8]) -> NDArray[np.float64]:
+        """The values of ``RANKING``, then those of ``FLAGGING`` for each threshold, in that order; precision and F1
+        are 0 where nothing is flagged."""
         rows = _running_total(weights)
         own = weights[self.places].astype(np.int64)
         anomalies = _running_total(own)
@@ -73,16 +94,14 @@ class _Ranking:
         auc = 1.0 - 0.5 * float((own * not_below).sum()) / (positives * negatives)
         # AP = Σ (recall step) · precision, without interpolation
         ap = float((own * (true / np.maximum(reached, 1))).sum()) / positives
-        flagged, tp = int(rows[self.flagged]), int(anomalies[self.flagged_anomalies])
-        fp, fn = flagged - tp, positives - tp
-        return (
-            auc,
-            ap,
-            tp / flagged if flagged else 0.0,
-            tp / positives,
-            2 * tp / (2 * tp + fp + fn),
-            (tp + negatives - fp) / total,
-        )
+        flagged, tp = rows[self.flagged], anomalies[self.flagged_anomalies]
+        fp = flagged - tp
+        values = np.empty((len(flagged), len(FLAGGING)))
+        values[:, 0] = tp / np.maximum(flagged, 1)
+        values[:, 1] = tp / positives
+        values[:, 2] = 2 * tp / (tp + fp + positives)
+        values[:, 3] = (tp + negatives - fp) / total
+        return np.concatenate([[auc, ap], values.ravel()])
 
     def roc_curve(self) -> dict[str, list[float]]:
         """The curve from (0, 0) to (1, 1), thinned to points that are evenly spaced along it."""
@@ -119,31 +138,33 @@ def _poisson_counts() -> NDArray[np.int8]:
 def quality(
     scores: NDArray[np.floating],
     labels: NDArray[np.integer],
-    threshold: float,
+    thresholds: Sequence[float],
     *,
     seed: int = 0,
     resamples: int | None = None,
 ) -> Quality:
-    """Metrics at a threshold, with percentile bootstrap intervals.
+    """Metrics at one or more thresholds, with percentile bootstrap intervals.
+
+    Each resample serves the ranking and all thresholds, so that a further threshold costs next to nothing.
 
     Parameters
     ----------
     scores : float array of shape (rows,), finite, larger = more anomalous
     labels : int array of shape (rows,), 1 = anomaly; both classes occur
-    threshold : float
-        Rows that score above it are flagged.
+    thresholds : sequence of float, at least one
+        Rows that score above one are flagged by it.
     seed, resamples : int
         Of the bootstrap; without a number ``resamples_for`` chooses. A resample without one of the classes has no AUC
         and is drawn again.
     """
     scores = np.asarray(scores, dtype=np.float64)
-    ranking = _Ranking(scores, np.asarray(labels), threshold)
+    ranking = _Ranking(scores, np.asarray(labels), thresholds)
     rows = len(scores)
     point = ranking.metrics(np.ones(rows, dtype=np.int8))
 
     resamples = resamples_for(rows) if resamples is None else resamples
     rng, counts = np.random.default_rng(seed), _poisson_counts()
-    drawn = np.empty((resamples, len(METRICS)))
+    drawn = np.empty((resamples, len(point)))
     for i in range(resamples):
         while True:
             weights = counts.take(rng.integers(0, len(counts), rows, dtype=np.uint16))
@@ -151,18 +172,31 @@ def quality(
                 break
         drawn[i] = ranking.metrics(weights)
     tail = 50.0 * (1.0 - CONFIDENCE)
-    low, high = np.percentile(drawn, [tail, 100.0 - tail], axis=0)
+    bounds = np.percentile(drawn, [tail, 100.0 - tail], axis=0)
 
-    tp = ranking.flagged_anomalies
-    fp = ranking.flagged - tp
+    def named(names: Sequence[str], start: int) -> tuple[dict[str, float], dict[str, tuple[float, float]]]:
+        """Values and intervals of what stands from ``start`` on."""
+        places = list(zip(names, range(start, start + len(names)), strict=True))
+        values = {name: float(point[i]) for name, i in places}
+        return values, {name: (float(bounds[0, i]), float(bounds[1, i])) for name, i in places}
+
+    ranked, ranked_intervals = named(RANKING, 0)
     positives = len(ranking.places)
+    flagged = []
+    for number, threshold in enumerate(thresholds):
+        values, intervals = named(FLAGGING, len(RANKING) + number * len(FLAGGING))
+        tp = int(ranking.flagged_anomalies[number])
+        fp = int(ranking.flagged[number]) - tp
+        confusion = {"tn": rows - positives - fp, "fp": fp, "fn": positives - tp, "tp": tp}
+        flagged.append(Flagged(values | {"threshold": float(threshold)}, intervals, confusion))
     return Quality(
-        metrics=dict(zip(METRICS, map(float, point), strict=True)) | {"threshold": float(threshold)},
-        intervals={name: (float(low[i]), float(high[i])) for i, name in enumerate(METRICS)},
-        confusion={"tn": rows - positives - fp, "fp": fp, "fn": positives - tp, "tp": tp},
+        metrics=ranked | flagged[0].metrics,
+        intervals=ranked_intervals | flagged[0].intervals,
+        confusion=flagged[0].confusion,
         roc_curve=ranking.roc_curve(),
-        histogram=_histogram(scores, np.asarray(labels).astype(bool), threshold),
+        histogram=_histogram(scores, np.asarray(labels).astype(bool), thresholds[0]),
         resamples=resamples,
+        thresholds=tuple(flagged),
     )
 
 

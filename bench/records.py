@@ -129,12 +129,13 @@ def _fault(record: object) -> str:
 _LARGE = (
     *("data", "settings", "environment", "equality", "limits", "disturbance", "peer"),
     *("roc_curve", "histogram", "confusion", "loss", "validation_loss"),
+    *("thresholds", "other_scores", "top_anomalies", "published"),
 )
 _SMALL = (
     *("schema", "suite", "dataset", "detector", "backend", "mode", "device", "precision", "threads", "seed", "round"),
     *("scenario_hash", "environment_hash", "status", "reason", "metrics", "intervals", "marks", "timed", "oracle"),
     *("threshold_rule", "score", "collapsed", "active_units", "notes", "best_epoch", "command", "started"),
-    *("train_rows_per_sample", "score_rows_per_sample", "import_memory_bytes"),
+    *("train_rows_per_sample", "score_rows_per_sample", "import_memory_bytes", "protocol", "arrays"),
 )
 
 

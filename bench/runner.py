@@ -107,7 +107,8 @@ def run(
         Another run writes there now, or its records come from another environment.
     """
     timed = jobs == 1
-    plan = suite.trials(threads, timed=timed, data_dir=str(data_dir) if data_dir else None)
+    where = str(data_dir) if data_dir else None
+    plan = suite.trials(threads, timed=timed, data_dir=where, results=str(out.resolve()))
     out.mkdir(parents=True, exist_ok=True)
     try:
         with FileLock(out / ".lock", timeout=0):
@@ -133,6 +134,8 @@ def run(
                     command=command,
                     progress=lambda what, step, of: display.doing(trial, what, step, of),
                 )
+                if entries := suite.published_of(trial.scenario):
+                    record["published"] = entries
                 if trial.scenario.backend:
                     record["equality"] = equality.of_scenario(trial.scenario, proofs)
                 if trial.scenario.hash in found_limits:

@@ -22,9 +22,20 @@ from msgspec import Meta
 
 import backends
 import datasets
-from backends.spec import Device, Likelihood, NetworkSpec, Optimizer, Precision, RandomSource, Score, TrainingSettings
+from backends.spec import (
+    SCORES,
+    Device,
+    Likelihood,
+    NetworkSpec,
+    Optimizer,
+    Precision,
+    RandomSource,
+    Score,
+    TrainingSettings,
+)
 from bench import detectors
-from bench.thresholds import Threshold
+from bench.published import Published
+from bench.thresholds import ROWS, RULES, Threshold
 
 if TYPE_CHECKING:
     from bench.autoencoder import Autoencoder
@@ -45,6 +56,8 @@ class SuiteError(ValueError):
 
 Threads = Annotated[tuple[Natural, ...], Meta(min_length=1)]
 Seeds = Annotated[tuple[Seed, ...], Meta(min_length=1)]
+Scores = Annotated[tuple[Score, ...], Meta(min_length=1)]
+Thresholds = Annotated[tuple[Threshold, ...], Meta(min_length=1)]
 
 
 @dataclass(frozen=True)
@@ -52,7 +65,8 @@ class Training:
     """How the autoencoder family is built, trained and scored; the keys of a ``[training]`` table.
 
     ``hidden`` and ``latent`` are the detector's own where a suite names none, and ``filters`` are for convolutional
-    detectors alone; ``resolved`` puts the values in, and a scenario holds nothing else.
+    detectors alone; ``resolved`` puts the values in, and a scenario holds nothing else. The first of ``scores`` is the
+    one that is timed; it is what the detector's own scores are, as long as nothing else is said.
     """
 
     epochs: Positive = 30
@@ -70,7 +84,7 @@ class Training:
     beta: NotNegative = 1.0
     kl_warmup_epochs: Natural = 0
     random_source: RandomSource = "native"
-    score: Score = "reconstruction"
+    scores: Scores = ("reconstruction",)
 
     def resolved(self, detector: type[Autoencoder]) -> Self:
         """The values that a detector of this class is really built and trained with."""
@@ -79,6 +93,7 @@ class Training:
             hidden=detector.hidden if self.hidden is None else self.hidden,
             latent=detector.latent if self.latent is None else self.latent,
             filters=self.filters if detector.convolutional else (),
+            scores=() if detector.scores_of_its_own else self.scores,
         )
 
 
@@ -87,7 +102,9 @@ class Scenario:
     """dataset × detector × backend × mode × device × precision, with all settings the result depends on.
 
     ``backend``, ``mode`` and ``training`` (with every value resolved) are None for the classical detectors;
-    ``parameters`` are the constructor arguments of those, and empty for the autoencoder family.
+    ``parameters`` are the constructor arguments of those, and empty for the autoencoder family. The first of
+    ``thresholds`` is the one that the record's own metrics are of. ``protocol`` says in words which way of doing it a
+    scenario stands for, and ``pictures`` has its trials keep what the pictures of single rows need.
     """
 
     dataset: str
@@ -97,9 +114,11 @@ class Scenario:
     device: Device
     precision: Precision
     threads: int
-    threshold: Threshold
+    thresholds: tuple[Threshold, ...]
     training: Training | None = None
     parameters: dict[str, Any] = field(default_factory=dict)
+    protocol: str = ""
+    pictures: bool = False
 
     @property
     def hash(self) -> str:
@@ -110,12 +129,13 @@ class Scenario:
     @property
     def label(self) -> str:
         """The scenario in one short line, for people."""
+        protocol = f" ({self.protocol})" if self.protocol else ""
         if self.backend is None:
-            return f"{self.dataset} {self.detector} threads {self.threads}"
+            return f"{self.dataset} {self.detector} threads {self.threads}{protocol}"
         training = self.training
         assert training is not None
         what = f"{self.dataset} {self.detector} {self.backend}/{self.mode} {self.device} {self.precision}"
-        return f"{what} batch {training.batch_size} threads {self.threads}"
+        return f"{what} batch {training.batch_size} threads {self.threads}{protocol}"
 
     def network(self, features: int, image: tuple[int, int] | None) -> NetworkSpec:
         """The network this scenario trains on rows of so many features, the pixels of an image (height, width) or none.
@@ -160,7 +180,10 @@ class Scenario:
 
 @dataclass(frozen=True)
 class Trial:
-    """One scenario, one seed, one round: plain data in, one record out, whoever executes it."""
+    """One scenario, one seed, one round: plain data in, one record out, whoever executes it.
+
+    ``results`` is the directory that the trial may leave its arrays in, absolute; without one it leaves none.
+    """
 
     suite: str
     scenario: Scenario
@@ -168,6 +191,7 @@ class Trial:
     round: int
     timed: bool = True
     data_dir: str | None = None
+    results: str | None = None
 
     @property
     def key(self) -> tuple[str, int, int]:
@@ -191,8 +215,10 @@ class Block:
     batch_sizes: tuple[Positive, ...] = ()
     threads: Threads = (0,)
     training: Training = Training()
-    threshold: Threshold = field(default_factory=Threshold)
+    thresholds: Thresholds = (Threshold(),)
     parameters: dict[str, dict[str, Any]] = field(default_factory=dict)
+    protocol: str = ""
+    pictures: bool = False
 
     @property
     def trainings(self) -> list[Training]:
@@ -203,7 +229,7 @@ class Block:
 
 @dataclass(frozen=True)
 class Suite:
-    """A named set of blocks with seeds, rounds and the time one trial may take (seconds)."""
+    """A named set of blocks with seeds, rounds and the time one trial may take (seconds), and what others published."""
 
     name: str
     description: str
@@ -212,6 +238,7 @@ class Suite:
     timeout: float
     blocks: tuple[Block, ...]
     defaults: Block
+    published: tuple[Published, ...] = ()
 
     def scenarios(self, threads: int) -> list[Scenario]:
         """Every scenario once, in the order of the file; ``threads`` is what 0 stands for."""
@@ -221,7 +248,9 @@ class Suite:
                 found.setdefault(scenario.hash, scenario)
         return list(found.values())
 
-    def trials(self, threads: int, *, timed: bool = True, data_dir: str | None = None) -> list[Trial]:
+    def trials(
+        self, threads: int, *, timed: bool = True, data_dir: str | None = None, results: str | None = None
+    ) -> list[Trial]:
         """Every trial in the order it runs: round by round, each round all scenarios and seeds, shuffled.
 
         The shuffle is keyed by the suite's name and the round, so a run that was stopped goes on in the same order.
@@ -230,13 +259,22 @@ class Suite:
         trials = []
         for round_ in range(self.rounds):
             batch = [
-                Trial(self.name, scenario, seed, round_, timed, data_dir)
+                Trial(self.name, scenario, seed, round_, timed, data_dir, results)
                 for scenario in scenarios
                 for seed in self.seeds
             ]
             random.Random(f"{self.name}/{round_}").shuffle(batch)
             trials.extend(batch)
         return trials
+
+    def published_of(self, scenario: Scenario) -> list[dict[str, Any]]:
+        """What others published of what this scenario measures, as its records hold it."""
+        scores = scenario.training.scores if scenario.training else ()
+        return [
+            published.entry
+            for published in self.published
+            if published.is_about(scenario.dataset, scenario.detector, scores)
+        ]
 
     def vary(
         self,
@@ -314,7 +352,8 @@ def load(name_or_path: str) -> Suite:
 
 def _suite(table: dict[str, Any], stem: str, where: str) -> Suite:
     axes = [f.name for f in fields(Block)]
-    _check_keys(table, ["name", "description", "seeds", "rounds", "timeout", "scenarios", *axes], where)
+    valid = ["name", "description", "seeds", "rounds", "timeout", "scenarios", "published", *axes]
+    _check_keys(table, valid, where)
     if not isinstance(table.get("scenarios"), list) or not table["scenarios"]:
         raise SuiteError(f"{where}: a suite needs at least one [[scenarios]] block")
     top = {key: value for key, value in table.items() if key in axes}
@@ -331,6 +370,9 @@ def _suite(table: dict[str, Any], stem: str, where: str) -> Suite:
     if "detectors" not in top:
         # a data set given on the command line then runs on every detector that the suite names anywhere
         top["detectors"] = list(dict.fromkeys(name for block in blocks for name in block.detectors))
+    tables = table.get("published", [])
+    if not isinstance(tables, list):
+        raise SuiteError(f"{where}: published: expected [[published]] tables")
     return Suite(
         name=_convert(table.get("name", stem), str, f"{where}: name"),
         description=_convert(table.get("description", ""), str, f"{where}: description"),
@@ -339,7 +381,33 @@ def _suite(table: dict[str, Any], stem: str, where: str) -> Suite:
         timeout=_convert(table.get("timeout", 1800), Annotated[float, Meta(gt=0)], f"{where}: timeout"),
         blocks=tuple(blocks),
         defaults=_block(top, where),
+        published=tuple(
+            _published(own, blocks, f"{where}: [[published]] {number}") for number, own in enumerate(tables, start=1)
+        ),
     )
+
+
+def _published(table: object, blocks: Sequence[Block], where: str) -> Published:
+    """One ``[[published]]`` table; SuiteError where no block runs what it is about, since nobody would notice."""
+    if not isinstance(table, dict):
+        raise SuiteError(f"{where}: expected a table")
+    _check_keys(table, [f.name for f in fields(Published)], where)
+    entry: Published = _convert(table, Published, where)
+    running = [block for block in blocks if entry.detector in block.detectors]
+    if not running:
+        raise SuiteError(f"{where}: no block runs {_quoted(entry.detector, {d for b in blocks for d in b.detectors})}")
+    for reference in entry.datasets:
+        if not any(reference in block.datasets for block in running):
+            known = dict.fromkeys(name for block in running for name in block.datasets)
+            raise SuiteError(f"{where}: no block runs {entry.detector} on {_quoted(reference, known)}")
+    running = [block for block in running if set(entry.datasets) & set(block.datasets)]
+    scores = dict.fromkeys(score for block in running for score in block.training.scores)
+    if entry.score is not None and entry.score not in scores:
+        raise SuiteError(f"{where}: score: no block scores {entry.detector} by {_quoted(entry.score, scores)}")
+    rules = dict.fromkeys(str(threshold) for block in running for threshold in block.thresholds)
+    if entry.threshold is not None and entry.threshold not in rules:
+        raise SuiteError(f"{where}: threshold: no block of {entry.detector} has {_quoted(entry.threshold, rules)}")
+    return entry
 
 
 def _merged(defaults: Mapping[str, Any], own: Mapping[str, Any]) -> dict[str, Any]:
@@ -353,13 +421,42 @@ def _merged(defaults: Mapping[str, Any], own: Mapping[str, Any]) -> dict[str, An
 
 def _block(table: dict[str, Any], where: str) -> Block:
     _check_keys(table, [f.name for f in fields(Block)], where)
-    for key, kind in (("training", Training), ("threshold", Threshold)):
-        if isinstance(table.get(key), dict):
-            _check_keys(table[key], [f.name for f in fields(kind)], f"{where}: {key}")
+    _check_training(table.get("training"), f"{where}: training")
+    _check_thresholds(table.get("thresholds"), f"{where}: thresholds")
     block = _validated(_convert(table, Block, where), where)
     if not block.detectors:
         return block
     return replace(block, detectors=tuple(dict.fromkeys((*block.detectors, *detectors.SANITY))))
+
+
+def _check_training(table: object, where: str) -> None:
+    """Names the nearest valid key or score where one is misspelt; other faults are left to the conversion."""
+    if not isinstance(table, dict):
+        return
+    _check_keys(table, [f.name for f in fields(Training)], where)
+    scores = table.get("scores")
+    if isinstance(scores, list):
+        _check_choices(scores, SCORES, f"{where}.scores")
+        if len(scores) > len(set(map(str, scores))):
+            raise SuiteError(f"{where}.scores: one is named twice")
+
+
+def _check_thresholds(tables: object, where: str) -> None:
+    """Names the nearest valid key, rule or rows where one is misspelt; other faults are left to the conversion."""
+    if not isinstance(tables, list):
+        return
+    for number, table in enumerate(tables, start=1):
+        if isinstance(table, dict):
+            place = f"{where} {number}"
+            _check_keys(table, [f.name for f in fields(Threshold)], place)
+            _check_choices([table.get("rule", RULES[0])], RULES, f"{place}: rule")
+            _check_choices([table.get("rows", ROWS[0])], ROWS, f"{place}: rows")
+
+
+def _check_choices(values: Iterable[object], valid: Sequence[str], where: str) -> None:
+    for value in values:
+        if isinstance(value, str) and value not in valid:
+            raise SuiteError(f"{where}: {_quoted(value, valid)}")
 
 
 def _validated(block: Block, where: str) -> Block:
@@ -407,8 +504,10 @@ def _expand(block: Block, threads: int) -> Iterable[Scenario]:
                     device="cpu",
                     precision="float32",  # what the rows come in
                     threads=count,
-                    threshold=block.threshold,
+                    thresholds=block.thresholds,
                     parameters=dict(block.parameters.get(detector, {})),
+                    protocol=block.protocol,
+                    pictures=block.pictures,
                 )
             continue
         trainings = [training.resolved(detectors.load(detector)) for training in block.trainings]
@@ -423,8 +522,10 @@ def _expand(block: Block, threads: int) -> Iterable[Scenario]:
                 device=device,
                 precision=precision,
                 threads=count,
-                threshold=block.threshold,
+                thresholds=block.thresholds,
                 training=training,
+                protocol=block.protocol,
+                pictures=block.pictures,
             )
 
 
@@ -453,6 +554,11 @@ def _check_keys(table: Mapping[str, Any], valid: Sequence[str], where: str) -> N
     for key in table:
         if key not in valid:
             raise SuiteError(f"{where}: unknown key {key!r}{_nearest(key, valid)}")
+
+
+def _quoted(name: str, valid: Iterable[str]) -> str:
+    """The name, and the valid one that is nearest to it."""
+    return f"{name!r}{_nearest(name, valid)}"
 
 
 def _nearest(name: str, valid: Iterable[str]) -> str:

@@ -209,6 +209,7 @@ def _blank(trial: Trial, environment: Mapping[str, Any], command: str) -> Record
         "device": scenario.device,
         "precision": scenario.precision,
         "threads": scenario.threads,
+        "protocol": scenario.protocol,
         "seed": trial.seed,
         "round": trial.round,
         "timed": trial.timed,

@@ -36,7 +36,7 @@ SCORE_LIMIT = 2.0
 
 
 class Diverged(ArithmeticError):
-    """The loss is no longer finite."""
+    """The loss or a score is not finite."""
 
 
 class Session:
@@ -78,15 +78,15 @@ class Session:
                 spec=scenario.network(self.data.features, self.data.image_shape),
                 settings=scenario.training_settings(trial.seed),
                 epochs=scenario.training.epochs,
-                score=scenario.training.score,
                 patience=scenario.training.patience,
+                **({} if detector_class.scores_of_its_own else {"score": scenario.training.scores[0]}),
             )
             self.detector.prepare(self.data.X_train)
             self.model = self.detector.model
             self.clock.synchronize = self.model.synchronize
             self.timer = self.model.device_timer()
         with self.clock.phase("compile"):
-            self.model.compile([scenario.training.score])
+            self.detector.compile()
         reported = backend.capabilities()
         return {
             "epochs": scenario.training.epochs,
@@ -129,30 +129,25 @@ class Session:
         and memory."""
         import numpy as np
 
-        from bench.metrics import quality
+        from bench import arrays
+        from bench.evaluation import NotFinite, evaluate
 
         trial, scenario, data = self.trial, self.trial.scenario, self.data
         if self.model is not None:
             self.detector.finish()
-        scores = self._score_rows()
+        scores = np.asarray(self._score_rows(), dtype=np.float64)
         memory = peak_memory()
-        validation = np.asarray(self.detector.decision_function(data.X_val), dtype=np.float64)
-        if not (np.isfinite(scores).all() and np.isfinite(validation).all()):
-            raise Diverged("the scores are not all finite")
-        threshold = scenario.threshold(validation, scores)
-        found = quality(scores, data.y_test, threshold, seed=trial.seed)
+        device_memory = self.model.device_memory_peak() if self.model is not None else None
+        try:
+            found, kept = evaluate(self.detector, data, scenario, scores, seed=trial.seed)
+        except NotFinite as error:
+            raise Diverged(str(error)) from None
         training = scenario.training
-        metrics: dict[str, float] = found.metrics | {"peak_memory_bytes": memory}
+        metrics: dict[str, float] = found.pop("metrics") | {"peak_memory_bytes": memory}
         reply: dict[str, Any] = {
             "metrics": metrics,
             "import_memory_bytes": self.import_memory,
-            "intervals": found.intervals,
-            "resamples": found.resamples,
-            "confusion": found.confusion,
-            "threshold_rule": str(scenario.threshold),
-            "roc_curve": found.roc_curve,
-            "histogram": found.histogram,
-            "score": training.score if training else None,
+            **found,
             "latent": training.latent if training else None,
             "best_epoch": self.detector.early_stopping.best_epoch if training else None,
             "notes": list(self.detector.notes),
@@ -163,8 +158,10 @@ class Session:
             reply["peer"] = self.detector.peer
         if hasattr(self.detector, "posterior"):
             reply |= self.detector.posterior(data.X_val)
-        if self.model is not None and (device_memory := self.model.device_memory_peak()) is not None:
+        if device_memory is not None:
             metrics["peak_device_memory_bytes"] = device_memory
+        if (path := arrays.write(trial, kept)) is not None:
+            reply["arrays"] = path
         self.clock.settle("train", "warmup")
         reply["phases"] = self.clock.totals()
         if trial.timed:
@@ -247,6 +244,7 @@ def _description(data: Dataset) -> dict[str, Any]:
         "test_rows": len(data.X_test),
         "anomalies": int(data.y_test.sum()),
         "features": data.features,
+        "image_shape": data.image_shape,
         **msgspec.to_builtins(data.provenance),
     }
 

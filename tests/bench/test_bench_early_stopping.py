@@ -91,7 +91,7 @@ def run(monkeypatch):
         where = ("blobs-2d", "autoencoder", "torch", "idiomatic", "cpu", "float32", 1)
         shown = []
         record = bench.trial.run_trial(
-            Trial("mine", Scenario(*where, Threshold(), training), seed=0, round=0),
+            Trial("mine", Scenario(*where, (Threshold(),), training), seed=0, round=0),
             environment(),
             timeout=60,
             progress=lambda *step: shown.append(step),

@@ -49,7 +49,7 @@ def make_ladder(precision: str, passed: bool) -> Any:
 
 def make_scenario(**changes: Any) -> Scenario:
     defaults = {"dataset": "blobs", "detector": "vae", "backend": "torch", "mode": "idiomatic", "device": "cpu"}
-    more = {"precision": "float32", "threads": 1, "threshold": Threshold(), "training": suite.Training()}
+    more = {"precision": "float32", "threads": 1, "thresholds": (Threshold(),), "training": suite.Training()}
     return Scenario(**(defaults | more | changes))
 
 

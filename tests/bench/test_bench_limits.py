@@ -27,7 +27,9 @@ SHAPES = {"blobs": (20, None)}
 
 def scenario(**changes) -> Scenario:
     training = Training().resolved(detectors.load("vae"))
-    return replace(Scenario("blobs", "vae", "jax", "tuned", "cpu", "float32", 4, Threshold(), training, {}), **changes)
+    return replace(
+        Scenario("blobs", "vae", "jax", "tuned", "cpu", "float32", 4, (Threshold(),), training, {}), **changes
+    )
 
 
 @pytest.fixture(autouse=True)
@@ -75,7 +77,7 @@ def asked(monkeypatch) -> list[tuple]:
 def test_one_process_is_asked_for_all_networks_of_a_device_and_a_number_of_threads_at_once(asked):
     same = scenario(backend="torch", mode="idiomatic")
     other = scenario(training=replace(scenario().training, batch_size=512))
-    classical = Scenario("blobs", "knn", None, None, "cpu", "float32", 4, Threshold())
+    classical = Scenario("blobs", "knn", None, None, "cpu", "float32", 4, (Threshold(),))
     found = limits.measure([scenario(), same, other, scenario(threads=1), classical], SHAPES)
     both = ("numpy", "torch")
     assert asked == [(4, "cpu", both, 2), (1, "cpu", both, 2)]

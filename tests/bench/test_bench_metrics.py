@@ -17,7 +17,7 @@ def test_every_metric_equals_scikit_learns_also_with_ties(rows, threshold):
     scores = np.array([score for score, _ in rows], dtype=float)
     labels = np.array([int(label) for _, label in rows])
     assume(0 < labels.sum() < len(labels))
-    found = quality(scores, labels, threshold, resamples=2)
+    found = quality(scores, labels, [threshold], resamples=2)
     flagged = scores > threshold
     expected = {
         "roc_auc": sk.roc_auc_score(labels, scores),
@@ -48,7 +48,7 @@ def test_the_auc_interval_covers_the_true_value_about_as_often_as_it_claims():
     rng = np.random.default_rng(5)
     covered = 0
     for _ in range(200):
-        low, high = quality(*draw(rng, 200), 0.5, resamples=200).intervals["roc_auc"]
+        low, high = quality(*draw(rng, 200), [0.5], resamples=200).intervals["roc_auc"]
         covered += low <= true <= high
     # 95 % of 200 is 190; a wrong percentile (90 %, say) would give about 180
     assert 182 <= covered <= 200
@@ -57,7 +57,7 @@ def test_the_auc_interval_covers_the_true_value_about_as_often_as_it_claims():
 def test_the_interval_of_each_metric_agrees_with_a_plain_bootstrap():
     rng = np.random.default_rng(1)
     scores, labels = draw(rng, 300)
-    found = quality(scores, labels, 0.8, resamples=1000)
+    found = quality(scores, labels, [0.8], resamples=1000)
     values = []
     for _ in range(1000):
         chosen = rng.integers(0, 300, 300)
@@ -74,7 +74,7 @@ def test_the_interval_of_each_metric_agrees_with_a_plain_bootstrap():
 
 def test_a_long_curve_is_thinned_without_changing_its_area():
     scores, labels = draw(np.random.default_rng(2), 20_000)
-    found = quality(scores, labels, 1.0, resamples=2)
+    found = quality(scores, labels, [1.0], resamples=2)
     assert len(found.roc_curve["fpr"]) <= CURVE_POINTS
     assert found.roc_curve["fpr"][0] == found.roc_curve["tpr"][0] == 0.0
     assert found.roc_curve["fpr"][-1] == found.roc_curve["tpr"][-1] == 1.0
@@ -85,7 +85,7 @@ def test_a_long_curve_is_thinned_without_changing_its_area():
 def test_one_extreme_score_does_not_flatten_the_histogram():
     scores, labels = draw(np.random.default_rng(3), 1000)
     scores[0] = 1e9
-    histogram = quality(scores, labels, 1.0, resamples=2).histogram
+    histogram = quality(scores, labels, [1.0], resamples=2).histogram
     assert histogram["edges"][-1] < 10
     assert histogram["clipped"] >= 1
     assert np.count_nonzero(histogram["normal"]) > 10
@@ -94,12 +94,12 @@ def test_one_extreme_score_does_not_flatten_the_histogram():
 def test_many_rows_get_fewer_resamples_and_the_result_tells_how_many():
     assert [resamples_for(rows) for rows in (10, 200_000, 400_000, 10_000_000)] == [1000, 1000, 500, 200]
     scores, labels = draw(np.random.default_rng(4), 100)
-    assert quality(scores, labels, 1.0).resamples == 1000
+    assert quality(scores, labels, [1.0]).resamples == 1000
 
 
 def test_a_resample_without_one_of_the_classes_is_drawn_again():
     scores, labels = np.arange(6.0), np.array([0, 0, 0, 0, 0, 1])
     # a third of all resamples has no anomaly, and one in 150 no normal row
-    found = quality(scores, labels, 4.5, resamples=500)
+    found = quality(scores, labels, [4.5], resamples=500)
     assert found.intervals["roc_auc"] == (1.0, 1.0)
     assert found.intervals["recall"] == (1.0, 1.0)

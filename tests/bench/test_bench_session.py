@@ -104,7 +104,7 @@ def run(monkeypatch):
         monkeypatch.setattr(backends, "load", lambda name: fake)
         training = Training(epochs=len(EPOCHS)).resolved(Autoencoder)
         where = ("blobs-2d", "autoencoder", "torch", "idiomatic", "cpu", "float32", 1)
-        session = Session(Trial("mine", Scenario(*where, Threshold(), training), seed=0, round=0))
+        session = Session(Trial("mine", Scenario(*where, (Threshold(),), training), seed=0, round=0))
         session.clock.now = device.now
         session.prepare()
         for epoch in range(len(EPOCHS)):

@@ -14,7 +14,7 @@ from bench.thresholds import Threshold
 
 
 def scenario(**changes) -> Scenario:
-    base = Scenario("blobs", "vae", "torch", "idiomatic", "cpu", "float32", 2, Threshold(), Training())
+    base = Scenario("blobs", "vae", "torch", "idiomatic", "cpu", "float32", 2, (Threshold(),), Training())
     return replace(base, **changes)
 
 
@@ -28,7 +28,7 @@ def scenario(**changes) -> Scenario:
         {"device": "gpu"},
         {"precision": "float64"},
         {"threads": 1},
-        {"threshold": Threshold("std", 3.0)},
+        {"thresholds": (Threshold("std", 3.0),)},
         {"training": Training(beta=0.5)},
         {"training": Training(optimizer="sgd")},
         {"training": Training(momentum=0.5)},
@@ -163,7 +163,7 @@ def test_every_training_key_reaches_the_backend():
     )
     convolutional = scenario(detector="conv_vae", training=training)
     settings = {**asdict(convolutional.training_settings(1)), **asdict(convolutional.network(64, (8, 8)))}
-    used_by_the_harness = {"epochs", "patience", "score"}
+    used_by_the_harness = {"epochs", "patience", "scores"}
     for name, value in asdict(training).items():
         assert name in used_by_the_harness or settings[name] == value, name
     assert (settings["kind"], settings["image"]) == ("vae", (8, 8))

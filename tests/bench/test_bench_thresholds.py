@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
-from bench.thresholds import Threshold
+from bench.thresholds import RULES, Threshold
 
 SCORES = arrays(np.float64, st.integers(20, 200), elements=st.floats(-1e6, 1e6, width=32), unique=True)
 
@@ -81,3 +81,60 @@ def test_evt_says_that_a_tail_is_too_short_to_be_fitted():
 def test_a_value_outside_its_rule_is_refused(rule, value):
     with pytest.raises(ValueError, match="threshold"):
         Threshold(rule, value)
+
+
+LABELLED = st.integers(0, 2**32 - 1)
+
+
+def labelled(seed):
+    """Scores with ties, and labels of both classes."""
+    rng = np.random.default_rng(seed)
+    labels = rng.integers(0, 2, 40)
+    labels[:2] = [0, 1]
+    return rng.integers(0, 12, 40) + rng.integers(0, 5, 40) * labels + 0.5, labels
+
+
+def f1(flags, labels):
+    return 2 * (flags & labels).sum() / (flags.sum() + labels.sum())
+
+
+def youden(flags, labels):
+    return flags[labels == 1].mean() - flags[labels == 0].mean()
+
+
+@pytest.mark.parametrize(("rule", "criterion"), [("oracle_f1", f1), ("oracle_youden", youden)])
+@given(seed=LABELLED)
+@settings(deadline=None, max_examples=50)
+def test_no_threshold_beats_the_oracle_at_its_own_criterion(rule, criterion, seed):
+    scores, labels = labelled(seed)
+    best = criterion(scores > Threshold(rule)(None, scores, labels=labels), labels)
+    assert best == pytest.approx(max(criterion(scores > level, labels) for level in (*scores, -np.inf)))
+
+
+def test_only_the_oracles_read_labels_and_say_so():
+    assert [rule for rule in RULES if Threshold(rule, VALUES.get(rule)).oracle] == ["oracle_youden", "oracle_f1"]
+    for rule in RULES:
+        if Threshold(rule, VALUES.get(rule)).oracle:
+            assert str(Threshold(rule)).startswith("oracle: ")
+            with pytest.raises(ValueError, match="needs the labels"):
+                Threshold(rule)(None, np.arange(50.0))
+
+
+VALUES = {"std": 3.0, "mad": 3.0, "contamination": 0.05, "evt": 0.01, "top_fraction": 0.2, "percentile": 90.0}
+
+
+@pytest.mark.parametrize("rule", ["percentile", "std", "mad", "contamination", "evt"])
+def test_a_rule_reads_the_rows_that_it_was_told_to(rule):
+    rng = np.random.default_rng(3)
+    parts = {"validation": rng.normal(0, 1, 500), "train": rng.normal(10, 1, 500), "test": rng.normal(20, 1, 500)}
+    for rows, scores in parts.items():
+        alone = {name: values if name == rows else None for name, values in parts.items()}
+        found = Threshold(rule, VALUES[rule], rows)(alone["validation"], alone["test"], train=alone["train"])
+        assert scores.mean() < found < scores.mean() + 6
+        with pytest.raises(ValueError, match=f"the scores of the {rows} rows"):
+            Threshold(rule, VALUES[rule], rows)(None, None)
+
+
+def test_what_was_left_out_is_put_in_so_that_equal_rules_are_equal():
+    assert Threshold() == Threshold("percentile", 95.0, "validation")
+    assert Threshold("top_fraction", 0.2) == Threshold("top_fraction", 0.2, "test")

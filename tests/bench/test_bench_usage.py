@@ -13,6 +13,13 @@ import pytest
 ROOT = Path(__file__).resolve().parents[2]
 
 ONE = '[[scenarios]]\ndatasets = ["blobs-2d"]\ndetectors = ["norm"]\n'
+PUBLISHED = """[[published]]
+datasets = ["blobs-2d"]
+detector = "norm"
+metric = "roc_auc"
+value = 0.9
+source = "Nobody (2020), table 1"
+"""
 
 
 def refused(done: subprocess.CompletedProcess[str], *parts: str) -> None:
@@ -41,8 +48,21 @@ def refused(done: subprocess.CompletedProcess[str], *parts: str) -> None:
         ("[training]\nfilters = [32, 0]\n" + ONE, ["training.filters[1]", ">= 1"]),
         (ONE.replace("norm", "conv_vae") + "training = { filters = [] }\n", ["training.filters", "conv_vae"]),
         (ONE.replace("norm", "conv_vae"), ["blobs-2d: conv_vae needs images", "digits:4"]),
-        ('threshold = { rule = "percentil" }\n' + ONE, ["threshold"]),
-        ('threshold = { rule = "percentile", value = 101 }\n' + ONE, ["101"]),
+        ('threshold = { rule = "percentile" }\n' + ONE, ["'threshold'", "did you mean 'thresholds'?"]),
+        ('thresholds = [{ rule = "percentil" }]\n' + ONE, ["thresholds 1: rule", "did you mean 'percentile'?"]),
+        ('thresholds = [{ rule = "percentile", value = 101 }]\n' + ONE, ["101"]),
+        ('thresholds = [{ rule = "std" }]\n' + ONE, ["std needs a value, for example 3"]),
+        ('thresholds = [{ rule = "oracle_f1", value = 1 }]\n' + ONE, ["oracle_f1 takes no value"]),
+        ('thresholds = [{ rule = "std", value = 3, rows = "tests" }]\n' + ONE, ["rows", "did you mean 'test'?"]),
+        ('thresholds = [{ rule = "oracle_f1", rows = "train" }]\n' + ONE, ["oracle_f1 reads the test rows"]),
+        ("thresholds = []\n" + ONE, ["thresholds"]),
+        ('[training]\nscores = ["elbow"]\n' + ONE, ["training.scores", "did you mean 'elbo'?"]),
+        ('[training]\nscores = ["elbo", "elbo"]\n' + ONE, ["training.scores", "twice"]),
+        ("[training]\nscore = 'elbo'\n" + ONE, ["'score'", "did you mean 'scores'?"]),
+        (ONE + "[[published]]\ndetector = 'norm'\n", ["published"]),
+        (ONE + PUBLISHED.replace("roc_auc", "roc"), ["metric", "'roc'"]),
+        (ONE + PUBLISHED + "high = 0.5\n", ["0.9", "bounds"]),
+        (ONE + PUBLISHED + "valu = 0.5\n", ["'valu'", "did you mean 'value'?"]),
         (ONE.replace("norm", "nrom"), ["no detector 'nrom'", "did you mean 'norm'?"]),
         (ONE.replace("blobs-2d", "blob-2d"), ["blob-2d", "blobs-2d"]),
         (ONE.replace("blobs-2d", "blobs?row=10"), ["row", "rows"]),

@@ -50,7 +50,7 @@ def _scoring(name: str, threads: int) -> Callable[[], int]:
             epochs=EPOCHS,
         )
         detector.prepare(few)
-        detector.model.compile([detector.score])
+        detector.compile()
         detector.fit(few)
     else:
         detector = detectors.load(PEER)(threads=threads, epochs=EPOCHS, hidden=HIDDEN, latent=LATENT).fit(few)

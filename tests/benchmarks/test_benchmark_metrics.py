@@ -11,7 +11,7 @@ def test_benchmark_bootstrap_of_all_metrics_with_1_000_resamples_of_100_000_scor
     rng = np.random.default_rng(0)
     labels = (rng.random(100_000) < 0.2).astype(int)
     scores = rng.normal(size=100_000) + labels
-    found = benchmark.pedantic(quality, (scores, labels, 1.0), rounds=3)
+    found = benchmark.pedantic(quality, (scores, labels, [1.0]), rounds=3)
     assert found.resamples == 1000
     assert 0.7 < found.metrics["roc_auc"] < 0.8
     assert benchmark.stats.stats.median < 2.0

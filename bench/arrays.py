@@ -1,0 +1,109 @@
+"""Arrays that a trial leaves beside its record: test labels and scores, and what pictures of single rows need.
+
+One safetensors file a trial, under ``arrays`` in the results directory. It is written whole or not at all.
+"""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+from safetensors.numpy import save
+
+from bench.detectors import Rows
+from bench.suite import Trial
+
+if TYPE_CHECKING:
+    from datasets.dataset import Dataset
+
+FOLDER = "arrays"
+PICTURED_ROWS = 1_000
+"""Test rows whose latent means are kept: enough for a picture, few enough for t-SNE."""
+TOP_PICTURED = 8
+"""Highest-scoring test rows that are kept with their reconstructions."""
+PERPLEXITY = 30.0
+"""Of t-SNE, the default of its authors' code; a third of the rows where these are few."""
+
+Arrays = dict[str, NDArray[Any]]
+
+
+def write(trial: Trial, arrays: Arrays) -> str | None:
+    """Writes the arrays of a trial and returns the file's path relative to the results directory.
+
+    None where the trial has no such directory. Raises OSError where it cannot be written to.
+    """
+    if trial.results is None:
+        return None
+    name = f"{FOLDER}/{trial.scenario.hash}-{trial.seed}-{trial.round}.safetensors"
+    path = Path(trial.results) / name
+    path.parent.mkdir(parents=True, exist_ok=True)
+    draft = path.with_suffix(f".{os.getpid()}")
+    try:
+        with draft.open("wb") as file:
+            file.write(save({key: np.ascontiguousarray(array) for key, array in arrays.items()}))
+            file.flush()
+            os.fsync(
+                file.fileno()
+            )  # the record that names it is on the disk when the next trial starts, so this is too
+        draft.replace(path)
+    finally:
+        draft.unlink(missing_ok=True)
+    return name
+
+
+def highest(scores: Rows, count: int) -> NDArray[np.intp]:
+    """The places of the highest scores, the highest first, and of equal ones the first first."""
+    return np.argsort(-np.asarray(scores), kind="stable")[:count]
+
+
+def pictures(detector: Any, data: Dataset, scores: Rows, *, seed: int) -> Arrays:
+    """What pictures of single test rows need, as far as the data and the detector have it.
+
+    ============================================  ======================================================
+    ``X_plane``, (n, 2)                           all test rows, of data with two features
+    ``mu``, (m, latent); ``mu_rows``, (m,)        latent means of at most ``PICTURED_ROWS`` test rows, a
+                                                  sample by the seed, and which rows these are
+    ``mu_pca``, ``mu_tsne``, (m, 2)               their principal components, and t-SNE (van der Maaten
+                                                  and Hinton 2008); the latter from four rows on
+    ``top_rows``, (k,); ``top_inputs``,           the test rows that score highest, at most
+    ``top_reconstructions``, (k, features)        ``TOP_PICTURED``
+    ============================================  ======================================================
+    """
+    found: Arrays = {}
+    X = data.X_test
+    if data.features == 2:
+        found["X_plane"] = X
+    if hasattr(detector, "encode"):
+        sample = np.random.default_rng(seed).choice(len(X), min(PICTURED_ROWS, len(X)), replace=False)
+        sample.sort()
+        mu = np.asarray(detector.encode(X[sample])[0], dtype=np.float32)
+        found |= {"mu": mu, "mu_rows": sample.astype(np.int32), **_planes(mu, seed)}
+    if hasattr(detector, "reconstruct"):
+        top = highest(scores, TOP_PICTURED)
+        found["top_rows"] = top.astype(np.int32)
+        found["top_inputs"] = X[top]
+        found["top_reconstructions"] = np.asarray(detector.reconstruct(X[top]), dtype=np.float32)
+    return found
+
+
+def _planes(mu: NDArray[np.float32], seed: int) -> Arrays:
+    """The latent means brought into the plane in two ways."""
+    from sklearn.decomposition import PCA
+    from sklearn.manifold import TSNE
+
+    rows, latent = mu.shape
+    found = {"mu_pca": np.zeros((rows, 2), dtype=np.float32)}
+    components = min(2, latent, rows)
+    spread = mu.std(axis=0).max() > 0  # of a posterior that has collapsed altogether all means may be one point
+    if spread:
+        found["mu_pca"][:, :components] = PCA(components, svd_solver="full").fit_transform(mu)
+    if rows >= 4:
+        found["mu_tsne"] = np.zeros((rows, 2), dtype=np.float32)
+        if spread:
+            start = "pca" if latent > 1 else "random"
+            tsne = TSNE(perplexity=min(PERPLEXITY, (rows - 1) / 3), init=start, random_state=seed)
+            found["mu_tsne"] = tsne.fit_transform(mu).astype(np.float32)
+    return found

@@ -1,0 +1,148 @@
+"""What a trial tells of quality once its detector is trained: every score under every threshold, and the rows that
+stand out.
+
+All of it is off the clock. The first score's test rows were scored on it, and come in.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import asdict
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from bench.arrays import Arrays, highest, pictures
+from bench.detectors import Rows
+from bench.metrics import Quality, quality
+from bench.suite import Scenario
+from bench.thresholds import Threshold
+
+if TYPE_CHECKING:
+    from datasets.dataset import Dataset
+
+TOP = 5
+"""Anomalies that a record explains."""
+TOP_FEATURES = 3
+"""Features that an explanation names."""
+DECISION = "decision"
+"""What the arrays call the scores of a detector that has but one kind."""
+
+
+class NotFinite(ArithmeticError):
+    """A detector's scores are not all finite."""
+
+
+def evaluate(
+    detector: Any, data: Dataset, scenario: Scenario, scores: Rows, *, seed: int
+) -> tuple[dict[str, Any], Arrays]:
+    """The part of a record that is about quality, and the arrays to keep beside it.
+
+    Parameters
+    ----------
+    detector : a trained detector
+    data : Dataset
+    scenario : Scenario
+        Says which scores and which thresholds.
+    scores : float array of shape (test rows,)
+        What ``decision_function`` gave for the test rows.
+    seed : int
+        Of the bootstrap, and of what the pictures sample.
+
+    Raises
+    ------
+    NotFinite
+    """
+    kinds: Sequence[str | None] = (scenario.training.scores if scenario.training else ()) or (None,)
+    entries, arrays = [], {"y_test": data.y_test.astype(np.uint8)}
+    for kind in kinds:
+        parts = _scores(detector, data, scenario.thresholds, None if kind == kinds[0] else kind, scores)
+        if not all(np.isfinite(part).all() for part in parts.values()):
+            raise NotFinite("the scores are not all finite" + (f", those of {kind}" if kind != kinds[0] else ""))
+        levels = [
+            threshold(parts.get("validation"), parts["test"], train=parts.get("train"), labels=data.y_test)
+            for threshold in scenario.thresholds
+        ]
+        entries.append(_entry(kind, scenario.thresholds, quality(parts["test"], data.y_test, levels, seed=seed)))
+        limits = np.finfo(np.float32)
+        arrays[f"score.{kind or DECISION}"] = parts["test"].clip(limits.min, limits.max).astype(np.float32)
+    first, *others = entries
+    found = first | {"other_scores": [_without_resamples(entry) for entry in others]}
+    if (top := top_anomalies(detector, data, scores)) is not None:
+        found["top_anomalies"] = top
+    if scenario.pictures:
+        arrays |= pictures(detector, data, scores, seed=seed)
+    return found, arrays
+
+
+def _scores(
+    detector: Any, data: Dataset, thresholds: Sequence[Threshold], kind: str | None, first: Rows
+) -> dict[str, Rows]:
+    """The scores of the test rows and of those that the thresholds read, in float64; without a kind the detector's
+    own, of which those of the test rows are known."""
+    rows = {"test": data.X_test, "validation": data.X_val, "train": data.X_train}
+    wanted = dict.fromkeys(["test", *(threshold.rows or "validation" for threshold in thresholds)])
+
+    def scored(part: str) -> Rows:
+        if kind is not None:
+            return np.asarray(detector.score(rows[part], kind), dtype=np.float64)
+        return np.asarray(first if part == "test" else detector.decision_function(rows[part]), dtype=np.float64)
+
+    return {part: scored(part) for part in wanted}
+
+
+def _entry(kind: str | None, thresholds: Sequence[Threshold], found: Quality) -> dict[str, Any]:
+    """What a record says of one score: flat for the first threshold, and a list of all."""
+    return {
+        "score": kind,
+        "metrics": found.metrics,
+        "intervals": found.intervals,
+        "resamples": found.resamples,
+        "confusion": found.confusion,
+        "roc_curve": found.roc_curve,
+        "histogram": found.histogram,
+        "threshold_rule": str(thresholds[0]),
+        "oracle": thresholds[0].oracle,
+        "thresholds": [
+            {"rule": str(threshold), "oracle": threshold.oracle, **asdict(flagged)}
+            for threshold, flagged in zip(thresholds, found.thresholds, strict=True)
+        ],
+    }
+
+
+def _without_resamples(entry: dict[str, Any]) -> dict[str, Any]:
+    """They are the same for every score."""
+    return {name: value for name, value in entry.items() if name != "resamples"}
+
+
+def top_anomalies(detector: Any, data: Dataset, scores: Rows) -> list[dict[str, Any]] | None:
+    """The ``TOP`` test rows that score highest, each with the features that have the largest shares of its score.
+
+    ``row`` counts the test rows from 0; ``value`` and ``reconstruction`` are in the units of the preprocessed columns.
+    None for a detector that does not explain the scores it gives.
+    """
+    if not hasattr(detector, "explain") or getattr(detector, "scores_of_its_own", False):
+        return None
+    chosen = highest(scores, TOP)
+    X = data.X_test[chosen]
+    shares, reconstructions = detector.explain(X), detector.reconstruct(X)
+    found = []
+    for place, row in enumerate(chosen):
+        features = np.argsort(-shares[place], kind="stable")[:TOP_FEATURES]
+        found.append(
+            {
+                "row": int(row),
+                "score": float(scores[row]),
+                "anomaly": bool(data.y_test[row]),
+                "features": [
+                    {
+                        "name": data.feature_names[feature],
+                        "share": float(shares[place, feature]),
+                        "value": float(X[place, feature]),
+                        "reconstruction": float(reconstructions[place, feature]),
+                    }
+                    for feature in features
+                ],
+            }
+        )
+    return found

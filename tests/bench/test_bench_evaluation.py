@@ -1,0 +1,90 @@
+"""One trial tells every score under every threshold, and keeps the arrays that comparisons and pictures need."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from safetensors.numpy import load_file
+from sklearn.metrics import confusion_matrix, roc_auc_score
+
+import backends
+
+SUITE = """
+    seeds = [1]
+    pictures = true
+    protocol = "done right"
+    thresholds = [{{ rule = "std", value = 2.0 }}, {{ rule = "percentile", rows = "train" }}, {{ rule = "oracle_f1" }}]
+    [training]
+    epochs = 2
+    hidden = [8]
+    latent = 2
+    scores = ["reconstruction", "elbo"]
+    [[scenarios]]
+    datasets = ["blobs-2d"]
+    detectors = ["vae", "norm"]
+    backends = ["{backend}"]
+    [[published]]
+    datasets = ["blobs-2d"]
+    detector = "vae"
+    metric = "roc_auc"
+    value = 0.5
+    score = "elbo"
+    source = "Nobody (2020), table 1"
+"""
+
+
+@pytest.fixture(scope="module")
+def backend():
+    name = next((name for name in ("jax", "torch", "keras") if backends.unavailable(name) is None), None)
+    if name is None:
+        pytest.skip("no framework is installed")
+    return name
+
+
+def test_one_trial_tells_two_scores_under_three_thresholds(bench, suite_file, read_records, tmp_path, backend):
+    done = bench("run", suite_file(SUITE.format(backend=backend)), "--out", "out", "--jobs", "2", "--detectors", "vae")
+    assert done.returncode == 0, done.stdout + done.stderr
+    (record,) = [one for one in read_records() if one["detector"] == "vae"]
+    arrays = load_file(tmp_path / "out" / record["arrays"])
+    labels = arrays["y_test"]
+    (other,) = record["other_scores"]
+    assert (record["score"], other["score"], record["protocol"]) == ("reconstruction", "elbo", "done right")
+    for entry in (record, other):
+        scores = arrays[f"score.{entry['score']}"]
+        assert entry["metrics"]["roc_auc"] == pytest.approx(roc_auc_score(labels, scores), abs=1e-6)
+        assert [found["rule"] for found in entry["thresholds"]] == [
+            "mean + 2 standard deviations of the validation scores",
+            "percentile 95 of the training scores",
+            "oracle: largest F1 on the test labels",
+        ]
+        assert [found["oracle"] for found in entry["thresholds"]] == [False, False, True]
+        assert entry["confusion"] == entry["thresholds"][0]["confusion"]
+        for found in entry["thresholds"]:
+            flags = scores > np.float32(found["metrics"]["threshold"])
+            counts = confusion_matrix(labels, flags).ravel().tolist()
+            assert [found["confusion"][name] for name in ("tn", "fp", "fn", "tp")] == counts
+            low, high = found["intervals"]["f1"]
+            assert low <= found["metrics"]["f1"] <= high
+        assert max(found["metrics"]["f1"] for found in entry["thresholds"]) == entry["thresholds"][2]["metrics"]["f1"]
+    assert (arrays["score.reconstruction"] != arrays["score.elbo"]).any()
+    assert arrays["X_plane"].shape == (len(labels), 2)
+    assert arrays["mu"].shape == arrays["mu_pca"].shape == arrays["mu_tsne"].shape == (len(arrays["mu_rows"]), 2)
+    assert (np.diff(arrays["score.reconstruction"][arrays["top_rows"]]) <= 0).all()
+    (entry,) = record["published"]
+    assert (entry["value"], entry["score"], entry["source"]) == (0.5, "elbo", "Nobody (2020), table 1")
+
+
+def test_the_anomalies_that_a_record_explains_are_those_that_score_highest(
+    bench, suite_file, read_records, tmp_path, backend
+):
+    done = bench("run", suite_file(SUITE.format(backend=backend)), "--out", "out", "--jobs", "2")
+    assert done.returncode == 0, done.stdout + done.stderr
+    records = {record["detector"]: record for record in read_records()}
+    arrays = load_file(tmp_path / "out" / records["norm"]["arrays"])
+    assert "score.decision" in arrays
+    assert "mu" not in arrays
+    assert "published" not in records["norm"]
+    assert records["norm"]["other_scores"] == []
+    record = records["vae"]
+    if "top_anomalies" not in record:
+        return
