@@ -16,6 +16,7 @@ import msgspec
 import pytest
 
 import backends
+from bench import cli
 
 COMMAND = Path(sysconfig.get_path("scripts")) / "bench"
 
@@ -125,6 +126,23 @@ def bench(tmp_path: Path, environ: dict[str, str]) -> Bench:
             timeout=240,
             check=False,
         )
+
+    return run
+
+
+@pytest.fixture
+def in_process(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]) -> Bench:
+    """Runs the command in an empty directory, in this process: for what ends before a trial begins."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("BENCH_DATA_DIR", str(tmp_path / "no-data"))
+    monkeypatch.setenv("COLUMNS", "120")
+
+    def run(*arguments: str) -> subprocess.CompletedProcess[str]:
+        try:
+            status = cli.main(arguments)
+        except SystemExit as stopped:  # argparse's way
+            status = stopped.code
+        return subprocess.CompletedProcess(arguments, status, *capfd.readouterr())
 
     return run
 

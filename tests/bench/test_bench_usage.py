@@ -1,4 +1,7 @@
-"""Bad input through the installed command: one clear line, status 2, no traceback, nothing written."""
+"""Bad input to the command: one clear line, status 2, no traceback, nothing written.
+
+What is refused before a trial begins is asked in this process; a few cases go through the installed command as well.
+"""
 
 from __future__ import annotations
 
@@ -62,6 +65,8 @@ def refused(done: subprocess.CompletedProcess[str], *parts: str) -> None:
         (ONE + "[[published]]\ndetector = 'norm'\n", ["published"]),
         (ONE + PUBLISHED.replace("roc_auc", "roc"), ["metric", "'roc'"]),
         (ONE + PUBLISHED + "high = 0.5\n", ["0.9", "bounds"]),
+        (ONE + PUBLISHED + "where = { latnet = 2 }\n", ["where", "'latnet'", "did you mean 'latent'?"]),
+        (ONE + PUBLISHED + "where = { protocol = 'theirs' }\n", ["no block runs norm", "theirs"]),
         (ONE + PUBLISHED + "valu = 0.5\n", ["'valu'", "did you mean 'value'?"]),
         (ONE.replace("norm", "nrom"), ["no detector 'nrom'", "did you mean 'norm'?"]),
         (ONE.replace("blobs-2d", "blob-2d"), ["blob-2d", "blobs-2d"]),
@@ -83,9 +88,17 @@ def refused(done: subprocess.CompletedProcess[str], *parts: str) -> None:
         (ONE.replace("norm", "vae") + "batch_sizes = [8, 100000]\n", ["blobs-2d", "batch_size 100000"]),
     ],
 )
-def test_a_suite_that_cannot_be_run_is_refused_in_one_line(bench, suite_file, tmp_path, text, parts):
-    refused(bench("run", suite_file(text), "--out", "out"), *parts)
+def test_a_suite_that_cannot_be_run_is_refused_in_one_line(in_process, suite_file, tmp_path, text, parts):
+    refused(in_process("run", suite_file(text), "--out", "out"), *parts)
     assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize("arguments", [["run", "qick"], ["report", "nowhere"], ["run", "smoke", "--rounds", "0"]])
+def test_the_installed_command_ends_with_status_2_and_without_a_traceback(bench, arguments):
+    done = bench(*arguments)
+    assert done.returncode == 2
+    assert done.stderr.splitlines()[-1].startswith("bench")
+    assert "Traceback" not in done.stderr
 
 
 @pytest.mark.parametrize(
@@ -103,8 +116,8 @@ def test_a_suite_that_cannot_be_run_is_refused_in_one_line(bench, suite_file, tm
         (["report", "nowhere", "--format", "parquet"], "--out"),
     ],
 )
-def test_an_argument_that_names_nothing_is_refused_in_one_line(bench, tmp_path, arguments, part):
-    refused(bench(*arguments), part)
+def test_an_argument_that_names_nothing_is_refused_in_one_line(in_process, tmp_path, arguments, part):
+    refused(in_process(*arguments), part)
     assert list(tmp_path.iterdir()) == [] or not (tmp_path / "results").exists()
 
 
@@ -121,8 +134,8 @@ def test_an_argument_that_names_nothing_is_refused_in_one_line(bench, tmp_path, 
         ["--threads", "all"],
     ],
 )
-def test_an_option_value_that_does_not_fit_is_refused_with_an_example(bench, option):
-    done = bench("run", "smoke", *option)
+def test_an_option_value_that_does_not_fit_is_refused_with_an_example(in_process, option):
+    done = in_process("run", "smoke", *option)
     assert done.returncode == 2
     assert "expected" in done.stderr.splitlines()[-1]
     assert "Traceback" not in done.stderr
@@ -150,9 +163,9 @@ GOOD = "a,b,label\n" + "\n".join(f"{i},{i * i % 97},{int(i % 10 == 0)}" for i in
         ("table.xlsx", write_text("x")),
     ],
 )
-def test_a_user_file_that_cannot_be_used_is_refused_in_one_line(bench, tmp_path, name, write):
+def test_a_user_file_that_cannot_be_used_is_refused_in_one_line(in_process, tmp_path, name, write):
     write(tmp_path / name)
-    refused(bench("run", "smoke", "--datasets", f"file:{name}", "--detectors", "norm", "--out", "out"), name)
+    refused(in_process("run", "smoke", "--datasets", f"file:{name}", "--detectors", "norm", "--out", "out"), name)
     assert not (tmp_path / "out").exists()
 
 
@@ -165,12 +178,14 @@ def test_a_user_file_that_can_be_used_runs(bench, tmp_path):
 
 
 @pytest.mark.parametrize("content", [b"not gzip", gzip.compress(b"\0\0\x08\x03" + b"\0" * 12)[:-9]])
-def test_a_corrupt_data_file_is_refused_in_one_line(bench, tmp_path, content):
+def test_a_corrupt_data_file_is_refused_in_one_line(in_process, tmp_path, content):
     folder = tmp_path / "data" / "mnist"
     folder.mkdir(parents=True)
     for name in ("train-images-idx3", "train-labels-idx1", "t10k-images-idx3", "t10k-labels-idx1"):
         (folder / f"{name}-ubyte.gz").write_bytes(content)
-    done = bench("run", "smoke", "--datasets", "mnist:4", "--detectors", "norm", "--data-dir", "data", "--out", "out")
+    done = in_process(
+        "run", "smoke", "--datasets", "mnist:4", "--detectors", "norm", "--data-dir", "data", "--out", "out"
+    )
     refused(done, "-ubyte.gz")
     assert not (tmp_path / "out").exists()
 
