@@ -270,10 +270,12 @@ class Suite:
     def published_of(self, scenario: Scenario) -> list[dict[str, Any]]:
         """What others published of what this scenario measures, as its records hold it."""
         scores = scenario.training.scores if scenario.training else ()
+        settings = msgspec.to_builtins(scenario.training) if scenario.training else dict(scenario.parameters)
+        settings["protocol"] = scenario.protocol
         return [
             published.entry
             for published in self.published
-            if published.is_about(scenario.dataset, scenario.detector, scores)
+            if published.is_about(scenario.dataset, scenario.detector, scores, settings)
         ]
 
     def vary(
@@ -400,7 +402,10 @@ def _published(table: object, blocks: Sequence[Block], where: str) -> Published:
         if not any(reference in block.datasets for block in running):
             known = dict.fromkeys(name for block in running for name in block.datasets)
             raise SuiteError(f"{where}: no block runs {entry.detector} on {_quoted(reference, known)}")
-    running = [block for block in running if set(entry.datasets) & set(block.datasets)]
+    _check_keys(entry.where, [*(f.name for f in fields(Training)), "protocol"], f"{where}: where")
+    running = [block for block in running if set(entry.datasets) & set(block.datasets) and _has(block, entry.where)]
+    if not running:
+        raise SuiteError(f"{where}: no block runs {entry.detector} on its data sets where {entry.where}")
     scores = dict.fromkeys(score for block in running for score in block.training.scores)
     if entry.score is not None and entry.score not in scores:
         raise SuiteError(f"{where}: score: no block scores {entry.detector} by {_quoted(entry.score, scores)}")
@@ -408,6 +413,12 @@ def _published(table: object, blocks: Sequence[Block], where: str) -> Published:
     if entry.threshold is not None and entry.threshold not in rules:
         raise SuiteError(f"{where}: threshold: no block of {entry.detector} has {_quoted(entry.threshold, rules)}")
     return entry
+
+
+def _has(block: Block, where: Mapping[str, Any]) -> bool:
+    """Whether a block has these training keys and this protocol, as far as it says."""
+    settings = msgspec.to_builtins(block.training) | {"protocol": block.protocol}
+    return all(settings[key] in (value, None) for key, value in where.items())
 
 
 def _merged(defaults: Mapping[str, Any], own: Mapping[str, Any]) -> dict[str, Any]:

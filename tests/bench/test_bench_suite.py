@@ -231,3 +231,53 @@ def test_a_suite_without_its_own_name_is_named_after_its_file(tmp_path):
 def test_narrowing_to_nothing_is_an_error():
     with pytest.raises(SuiteError, match="no detector"):
         suite.load("quick").vary(detectors=["nothing"])
+
+
+def test_a_published_figure_is_set_beside_the_block_that_it_is_about_and_no_other(tmp_path):
+    path = tmp_path / "two.toml"
+    path.write_text(
+        """
+        datasets = ["blobs-2d"]
+        detectors = ["vae"]
+        backends = ["torch"]
+        [[scenarios]]
+        training = { latent = 2 }
+        [[scenarios]]
+        training = { latent = 32 }
+        protocol = "theirs"
+        [[published]]
+        datasets = ["blobs-2d"]
+        detector = "vae"
+        metric = "roc_auc"
+        value = 0.9
+        source = "two"
+        where = { latent = 2 }
+        [[published]]
+        datasets = ["blobs-2d"]
+        detector = "vae"
+        metric = "roc_auc"
+        value = 0.8
+        source = "theirs"
+        where = { protocol = "theirs" }
+        [[published]]
+        datasets = ["blobs-2d"]
+        detector = "norm"
+        metric = "f1"
+        value = 0.1
+        source = "both"
+        """
+    )
+    loaded = suite.load(str(path))
+    sources = {
+        (scenario.detector, scenario.training.latent if scenario.training else scenario.protocol): [
+            entry["source"] for entry in loaded.published_of(scenario)
+        ]
+        for scenario in loaded.scenarios(1)
+        if scenario.detector != "mahalanobis"
+    }
+    assert sources == {
+        ("vae", 2): ["two"],
+        ("vae", 32): ["theirs"],
+        ("norm", ""): ["both"],
+        ("norm", "theirs"): ["both"],
+    }
