@@ -56,7 +56,7 @@ class Published:
             raise ValueError(f"value {self.value:g} lies outside its own bounds low and high")
 
     def is_about(self, dataset: str, detector: str, scores: tuple[str, ...], settings: Mapping[str, Any]) -> bool:
-        """Whether a trial of this data set and detector, scored in these ways, with these settings, measures the same."""
+        """Whether a trial of this data set and detector, with these scores and settings, measures the same."""
         same = dataset in self.datasets and detector == self.detector
         same = same and all(key in settings and settings[key] == value for key, value in self.where.items())
         return same and (self.score is None or self.score in scores)
