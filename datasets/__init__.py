@@ -5,7 +5,7 @@ A reference reads ``family[:argument][?option=value&option=value]``, for example
 
 A new data set is one file with a loader and one line in `REGISTRY` (or, from another distribution, one entry point in
 the group ``vaebench.datasets``). A loader takes a `Request`, at most one argument, and its options by keyword; every
-parameter but the request is an int, float, str or bool, and the options have defaults::
+parameter but the request is an int, float, str, bool or a ``Literal`` of words, and the options have defaults::
 
     def load_rings(request: Request, *, rows: int = 1_000, noise: float = 0.1) -> Dataset:
         \"""Two rings in the plane, the outer one anomalous (this line is what ``bench list datasets`` shows).\"""
@@ -21,7 +21,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from importlib import import_module
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal, get_args, get_origin
 from urllib.parse import unquote
 
 from datasets.dataset import Dataset, DatasetError, Provenance, Request, SourceFile
@@ -48,6 +48,7 @@ REGISTRY = {
     "blobs": "datasets.blobs:load_blobs",
     "blobs-2d": "datasets.blobs:load_blobs_2d",
     "correlated": "datasets.blobs:load_correlated",
+    "shifted": "datasets.blobs:load_shifted",
     "digits": "datasets.digits:load_digits",
     "mnist": "datasets.digits:load_mnist",
     "mnist-one-class": "datasets.digits:load_mnist_one_class",
@@ -172,6 +173,11 @@ def _convert(text: str, parameter: inspect.Parameter, reference: str) -> int | f
         bool: (lambda word: {"true": True, "false": False}[word.lower()], "true or false"),
         str: (str, "text"),
     }
+    if get_origin(parameter.annotation) is Literal:
+        choices: tuple[str, ...] = get_args(parameter.annotation)
+        if text in choices:
+            return text
+        raise DatasetError(f"data set '{reference}': no {parameter.name} '{text}'; {_nearest(text, choices)}")
     read, wanted = kinds[parameter.annotation]
     try:
         return read(text)

@@ -1,15 +1,20 @@
-"""Generated rows of known structure: clusters with uniform outliers, two clusters in the plane, a factor model."""
+"""Generated rows of known structure: clusters with uniform outliers, two clusters in the plane, a factor model, and
+standard normal rows with shifted ones."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
 import numpy as np
 from numpy.typing import NDArray
 
 from datasets.dataset import Dataset, Provenance, Request, require
-from datasets.preprocessing import BLOCK, Blocks, Columns, blocks
-from datasets.splitting import generator, split
+from datasets.preprocessing import Preprocessing
+from datasets.scaling import BLOCK, Blocks, Scale, Scaler, blocks, done
+from datasets.splitting import FITTED_ON, SPLITS, Protocol, generator, parts
+
+TRAIN, VALIDATION, TEST, FITTED = 1, 2, 4, 8
+"""Bits that say which parts a row is in, and whether the scaler is fitted on it."""
 
 
 def load_blobs(
@@ -20,6 +25,9 @@ def load_blobs(
     clusters: int = 5,
     contamination: float = 0.05,
     spread: float = 1.0,
+    scale: Scale = "standard",
+    train_contamination: float = 0.0,
+    protocol: Protocol = "held-out",
 ) -> Dataset:
     """Gaussian clusters, with outliers drawn uniformly over the box that holds them."""
     outliers = _outliers(request, rows, contamination)
@@ -45,6 +53,7 @@ def load_blobs(
 
     return _assemble(
         request,
+        (scale, train_contamination, protocol),
         (rows - outliers, outliers, features),
         normal,
         anomalous,
@@ -54,7 +63,15 @@ def load_blobs(
 
 
 def load_blobs_2d(
-    request: Request, *, rows: int = 1_000, anomalies: int = 50, shift: float = 3.0, spread: float = 1.0
+    request: Request,
+    *,
+    rows: int = 1_000,
+    anomalies: int = 50,
+    shift: float = 3.0,
+    spread: float = 1.0,
+    scale: Scale = "standard",
+    train_contamination: float = 0.0,
+    protocol: Protocol = "held-out",
 ) -> Dataset:
     """Two Gaussian clusters in the plane, with anomalies shifted off the line through their centres."""
     require(rows >= 10 and anomalies >= 1, f"data set '{request.name}': wants at least 10 rows and 1 anomaly")
@@ -67,11 +84,43 @@ def load_blobs_2d(
     shifted = drawn[rows:] + sides * shift * np.array([1.0, -1.0])
     return _assemble(
         request,
+        (scale, train_contamination, protocol),
         (rows, anomalies, 2),
         lambda: blocks(drawn[:rows]),
         lambda: blocks(shifted),
         f"{rows:,} rows of two Gaussian clusters (deviation {spread:g}, centres (-3, -3) and (3, 3)) and {anomalies:,} "
         f"anomalies, which are such rows shifted by ±({shift:g}, {-shift:g}).",
+    )
+
+
+def load_shifted(
+    request: Request,
+    *,
+    rows: int = 1_000,
+    anomalies: int = 100,
+    features: int = 20,
+    shift: float = 3.0,
+    spread: float = 1.0,
+    scale: Scale = "standard",
+    train_contamination: float = 0.0,
+    protocol: Protocol = "held-out",
+) -> Dataset:
+    """Standard normal rows; anomalies are normal too, shifted in every feature and of another deviation."""
+    require(
+        rows >= 10 and anomalies >= 1 and features >= 1,
+        f"data set '{request.name}': wants at least 10 rows, 1 anomaly and 1 feature",
+    )
+    require(spread > 0, f"data set '{request.name}': spread is {spread}; it wants a number above 0")
+    normal = generator(request.seed, "normal").standard_normal((rows, features))
+    shifted = shift + spread * generator(request.seed, "shifted").standard_normal((anomalies, features))
+    return _assemble(
+        request,
+        (scale, train_contamination, protocol),
+        (rows, anomalies, features),
+        lambda: blocks(normal),
+        lambda: blocks(shifted),
+        f"{rows:,} standard normal rows in {features} features and {anomalies:,} anomalies with mean {shift:g} and "
+        f"deviation {spread:g} in each.",
     )
 
 
@@ -83,6 +132,9 @@ def load_correlated(
     rank: int = 4,
     noise: float = 0.1,
     contamination: float = 0.05,
+    scale: Scale = "standard",
+    train_contamination: float = 0.0,
+    protocol: Protocol = "held-out",
 ) -> Dataset:
     """A low-rank factor model; anomalies have the same marginals, but each feature independent of the others."""
     anomalies = _outliers(request, rows, contamination)
@@ -97,6 +149,7 @@ def load_correlated(
     broken = generator(request.seed, "break").permuted(drawn[:anomalies], axis=0)
     return _assemble(
         request,
+        (scale, train_contamination, protocol),
         (rows - anomalies, anomalies, features),
         lambda: blocks(drawn[anomalies:]),
         lambda: blocks(broken),
@@ -118,54 +171,63 @@ def _outliers(request: Request, rows: int, contamination: float) -> int:
 
 def _assemble(
     request: Request,
+    options: tuple[Scale, float, Protocol],
     shape: tuple[int, int, int],
     normal: Callable[[], Blocks],
     anomalous: Callable[[], Blocks],
     source: str,
 ) -> Dataset:
-    """Splits and standardises rows that come in blocks, the normal ones anew, and the same, at each of three calls.
+    """Splits and scales rows that come in blocks, the normal ones anew, and the same, at each of some calls.
 
     No more is held than the result and one block: at 10⁷ rows even one copy in float64 would be twice the data.
-    ``shape`` is (normal rows, anomalous rows, features).
+    ``options`` are (scale, share of anomalies among the training rows, protocol), ``shape`` is (normal rows, anomalous
+    rows, features). The anomalies are asked for after all normal rows were.
     """
+    scale, contamination, protocol = options
     normal_rows, anomalous_rows, features = shape
-    parts = split(normal_rows, request.seed)
-    part_of = np.empty(normal_rows, dtype=np.int8)
-    for number, part in enumerate(parts):
-        part_of[part] = number
-    sizes = [len(part) for part in parts]
-    del parts, part
+    chosen = parts(request, normal_rows, anomalous_rows, protocol, contamination)
+    member = np.zeros(normal_rows + anomalous_rows, dtype=np.uint8)
+    sizes = []
+    for bit, part in ((TRAIN, chosen.train), (VALIDATION, chosen.val), (TEST, chosen.test), (FITTED, chosen.fitted)):
+        member[part] |= bit
+        sizes.append(len(part))
+    y_test, notes = (chosen.test >= normal_rows).astype(np.int8), chosen.notes
+    del chosen, part
 
-    def training() -> Blocks:
-        for start, block in zip(range(0, normal_rows, BLOCK), normal(), strict=True):
-            if len(chosen := block[part_of[start : start + BLOCK] == 0]):
-                yield chosen
+    def numbered() -> Iterator[tuple[int, NDArray[np.float64]]]:
+        start = 0
+        for each in (normal, anomalous):
+            for block in each():
+                yield start, block
+                start += len(block)
 
-    columns = Columns.of(training)
-    matrices = [np.empty((size, features), dtype=np.float32) for size in (*sizes[:2], sizes[2] + anomalous_rows)]
+    def fitted() -> Blocks:
+        for start, block in numbered():
+            if len(kept := block[member[start : start + len(block)] & FITTED > 0]):
+                yield kept
+
+    scaler = Scaler.fit(scale, fitted, features, seed=request.seed)
+    matrices = [np.empty((size, features), dtype=np.float32) for size in sizes[:3]]
     filled = [0, 0, 0]
-
-    def put(number: int, rows: NDArray[np.float64]) -> None:
-        matrices[number][filled[number] : filled[number] + len(rows)] = rows
-        filled[number] += len(rows)
-
-    for start, block in zip(range(0, normal_rows, BLOCK), normal(), strict=True):
-        scaled = columns.standardised(block)
-        for number in range(3):
-            put(number, scaled[part_of[start : start + BLOCK] == number])
-    for block in anomalous():
-        put(2, columns.standardised(block))
+    for start, block in numbered():
+        scaled, its = scaler(block), member[start : start + len(block)]
+        for number, bit in enumerate((TRAIN, VALIDATION, TEST)):
+            rows = scaled[its & bit > 0]
+            matrices[number][filled[number] : filled[number] + len(rows)] = rows
+            filled[number] += len(rows)
     X_train, X_val, X_test = matrices
+    names = tuple(f"x{column}" for column in range(features))
     return Dataset(
         name=request.name,
         X_train=X_train,
         X_val=X_val,
         X_test=X_test,
-        y_test=np.repeat(np.array([0, 1], dtype=np.int8), [sizes[2], anomalous_rows]),
-        feature_names=tuple(f"x{column}" for column in range(features)),
+        y_test=y_test,
+        feature_names=names,
         provenance=Provenance(
             source=f"Generated: {source}",
-            protocol="Normal rows are drawn 60 % train, 20 % validation, 20 % test; all anomalies are in the test "
-            "part; standardised by the training rows.",
+            protocol=SPLITS[protocol].format(f"; {done(scale, FITTED_ON[protocol])}."),
+            notes=(*notes, *scaler.notes),
         ),
+        preprocessing=Preprocessing(numeric=names, scaler=scaler),
     )

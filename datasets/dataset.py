@@ -12,6 +12,8 @@ if TYPE_CHECKING:  # this module is imported by `bench --help`, which has no tim
     import numpy as np
     from numpy.typing import NDArray
 
+    from datasets.preprocessing import Preprocessing
+
 
 class DatasetError(ValueError):
     """What was asked for cannot become a data set; one line says what is wrong, where, and what would be right."""
@@ -67,12 +69,15 @@ class Dataset:
         The reference it was loaded by, for example ``digits:4``.
     X_train, X_val, X_test : float32 arrays of shape (rows, features), C-contiguous and finite
         Preprocessed; every scaler, encoder and imputer was fitted on the training rows alone. ``X_train`` and
-        ``X_val`` hold normal rows only.
+        ``X_val`` hold normal rows only, and no row is in two parts. Both rules are broken only where the reference asks
+        for it, by contaminating the training rows or by a flawed protocol, and then the provenance says so.
     y_test : int8 array of shape (test rows,)
         1 = anomaly, 0 = normal; both occur.
     feature_names : tuple of str, one per column
     provenance : Provenance
     image_shape : (height, width) where the columns are the pixels of an image, row by row; otherwise None
+    preprocessing : what makes such rows of raw columns, so that a detector can score new ones; None where a loader
+        tells of none
     """
 
     name: str
@@ -83,6 +88,7 @@ class Dataset:
     feature_names: tuple[str, ...]
     provenance: Provenance
     image_shape: tuple[int, int] | None = None
+    preprocessing: Preprocessing | None = None
 
     def __post_init__(self) -> None:
         """Hold every loader, ours or not, to the contract above; raises `DatasetError` naming what is broken."""
@@ -102,6 +108,10 @@ class Dataset:
                 else None
             )
             require(broken is None, f"data set '{self.name}': {part} {broken}")
+        require(
+            self.preprocessing is None or self.preprocessing.feature_names == self.feature_names,
+            f"data set '{self.name}': its preprocessing makes other features",
+        )
         require(
             self.y_test.dtype == np.int8 and self.y_test.shape == self.X_test.shape[:1],
             f"data set '{self.name}': y_test wants one int8 label per test row",

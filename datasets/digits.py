@@ -5,15 +5,30 @@ from __future__ import annotations
 import gzip
 import math
 import tempfile
+from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
 from datasets.dataset import Dataset, Provenance, Request, SourceFile, require
-from datasets.splitting import split
+from datasets.preprocessing import Preprocessing
+from datasets.scaling import Scale, Scaler, blocks, done
+from datasets.splitting import (
+    FITTED_ON,
+    SPLITS,
+    Protocol,
+    check_contamination,
+    contaminants,
+    contaminated,
+    parts,
+    split,
+)
 from datasets.storage import Download, fetched, needs, write_atomically
+
+OfficialProtocol = Literal["held-out", "mixed-split"]
+"""The official test part is never trained on."""
 
 DIMENSIONS = {"images": 3, "labels": 1}
 
@@ -31,43 +46,74 @@ PARTS = {"train": slice(0, 60_000), "t10k": slice(60_000, 70_000)}
 """Where the official parts lie in OpenML's single table."""
 
 
-def load_digits(request: Request, digit: int = 4) -> Dataset:
+def load_digits(
+    request: Request,
+    digit: int = 4,
+    *,
+    scale: Scale = "none",
+    train_contamination: float = 0.0,
+    protocol: Protocol = "held-out",
+) -> Dataset:
     """Scikit-learn's bundled 8×8 digits: one digit (digits:4) is the anomaly, the other nine train."""
     from sklearn.datasets import load_digits as bundled
 
     _check(digit, request)
     images, labels = bundled(return_X_y=True)
-    normal = np.flatnonzero(labels != digit)
-    train, val, test = (normal[rows] for rows in split(len(normal), request.seed))
-    test = np.concatenate([test, np.flatnonzero(labels == digit)])
+    order = np.argsort(labels == digit, kind="stable")  # the normal ones first
+    images, anomalous = images[order], labels[order] == digit
+    chosen = parts(request, int((~anomalous).sum()), int(anomalous.sum()), protocol, train_contamination)
+    held_out = (
+        f"Anomaly: digit {digit}, all of it in the test part; the other nine digits are drawn 60 % train, "
+        "20 % validation, 20 % test{}"
+    )
+    how = held_out if protocol == "held-out" else f"Anomaly: digit {digit}. {SPLITS[protocol]}"
     return _assemble(
         request,
-        (images[train] / 16, images[val] / 16, images[test] / 16),
-        labels[test] == digit,
+        _fitted(images[chosen.fitted], scale, 16, request.seed),
+        (images[chosen.train], images[chosen.val], images[chosen.test]),
+        anomalous[chosen.test],
         Provenance(
             source="The 1,797 digits that scikit-learn bundles (the test part of UCI's Optical Recognition of "
             "Handwritten Digits), 8×8 pixels, divided by 16.",
-            protocol=f"Anomaly: digit {digit}, all of it in the test part; the other nine digits are drawn 60 % train, "
-            "20 % validation, 20 % test.",
+            protocol=how.format(_ending(scale, FITTED_ON[protocol])),
+            notes=chosen.notes,
         ),
     )
 
 
 @needs(*MNIST.values(), mirror=OPENML)
-def load_mnist(request: Request, digit: int = 4) -> Dataset:
+def load_mnist(
+    request: Request,
+    digit: int = 4,
+    *,
+    scale: Scale = "none",
+    train_contamination: float = 0.0,
+    protocol: OfficialProtocol = "held-out",
+) -> Dataset:
     """MNIST with its official split: one digit (mnist:4) is the anomaly, the other nine train."""
     _check(digit, request)
-    return _split_mnist(request, digit, normal=[other for other in range(10) if other != digit])
+    normal = [other for other in range(10) if other != digit]
+    return _split_mnist(request, digit, normal, scale, train_contamination, protocol)
 
 
 @needs(*MNIST.values(), mirror=OPENML)
-def load_mnist_one_class(request: Request, digit: int = 4) -> Dataset:
+def load_mnist_one_class(
+    request: Request,
+    digit: int = 4,
+    *,
+    scale: Scale = "none",
+    train_contamination: float = 0.0,
+    protocol: OfficialProtocol = "held-out",
+) -> Dataset:
     """MNIST with its official split: one digit (mnist-one-class:4) trains, the other nine are the anomaly."""
     _check(digit, request)
-    return _split_mnist(request, digit, normal=[digit])
+    return _split_mnist(request, digit, [digit], scale, train_contamination, protocol)
 
 
-def _split_mnist(request: Request, digit: int, normal: list[int]) -> Dataset:
+def _split_mnist(
+    request: Request, digit: int, normal: list[int], scale: Scale, contamination: float, protocol: OfficialProtocol
+) -> Dataset:
+    check_contamination(request, contamination)
     if not all(file.find(request.data_dir) for file in MNIST.values()):
         with fetched(*MNIST.values(), data_dir=request.data_dir, mirror=OPENML):
             _fetch_mnist(request.data_dir)
@@ -83,36 +129,70 @@ def _split_mnist(request: Request, digit: int, normal: list[int]) -> Dataset:
             f"{request.data_dir / 'mnist'}: the {part} files hold images of shape {images[part].shape} and "
             f"{len(labels[part])} labels, not as many 28×28 images as labels 0 to 9; get both again",
         )
-    candidates = images["train"][np.isin(labels["train"], normal)]
-    train, val, _ = split(len(candidates), request.seed, validation=0.1, test=0)
+    known = np.isin(labels["train"], normal)
     normality = f"digit {digit} is" if len(normal) == 1 else f"the digits other than {digit} are"
+    if protocol == "held-out":
+        candidates = np.flatnonzero(known)
+        train, val, _ = split(len(candidates), request.seed, validation=0.1, test=0)
+        chosen = contaminants(request, contamination, len(train), np.flatnonzero(~known), spare=0)
+        train, val = np.concatenate([candidates[train], chosen]), candidates[val]
+        drawn = "of those the training files' are drawn 90 % train, 10 % validation"
+    else:
+        require(
+            contamination == 0,
+            f"data set '{request.name}': train_contamination goes with protocol=held-out, not with {protocol}",
+        )
+        train, val, _ = split(len(known), request.seed, validation=0.1, test=0)
+        chosen = train[:0]
+        drawn = (
+            "flawed on purpose: all of the training files' digits, anomalies unlabelled among them, are drawn 90 % "
+            "train, 10 % validation"
+        )
+    pixels = {part: shown.reshape(-1, 784) for part, shown in images.items()}
     return _assemble(
         request,
-        tuple(part.reshape(-1, 784) / np.float32(255) for part in (candidates[train], candidates[val], images["t10k"])),
+        _fitted(pixels["train"][train], scale, 255, request.seed),
+        (pixels["train"][train], pixels["train"][val], pixels["t10k"]),
         ~np.isin(labels["t10k"], normal),
         Provenance(
             source="MNIST (LeCun, Cortes, Burges), 28×28 pixels, divided by 255.",
-            protocol=f"Official split: {normality} normal; of those the training files' are drawn 90 % train, "
-            "10 % validation; test is the whole test file, every other digit the anomaly.",
+            protocol=f"Official split: {normality} normal; {drawn}; test is the whole test file, every other digit the "
+            f"anomaly{_ending(scale)}",
             files=tuple(files),
+            notes=contaminated(len(chosen), len(train), "from the training files"),
         ),
     )
 
 
+def _fitted(training: NDArray[Any], scale: Scale, brightest: int, seed: int) -> Scaler:
+    """Pixels are divided by the brightest one can be, unless a scale is asked for, which makes up for that."""
+    return Scaler.fit(scale, lambda: blocks(training), training.shape[1], unit=brightest, seed=seed)
+
+
+def _ending(scale: Scale, by: str = "training rows") -> str:
+    return "." if scale == "none" else f"; pixels {done(scale, by)}."
+
+
 def _assemble(
-    request: Request, parts: tuple[NDArray[Any], ...], anomalous: NDArray[np.bool_], provenance: Provenance
+    request: Request,
+    scaler: Scaler,
+    pixels: tuple[NDArray[Any], ...],
+    anomalous: NDArray[np.bool_],
+    provenance: Provenance,
 ) -> Dataset:
-    X_train, X_val, X_test = (np.ascontiguousarray(part, dtype=np.float32) for part in parts)
-    side = math.isqrt(X_train.shape[1])
+    X_train, X_val, X_test = map(scaler.matrix, pixels)
+    side = math.isqrt(scaler.features)
+    names = tuple(f"pixel_{row}_{column}" for row in range(side) for column in range(side))
     return Dataset(
         name=request.name,
         X_train=X_train,
         X_val=X_val,
         X_test=X_test,
         y_test=anomalous.astype(np.int8),
-        feature_names=tuple(f"pixel_{row}_{column}" for row in range(side) for column in range(side)),
-        provenance=provenance,
+        feature_names=names,
+        provenance=replace(provenance, notes=provenance.notes + scaler.notes),
         image_shape=(side, side),
+        preprocessing=Preprocessing(numeric=names, scaler=scaler),
     )
 
 

@@ -1,22 +1,21 @@
-"""The user's own rows: a ``.csv``, ``.parquet`` or ``.npz`` file with labels, untrusted and read within bounds."""
+"""The user's own rows: a ``.csv``, ``.parquet``, ``.npz`` or ``.npy`` file with labels, untrusted and read within
+bounds."""
 
 from __future__ import annotations
 
-import csv
-import io
 import os
-import zipfile
-import zlib
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
-from datasets.dataset import Dataset, DatasetError, Provenance, Request, require
-from datasets.preprocessing import CLIP, encode, listed
-from datasets.splitting import Rows, row_keys, split
-from datasets.storage import LIMIT, asks, read
+from datasets import tables
+from datasets.dataset import Dataset, Provenance, Request, require
+from datasets.preprocessing import Impute, encode, listed
+from datasets.scaling import Scale, done
+from datasets.splitting import check_contamination, contaminants, moved, row_keys, split_together
+from datasets.storage import asks, read
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -25,8 +24,6 @@ LABEL_NAMES = ("label", "y", "class", "target", "anomaly", "outlier")
 NORMAL_WORDS = ("0", "normal", "benign", "inlier", "false", "no", "ok", "good")
 MOST_CATEGORIES = 100
 FEWEST_NORMAL_ROWS = 10
-LARGEST = 1e150
-"""Magnitudes above it, infinity first, count as missing: their squares overflow, and 1.8e308 is a sentinel."""
 
 
 def _absent(request: Request, path: str, **_: object) -> str | None:
@@ -34,14 +31,25 @@ def _absent(request: Request, path: str, **_: object) -> str | None:
 
 
 @asks(_absent)
-def load_file(request: Request, path: str, *, label: str = "", normal: str = "") -> Dataset:
-    """Your own .csv, .parquet or .npz (arrays X and y): file:PATH?label=COLUMN&normal=VALUE,VALUE."""
+def load_file(
+    request: Request,
+    path: str,
+    *,
+    label: str = "",
+    normal: str = "",
+    scale: Scale = "standard",
+    impute: Impute = "median",
+    indicate: bool = False,
+    duplicates: Literal["keep", "drop"] = "keep",
+    train_contamination: float = 0.0,
+) -> Dataset:
+    """Your own .csv, .parquet, .npz (arrays X and y) or .npy: file:PATH?label=COLUMN&normal=VALUE,VALUE."""
     require((reason := _absent(request, path)) is None, str(reason))
+    check_contamination(request, train_contamination)
     place = Path(os.path.expanduser(path))
-    readers = {".csv": _read_csv, ".parquet": _read_parquet, ".npz": _read_npz}
-    require(place.suffix in readers, f"{path}: wants a name that ends in {', '.join(readers)}")
+    require(place.suffix in tables.READERS, f"{path}: wants a name that ends in {', '.join(tables.READERS)}")
     content, source = read(place, name=path)
-    table = readers[place.suffix](content, path)
+    table = tables.whole(content, path)
     names = [str(column) for column in table.columns]
     require(len(set(names)) == len(names), f"{path}: two columns have the same name")
     table.columns = table.columns.astype(str)
@@ -51,24 +59,41 @@ def load_file(request: Request, path: str, *, label: str = "", normal: str = "")
     require(len(labelled) > 0, f"{path}: column '{column}' holds no labels")
     anomalous, meaning = _anomalous(labelled.pop(column), normal, path)
     features, notes = _usable(labelled, path)
-    train, val, test = _split(features, anomalous, request.seed, path)
+    if len(labelled) < len(table):
+        notes.insert(0, f"{len(table) - len(labelled):,} rows without a label were dropped.")
+    keys = row_keys(features)
+    if duplicates == "drop":
+        order = np.argsort(~anomalous, kind="stable")  # a row that occurs under both labels stays an anomaly
+        unique = np.sort(order[np.unique(keys[order], return_index=True)[1]])
+        notes.append(f"{len(keys) - len(unique):,} of {len(keys):,} rows were exact duplicates and dropped.")
+        features, anomalous, keys = features.iloc[unique], anomalous[unique], keys[unique]
+    distinct = len(np.unique(keys[~np.isin(keys, keys[anomalous])]))
+    require(
+        distinct >= FEWEST_NORMAL_ROWS,
+        f"{path}: {distinct} distinct normal rows unlike every anomaly; it takes {FEWEST_NORMAL_ROWS}",
+    )
+    train, val, test = split_together(keys, anomalous, request.seed)
+    chosen = contaminants(request, train_contamination, len(train), test[anomalous[test]], keys)
+    train, test, twins = moved(chosen, train, test, keys)
     encoded = encode(
         *(features.iloc[rows] for rows in (train, val, test)),
         categorical=[name for name in features.columns if features[name].dtype == object],
+        scale=scale,
+        impute=impute,
+        indicate=indicate,
+        seed=request.seed,
     )
     require(len(encoded.feature_names) > 0, f"{path}: every column is constant in the training rows; nothing to learn")
-    if len(labelled) < len(table):
-        notes.insert(0, f"{len(table) - len(labelled):,} rows without a label were dropped.")
-    return encoded.apart().dataset(
+    return encoded.apart(len(chosen), train_contamination).dataset(
         request,
         anomalous[test],
         Provenance(
             source=f"The user's file {path}: {len(labelled):,} labelled rows, {anomalous.sum():,} of them anomalous.",
             protocol=f"Normal: {meaning} in column '{column}'; normal rows are drawn 60 % train, 20 % validation, "
-            "20 % test, identical rows together; all anomalies are in the test part; numeric columns standardised by "
-            f"the training rows and cut at ±{CLIP:g} deviations, categories one-hot.",
+            f"20 % test, identical rows together; all anomalies are in the test part; numeric columns {done(scale)}, "
+            "categories one-hot.",
             files=(source,),
-            notes=tuple(notes),
+            notes=(*notes, *twins),
         ),
     )
 
@@ -122,12 +147,10 @@ def _usable(table: pd.DataFrame, path: str) -> tuple[pd.DataFrame, list[str]]:
         present = values.dropna().astype(object)
         if present.empty:
             empty.append(name)
-        elif pd.api.types.is_numeric_dtype(values) or all(isinstance(value, bool | int | float) for value in present):
-            numbers = pd.Series(values.astype(object).to_numpy(dtype=np.float64, na_value=np.nan))
-            beyond = numbers.abs() > LARGEST
-            if beyond.any():
+        elif (numbers := tables.numbers(values)) is not None:
+            if np.isnan(numbers).sum() > values.isna().sum():
                 infinite.append(name)
-            kept[name] = numbers.mask(beyond)
+            kept[name] = pd.Series(numbers)
         elif not all(isinstance(value, str) for value in present):
             foreign.append(name)
         elif present.nunique() > min(MOST_CATEGORIES, len(present) / 2):
@@ -146,91 +169,3 @@ def _usable(table: pd.DataFrame, path: str) -> tuple[pd.DataFrame, list[str]]:
     ]
     require(bool(kept), f"{path}: no feature column is left besides the label. {' '.join(notes)}".rstrip())
     return pd.DataFrame(kept), notes
-
-
-def _split(features: pd.DataFrame, anomalous: NDArray[np.bool_], seed: int, path: str) -> tuple[Rows, Rows, Rows]:
-    """Split normal rows so that identical ones stay together, and those identical to an anomaly in the test part."""
-    keys = row_keys(features)
-    tied = np.isin(keys, keys[anomalous])
-    groups, group = np.unique(keys[~tied], return_inverse=True)
-    require(
-        len(groups) >= FEWEST_NORMAL_ROWS,
-        f"{path}: {len(groups)} distinct normal rows unlike every anomaly; it takes {FEWEST_NORMAL_ROWS}",
-    )
-    train, val, test = (np.flatnonzero(~tied)[np.isin(group, part)] for part in split(len(groups), seed))
-    return train, val, np.concatenate([test, np.flatnonzero(tied)])
-
-
-def _read_csv(content: bytes, path: str) -> pd.DataFrame:
-    import pandas as pd
-
-    try:
-        text = content.decode("utf-8-sig")
-    except UnicodeDecodeError as error:
-        line = content.count(b"\n", 0, error.start) + 1
-        raise DatasetError(f"{path}: line {line} is not UTF-8 text; save the file as UTF-8") from error
-    separator = max(",;\t", key=text.lstrip().partition("\n")[0].count)
-    try:  # pandas fills short lines silently
-        lines = csv.reader(io.StringIO(text), delimiter=separator)
-        header = next(filter(None, lines), [])
-        for fields in lines:
-            require(
-                len(fields) in (0, len(header)),
-                f"{path}: line {lines.line_num} has {len(fields)} fields, the header {len(header)}",
-            )
-        table = pd.read_csv(io.StringIO(text), sep=separator, na_values=["?"], low_memory=False, index_col=False)
-    except (csv.Error, pd.errors.ParserError, pd.errors.EmptyDataError) as error:
-        raise DatasetError(f"{path}: not a table of comma-separated values ({error})") from error
-    return table.set_axis(header, axis="columns")  # as written: pandas renames the second of two equal names
-
-
-def _read_parquet(content: bytes, path: str) -> pd.DataFrame:
-    import pyarrow as pa
-    import pyarrow.parquet as pq
-
-    try:
-        file = pq.ParquetFile(io.BytesIO(content))
-        unpacked = sum(file.metadata.row_group(group).total_byte_size for group in range(file.num_row_groups))
-        _check_size(max(unpacked, 8 * file.metadata.num_rows * file.metadata.num_columns), path)
-        table: pd.DataFrame = file.read().to_pandas(ignore_metadata=True)
-        return table
-    except DatasetError:
-        raise
-    except (pa.ArrowException, OSError, ValueError) as error:
-        raise DatasetError(f"{path}: not an intact parquet file ({_first_line(error)})") from error
-
-
-def _read_npz(content: bytes, path: str) -> pd.DataFrame:
-    import pandas as pd
-
-    arrays = {}
-    try:
-        with zipfile.ZipFile(io.BytesIO(content)) as archive:
-            for name in ("X", "y"):
-                require(
-                    f"{name}.npy" in archive.namelist(), f"{path}: wants the arrays X and y; there is no array {name}"
-                )
-                _check_size(archive.getinfo(f"{name}.npy").file_size, path)
-                with archive.open(f"{name}.npy") as member:
-                    arrays[name] = np.lib.format.read_array(io.BytesIO(member.read(LIMIT)), allow_pickle=False)
-    except DatasetError:
-        raise
-    except (zipfile.BadZipFile, zlib.error, EOFError, OSError, ValueError, MemoryError, RuntimeError) as error:
-        raise DatasetError(f"{path}: not an intact .npz of plain arrays ({_first_line(error)})") from error
-    X, y = arrays["X"], arrays["y"]
-    if y.ndim == 2 and y.shape[1] == 1:
-        y = y[:, 0]  # a column, as files converted from Matlab hold it
-    require(
-        X.ndim == 2 and X.shape[1] > 0 and y.shape == X.shape[:1] and X.dtype.kind in "fiub",
-        f"{path}: X has shape {X.shape} of {X.dtype}, y {y.shape}; wants X (rows, features) of numbers, y (rows,)",
-    )
-    table = pd.DataFrame(X, columns=[f"x{column}" for column in range(X.shape[1])])
-    return table.assign(y=y)
-
-
-def _check_size(size: int, path: str) -> None:
-    require(size <= LIMIT, f"{path}: unpacks to {size >> 20:,} MiB, more than the {LIMIT >> 20:,} MiB that are read")
-
-
-def _first_line(error: Exception) -> str:
-    return str(error).partition("\n")[0]

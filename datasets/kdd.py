@@ -6,14 +6,25 @@ import gzip
 import io
 import tempfile
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
 from datasets.dataset import Dataset, Provenance, Request, SourceFile
-from datasets.preprocessing import CLIP, Encoded, encode, stretch
-from datasets.splitting import generator, row_keys, split
+from datasets.preprocessing import Encoded, encode
+from datasets.scaling import Scale, done
+from datasets.splitting import (
+    Rows,
+    check_contamination,
+    contaminants,
+    contaminated,
+    generator,
+    moved,
+    row_keys,
+    split,
+    split_together,
+)
 from datasets.storage import Download, fetched, needs, write_atomically
 
 if TYPE_CHECKING:
@@ -36,10 +47,7 @@ UNBOUNDED = (
     "su_attempted", "num_root", "num_file_creations", "num_shells", "num_access_files", "num_outbound_cmds",
 )  # fmt: skip
 """The heavy-tailed counts; those over a window (``count``, ``dst_host_count``, ...) end where it ends."""
-TREATMENT = (
-    f"unbounded counts as log(1 + x), numeric columns standardised by the training rows and cut at ±{CLIP:g} "
-    "deviations, categories one-hot, flags as they are"
-)
+Duplicates = Literal["drop", "keep"]
 
 KDD99 = Download(
     folder="kddcup99",
@@ -55,103 +63,175 @@ ROWS = {KDD99: 494_021, NSL_TRAIN: 125_973, NSL_TEST: 22_544}
 
 
 @needs(KDD99, mirror=FIGSHARE)
-def load_kdd99(request: Request) -> Dataset:
+def load_kdd99(
+    request: Request,
+    *,
+    scale: Scale = "standard",
+    duplicates: Duplicates = "drop",
+    train_contamination: float = 0.0,
+) -> Dataset:
     """KDD Cup 1999 (the 10 % file) without duplicates: attacks are the anomaly, normal traffic trains."""
+    check_contamination(request, train_contamination)
     traffic, attack, file = _read_kdd99(request.data_dir)
-    return assemble_unique(request, traffic, attack, "KDD Cup 1999, the 10 % file (Stolfo et al., UCI).", (file,))
+    source = "KDD Cup 1999, the 10 % file (Stolfo et al., UCI)."
+    return assemble(request, traffic, attack, source, (scale, duplicates, train_contamination), (file,))
 
 
 @needs(NSL_TRAIN, NSL_TEST)
-def load_nsl_kdd(request: Request) -> Dataset:
+def load_nsl_kdd(
+    request: Request,
+    *,
+    scale: Scale = "standard",
+    duplicates: Duplicates = "drop",
+    train_contamination: float = 0.0,
+) -> Dataset:
     """NSL-KDD with its official split: attacks are the anomaly, normal traffic of the training file trains."""
+    check_contamination(request, train_contamination)
     names = (*COLUMNS, "label", "difficulty")
     (published, attack, train_file), (test, test_attack, test_file) = (
         _read(file, names, request.data_dir) for file in (NSL_TRAIN, NSL_TEST)
     )
-    normal = published[~attack].drop_duplicates()
-    usable = normal[~np.isin(row_keys(normal), row_keys(test))]
-    train, val, _ = split(len(usable), request.seed, validation=0.1, test=0)
-    encoded = _encode(usable.iloc[train], usable.iloc[val], test)
-    return encoded.dataset(
+    normal = published[~attack]
+    if duplicates == "drop":
+        normal = normal.drop_duplicates()
+    tested = row_keys(test)
+    usable = normal[~np.isin(row_keys(normal), tested)]
+    if duplicates == "drop":
+        train, val, _ = split(len(usable), request.seed, validation=0.1, test=0)
+    else:
+        together = np.zeros(len(usable), dtype=np.bool_)
+        train, val, _ = split_together(row_keys(usable), together, request.seed, validation=0.1, test=0)
+    attacks = published[attack]
+    attacks = attacks[~np.isin(row_keys(attacks), np.concatenate([tested, row_keys(usable)]))]
+    keys = row_keys(attacks)
+    chosen = contaminants(request, train_contamination, len(train), np.arange(len(attacks)), keys, spare=0)
+    training = usable.iloc[train]
+    if len(chosen):
+        import pandas as pd
+
+        training = pd.concat([training, attacks.iloc[chosen]])
+    encoded = _encode(training, usable.iloc[val], test, scale=scale, seed=request.seed)
+    dropped = "duplicates, or identical to a test row" if duplicates == "drop" else "identical to a test row"
+    return encoded.apart(len(chosen), train_contamination, whole=True).dataset(
         request,
         test_attack,
         Provenance(
             source="NSL-KDD (Tavallaee, Bagheri, Lu, Ghorbani 2009), KDDTrain+ and KDDTest+.",
             protocol="Official split: normal rows of KDDTrain+ are drawn 90 % train, 10 % validation; test is the "
-            f"whole of KDDTest+; {TREATMENT}.",
+            f"whole of KDDTest+; {_treatment(scale)}.",
             files=(train_file, test_file),
-            notes=(
-                f"{int((~attack).sum()) - len(usable):,} normal training rows were dropped: duplicates, or identical "
-                "to a test row.",
-            ),
+            notes=(f"{int((~attack).sum()) - len(usable):,} normal training rows were dropped: {dropped}.",),
         ),
     )
 
 
 @needs(KDD99, mirror=FIGSHARE)
-def load_kdd99_swapped(request: Request) -> Dataset:
+def load_kdd99_swapped(
+    request: Request,
+    *,
+    scale: Scale = "minmax",
+    duplicates: Duplicates = "keep",
+    train_contamination: float = 0.0,
+) -> Dataset:
     """KDD Cup 1999 as the DAGMM paper uses it: normal traffic is the anomaly, half of the attacks train."""
+    check_contamination(request, train_contamination)
     traffic, attack, file = _read_kdd99(request.data_dir)
+    rows = len(traffic)
+    if duplicates == "drop":
+        unique = _unique(traffic, attack)
+        traffic, attack = traffic.iloc[unique], attack[unique]
     attacks, normal = np.flatnonzero(attack), np.flatnonzero(~attack)
     train, val, test = (attacks[rows] for rows in split(len(attacks), request.seed, validation=0.05, test=0.5))
     # 20 % of the test rows are anomalies: one for every four attacks
-    anomalies = np.sort(generator(request.seed, "anomalies").choice(normal, len(test) // 4, replace=False))
+    anomalies = np.sort(
+        generator(request.seed, "anomalies").choice(normal, min(len(test) // 4, len(normal)), replace=False)
+    )
     keys = row_keys(traffic)
     copied = np.isin(keys[test], keys[np.concatenate([train, val])]).mean()
-    tested = np.concatenate([test, anomalies])
+    chosen = contaminants(request, train_contamination, len(train), anomalies, keys)
+    train, tested, notes = moved(chosen, train, np.concatenate([test, anomalies]), keys)
     encoded = encode(
-        traffic.iloc[train], traffic.iloc[val], traffic.iloc[tested], categorical=CATEGORICAL, scale=stretch
+        *(traffic.iloc[rows] for rows in (train, val, tested)), categorical=CATEGORICAL, scale=scale, seed=request.seed
     )
+    kept = (
+        f"{copied:.1%} of the attacks in the test part are exact copies of training or validation rows: the published "
+        "protocol keeps duplicates, so its figures reward memory."
+    )
+    if duplicates == "keep":
+        notes += contaminated(len(chosen), len(train))
+    else:
+        encoded = encoded.apart(len(chosen), train_contamination)
+        kept = f"{rows - len(traffic):,} of {rows:,} rows were exact duplicates and dropped, which is not as published."
     return encoded.dataset(
         request,
         ~attack[tested],
         Provenance(
-            source="KDD Cup 1999, the 10 % file (Stolfo et al., UCI), duplicates kept.",
+            source=f"KDD Cup 1999, the 10 % file (Stolfo et al., UCI), duplicates {_PAST[duplicates]}.",
             protocol="Protocol of DAGMM (Zong et al. 2018): attacks count as normal and are drawn 45 % train, 5 % "
             "validation, 50 % test; normal traffic, cut to 20 % of the test rows, is the anomaly; numeric columns "
-            "stretched to [0, 1] by the training rows, categories one-hot.",
+            f"{done(scale)}, categories one-hot.",
             files=(file,),
-            notes=(
-                f"{copied:.1%} of the attacks in the test part are exact copies of training or validation rows: the "
-                "published protocol keeps duplicates, so its figures reward memory.",
-            ),
+            notes=(kept, *notes),
         ),
     )
 
 
-def assemble_unique(
+def assemble(
     request: Request,
     traffic: pd.DataFrame,
     attack: NDArray[np.bool_],
     source: str,
+    options: tuple[Scale, Duplicates, float],
     files: tuple[SourceFile, ...] = (),
 ) -> Dataset:
-    """Drop duplicate rows, split the normal ones, and put every attack into the test part."""
-    # attacks first: a row that occurs under both labels stays an attack, and leaves no normal copy to train on
-    order = np.argsort(~attack, kind="stable")
-    unique = np.sort(order[~traffic.iloc[order].duplicated().to_numpy()])
-    normal = unique[~attack[unique]]
-    train, val, test = (normal[rows] for rows in split(len(normal), request.seed))
-    test = np.concatenate([test, unique[attack[unique]]])
-    encoded = _encode(traffic.iloc[train], traffic.iloc[val], traffic.iloc[test])
-    return encoded.dataset(
+    """Split the normal rows, and put every attack into the test part; ``options`` are (scale, duplicates, share of
+    attacks among the training rows)."""
+    scale, duplicates, contamination = options
+    rows = _unique(traffic, attack) if duplicates == "drop" else np.arange(len(traffic))
+    keys = row_keys(traffic)
+    if duplicates == "drop":
+        normal = rows[~attack[rows]]
+        train, val, test = (normal[part] for part in split(len(normal), request.seed))
+        test = np.concatenate([test, rows[attack[rows]]])
+        note = (
+            f"{len(traffic) - len(rows):,} of {len(traffic):,} rows were exact duplicates and dropped before the split."
+        )
+    else:
+        train, val, test = split_together(keys, attack, request.seed)
+        copies = len(keys) - len(np.unique(keys))
+        note = f"{copies:,} of {len(traffic):,} rows are exact duplicates of others and were kept, all in one part."
+    chosen = contaminants(request, contamination, len(train), test[attack[test]], keys)
+    train, test, notes = moved(chosen, train, test, keys)
+    encoded = _encode(*(traffic.iloc[part] for part in (train, val, test)), scale=scale, seed=request.seed)
+    return encoded.apart(len(chosen), contamination).dataset(
         request,
         attack[test],
         Provenance(
             source=source,
             protocol="Normal rows are drawn 60 % train, 20 % validation, 20 % test; all attacks are in the test part; "
-            f"{TREATMENT}.",
+            f"{_treatment(scale)}.",
             files=files,
-            notes=(
-                f"{len(traffic) - len(unique):,} of {len(traffic):,} rows were exact duplicates and dropped before "
-                "the split.",
-            ),
+            notes=(note, *notes),
         ),
     )
 
 
-def _encode(train: pd.DataFrame, *others: pd.DataFrame) -> Encoded:
-    return encode(train, *others, categorical=CATEGORICAL, flags=FLAGS, heavy_tailed=UNBOUNDED).apart()
+_PAST: dict[Duplicates, str] = {"drop": "dropped", "keep": "kept"}
+
+
+def _unique(traffic: pd.DataFrame, attack: NDArray[np.bool_]) -> Rows:
+    """Sorted row numbers without duplicates: a row that occurs under both labels stays an attack, and leaves no normal
+    copy to train on."""
+    order = np.argsort(~attack, kind="stable")
+    return np.sort(order[~traffic.iloc[order].duplicated().to_numpy()])
+
+
+def _treatment(scale: Scale) -> str:
+    return f"unbounded counts as log(1 + x), numeric columns {done(scale)}, categories one-hot, flags as they are"
+
+
+def _encode(train: pd.DataFrame, *others: pd.DataFrame, scale: Scale, seed: int) -> Encoded:
+    return encode(train, *others, categorical=CATEGORICAL, flags=FLAGS, heavy_tailed=UNBOUNDED, scale=scale, seed=seed)
 
 
 def _read_kdd99(data_dir: Path) -> tuple[pd.DataFrame, NDArray[np.bool_], SourceFile]:

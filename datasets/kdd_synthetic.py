@@ -16,7 +16,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from datasets.dataset import Dataset, Request, require
-from datasets.kdd import COLUMNS, assemble_unique
+from datasets.kdd import COLUMNS, Duplicates, assemble
+from datasets.scaling import Scale
 from datasets.splitting import generator
 
 if TYPE_CHECKING:
@@ -205,7 +206,15 @@ ATTACKS = {"dos": 0.5, "probe": 0.2, "r2l": 0.25, "u2r": 0.05}
 """Shares of the families among the attacks, those of NSL-KDD's test file with more of its rare u2r and fewer floods."""
 
 
-def load_kdd_synthetic(request: Request, *, rows: int = 12_000, contamination: float = 0.25) -> Dataset:
+def load_kdd_synthetic(
+    request: Request,
+    *,
+    rows: int = 12_000,
+    contamination: float = 0.25,
+    scale: Scale = "standard",
+    duplicates: Duplicates = "drop",
+    train_contamination: float = 0.0,
+) -> Dataset:
     """Generated KDD-style traffic, 41 features: normal services, and four attack families as the anomaly."""
     attacks = round(rows * contamination)
     require(
@@ -214,12 +223,13 @@ def load_kdd_synthetic(request: Request, *, rows: int = 12_000, contamination: f
         "and 100 normal rows besides",
     )
     traffic, family = generate_traffic(request.seed, {"normal": rows - attacks} | _shares(attacks))
-    return assemble_unique(
+    return assemble(
         request,
         traffic,
         family != "normal",
         f"Generated: {rows - attacks:,} rows of normal traffic and {attacks:,} attacks "
         f"({', '.join(f'{share:.0%} {name}' for name, share in ATTACKS.items())}) in the schema of KDD Cup 1999.",
+        (scale, duplicates, train_contamination),
     )
 
 

@@ -11,7 +11,7 @@ from sklearn.metrics import roc_auc_score
 from sklearn.neighbors import NearestNeighbors
 
 import datasets
-from datasets import Dataset, DatasetError, blobs, preprocessing
+from datasets import Dataset, DatasetError, blobs, scaling
 
 
 def norm_auc(data: Dataset) -> float:
@@ -41,7 +41,7 @@ def test_rows_do_not_depend_on_the_size_of_the_blocks_they_come_in(
     reference: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     whole = datasets.load(reference)
-    for module in (blobs, preprocessing):
+    for module in (blobs, scaling):
         monkeypatch.setattr(module, "BLOCK", 257)
     assert datasets.load(reference).checksum == whole.checksum
 

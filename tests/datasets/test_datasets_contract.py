@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import re
 from pathlib import Path
 
 import numpy as np
@@ -16,6 +17,22 @@ from datasets.storage import data_directory
 
 REAL_DATA = Path(__file__).resolve().parents[3] / "shared" / "data"
 WITH_PUBLISHED_DUPLICATES = {"kdd99-swapped"}
+OPTIONS = (
+    "blobs?rows=2000&scale=robust&train_contamination=0.05",
+    "blobs-2d?protocol=same-rows",
+    "correlated?rows=1000&protocol=mixed-split",
+    "shifted?protocol=all-rows&scale=minmax",
+    "shifted?scale=none&train_contamination=0.01",
+    "digits:4?scale=quantile",
+    "digits:3?protocol=mixed-split",
+    "digits:7?scale=standard&train_contamination=0.1",
+    "kdd-synthetic?rows=2000&duplicates=keep&train_contamination=0.2",
+    "kdd-synthetic?rows=2000&scale=quantile",
+    "file?scale=minmax&impute=mean&indicate=true&train_contamination=0.02",
+    "file?scale=robust&duplicates=drop",
+)
+SCALED = {"digits": "none", "mnist": "none", "mnist-one-class": "none", "kdd99-swapped": "minmax"}
+"""Families whose scale is another than standard where none is asked for."""
 
 
 @pytest.fixture(scope="session")
@@ -23,9 +40,12 @@ def user_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
     rng = np.random.default_rng(0)
     path = tmp_path_factory.mktemp("file") / "rows.csv"
     rows = [
-        f"{a:.3f},{b},{label}"
+        f"{a if label or abs(a) < 2 else ''},{b},{label}"
         for a, b, label in zip(
-            rng.normal(size=300), rng.choice(list("uvw"), 300), (rng.random(300) < 0.1).astype(int), strict=True
+            rng.normal(size=300).round(3),
+            rng.choice(list("uvw"), 300),
+            (rng.random(300) < 0.1).astype(int),
+            strict=True,
         )
     ]
     path.write_text("\n".join(["amount,kind,label", *rows]))
@@ -41,9 +61,10 @@ def data_dir() -> Path:
     return REAL_DATA if REAL_DATA.is_dir() else data_directory(None)
 
 
-@pytest.fixture(scope="module", params=datasets.REGISTRY)  # of the module: so that tests go family by family
+@pytest.fixture(scope="module", params=[*datasets.REGISTRY, *OPTIONS])  # of the module: tests go reference by reference
 def reference(request: pytest.FixtureRequest, user_file: Path) -> str:
-    name = f"file:{user_file}" if request.param == "file" else str(request.param)
+    family, asked, options = str(request.param).partition("?")
+    name = (f"file:{user_file}" if family == "file" else family) + asked + options
     with pytest.MonkeyPatch.context() as patch:  # this fixture is set up before each test's own offline one
         patch.setattr(storage, "reachable", lambda url: False)
         if reason := datasets.missing(name, data_dir()):
@@ -107,6 +128,9 @@ def test_no_row_straddles_the_split(reference: str) -> None:
     if reference in WITH_PUBLISHED_DUPLICATES:
         pytest.skip("keeps its duplicates as published, and says so in its notes")
     data = load(reference, 0)
+    if option(reference, "protocol") in ("same-rows", "all-rows"):
+        assert data.provenance.protocol.startswith("Flawed on purpose")
+        return
     train, val, test = keys(data.X_train), keys(data.X_val), keys(data.X_test)
     assert not train & test
     assert not val & test
@@ -115,14 +139,51 @@ def test_no_row_straddles_the_split(reference: str) -> None:
 
 def test_columns_are_scaled_by_the_training_rows(reference: str) -> None:
     data = load(reference, 0)
+    if option(reference, "protocol") in ("mixed-split", "all-rows"):
+        assert "Flawed on purpose" in data.provenance.protocol
+        return
+    scale = option(reference, "scale") or SCALED.get(datasets.parse(reference).family, "standard")
     indicator = np.isin(data.X_train, [0, 1]).all(axis=0)
     columns = data.X_train[:, ~indicator].astype(np.float64)
-    if data.unit_interval or "stretched" in data.provenance.protocol:
+    tolerance = 0.02 if data.provenance.notes else 1e-4  # rows dropped after scaling move it a little
+    if scale == "standard":
+        cut = (np.abs(columns) >= 10).any(axis=0)
+        np.testing.assert_allclose(columns[:, ~cut].mean(axis=0), 0, atol=tolerance)
+        np.testing.assert_allclose(columns[:, ~cut].std(axis=0), 1, atol=tolerance)
+        assert (columns.std(axis=0) < 1 + tolerance).all()
+    elif scale == "robust":
+        np.testing.assert_allclose(np.median(columns, axis=0), 0, atol=tolerance)
+        np.testing.assert_allclose(np.ptp(np.quantile(columns, [0.25, 0.75], axis=0), axis=0), 1, atol=tolerance)
+    elif scale in ("minmax", "quantile"):
         assert columns.min() >= 0
         assert columns.max() <= 1
+    else:
+        assert not data.provenance.notes or "Contaminated" in data.provenance.notes[0]
+
+
+def test_training_rows_are_contaminated_by_the_share_that_was_asked_for_and_no_more(reference: str) -> None:
+    share = option(reference, "train_contamination")
+    if not isinstance(share, float):
+        assert not any("Contaminated" in note for note in load(reference, 0).provenance.notes)
         return
-    cut = (np.abs(columns) >= 10).any(axis=0)
-    tolerance = 0.01 if data.provenance.notes else 1e-4  # rows dropped after scaling move it a little
-    np.testing.assert_allclose(columns[:, ~cut].mean(axis=0), 0, atol=tolerance)
-    np.testing.assert_allclose(columns[:, ~cut].std(axis=0), 1, atol=tolerance)
-    assert (columns.std(axis=0) < 1 + tolerance).all()
+    data = load(reference, 0)
+    (note,) = (note for note in data.provenance.notes if note.startswith("Contaminated"))
+    count, rows = (int(word.replace(",", "")) for word in re.findall(r"[\d,]*\d", note)[:2])
+    assert rows == len(data.X_train)
+    assert abs(count - share * rows) <= 1
+    without = datasets.load(without_contamination(reference), seed=0, data_dir=data_dir())
+    assert int(without.y_test.sum()) - int(data.y_test.sum()) >= count
+
+
+def test_what_made_the_rows_is_kept_with_them(reference: str) -> None:
+    data = load(reference, 0)
+    assert data.preprocessing is not None
+    assert data.preprocessing.feature_names == data.feature_names
+
+
+def option(reference: str, name: str) -> object:
+    return datasets.parse(reference).arguments.get(name)
+
+
+def without_contamination(reference: str) -> str:
+    return re.sub(r"train_contamination=[\d.]+", "train_contamination=0", reference)

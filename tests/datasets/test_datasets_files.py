@@ -13,7 +13,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import datasets
-from datasets import Dataset, DatasetError, files
+from datasets import Dataset, DatasetError, tables
+from datasets.splitting import row_keys, split_together
 
 ROWS = 200
 
@@ -156,7 +157,7 @@ def test_rows_without_a_label_are_dropped_and_counted(tmp_path: Path) -> None:
 def test_identical_rows_never_straddle_the_split(copies: list[int], seed: int) -> None:
     features = pd.DataFrame({"amount": [*range(31), *copies]})
     anomalous = np.array([value % 7 == 0 and place % 2 == 0 for place, value in enumerate(features["amount"])])
-    parts = files._split(features, anomalous, seed, "rows.csv")
+    parts = split_together(row_keys(features), anomalous, seed)
     values = [set(features["amount"].iloc[rows]) for rows in parts]
     assert sorted(np.concatenate(parts)) == list(range(len(features)))
     assert not values[0] & values[1]
@@ -226,7 +227,7 @@ def test_a_truncated_parquet_file_gets_one_line(tmp_path: Path) -> None:
 def test_a_parquet_file_that_unpacks_to_too_much_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     pd.DataFrame({"a": np.zeros(1 << 20), "label": 0}).to_parquet(tmp_path / "bomb.parquet")
     content = (tmp_path / "bomb.parquet").read_bytes()
-    monkeypatch.setattr(files, "LIMIT", 1 << 20)
+    monkeypatch.setattr(tables, "LIMIT", 1 << 20)
     assert "unpacks to 16 MiB, more than the 1 MiB" in refusal(tmp_path / "rows.parquet", content)
 
 
@@ -251,7 +252,7 @@ def test_an_unusable_archive_gets_one_line(tmp_path: Path, content: bytes, told:
 
 
 def test_an_archive_that_unpacks_to_too_much_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(files, "LIMIT", 1 << 20)
+    monkeypatch.setattr(tables, "LIMIT", 1 << 20)
     content = npz(X=np.zeros((1 << 18, 1)), y=np.zeros(1 << 18))
     assert len(content) < 1 << 16
     assert "unpacks to 2 MiB, more than the 1 MiB" in refusal(tmp_path / "rows.npz", content)
@@ -267,7 +268,7 @@ def test_an_array_header_that_lies_about_its_size_gets_one_line(tmp_path: Path) 
 
 
 def test_other_endings_are_told_what_is_read(tmp_path: Path) -> None:
-    assert "wants a name that ends in .csv, .parquet, .npz" in refusal(tmp_path / "rows.xlsx", b"PK")
+    assert "wants a name that ends in .csv, .parquet, .npz, .npy" in refusal(tmp_path / "rows.xlsx", b"PK")
     assert ".csv" in refusal(tmp_path / "rows.pkl", b"\x80\x04")
 
 
