@@ -6,7 +6,9 @@ import hashlib
 import os
 import platform
 import subprocess
+import sys
 from collections.abc import Mapping
+from dataclasses import dataclass
 from functools import cache
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -36,6 +38,18 @@ PACKAGES = (
     "optax",
 )
 """Distributions whose versions go into every record, where installed."""
+
+
+@dataclass(frozen=True)
+class Home:
+    """What a worker runs: an interpreter, and the folder that holds the four packages."""
+
+    python: Path = Path(sys.executable)
+    root: Path = ROOT
+
+
+HERE = Home()
+"""This process's own."""
 
 
 def available_cores() -> int:
@@ -89,6 +103,22 @@ def environment_hash(environment: Mapping[str, Any]) -> str:
     return hashlib.sha256(text).hexdigest()[:16]
 
 
+def differences(there: Mapping[str, Any], here: Mapping[str, Any]) -> list[str]:
+    """What differs between two environments, a phrase each: the machine first, then the packages."""
+    found = []
+    for part in ("machine", "packages"):
+        old, new = there.get(part, {}), here.get(part, {})
+        for name in sorted({*old, *new}):
+            if _compared(name, old.get(name)) != _compared(name, new.get(name)):
+                found.append(f"{name}: {old.get(name)} there, {new.get(name)} here")
+    return found
+
+
+def _compared(name: str, value: Any) -> Any:
+    """The value as ``environment_hash`` sees it."""
+    return value >> 30 if name == "memory_bytes" and isinstance(value, int) else value
+
+
 @cache
 def revision() -> str | None:
     """The git revision this package runs from, with ``+`` where the tree was changed; None outside a checkout."""
@@ -99,7 +129,7 @@ def revision() -> str | None:
     return head + ("+" if changed else "") if head else None
 
 
-def worker_environment(threads: int, device: str) -> dict[str, str]:
+def worker_environment(threads: int, device: str, root: Path = ROOT) -> dict[str, str]:
     """Environment variables of a worker: thread counts and memory policy, which frameworks read at import.
 
     JAX has no variable of its own for the CPU; its runtime asks for ``NPROC`` and for the affinity, which the worker
@@ -120,8 +150,8 @@ def worker_environment(threads: int, device: str) -> dict[str, str]:
         "TF_FORCE_GPU_ALLOW_GROWTH": "true",
         "TF_CPP_MIN_LOG_LEVEL": "2",
         "PYTHONHASHSEED": "0",
-        # the worker must find the same packages as its parent, whatever folder it is started in
-        "PYTHONPATH": os.pathsep.join(filter(None, (str(ROOT), os.environ.get("PYTHONPATH", "")))),
+        # the worker must find the packages that it is meant to run, whatever folder it is started in
+        "PYTHONPATH": os.pathsep.join(filter(None, (str(root), os.environ.get("PYTHONPATH", "")))),
     }
     if device == "cpu":
         variables |= {"CUDA_VISIBLE_DEVICES": "", "JAX_PLATFORMS": "cpu"}

@@ -200,6 +200,36 @@ def quality(
     )
 
 
+def paired_variances(
+    labels: NDArray[np.integer],
+    first: tuple[NDArray[np.floating], float],
+    second: tuple[NDArray[np.floating], float],
+    *,
+    resamples: int,
+    seed: int = 0,
+) -> dict[str, float]:
+    """How much the differences in ``METRICS`` of two detectors vary with the test rows: a paired bootstrap.
+
+    Parameters
+    ----------
+    labels : int array of shape (rows,), 1 = anomaly; both classes occur
+    first, second : (float array of shape (rows,), float)
+        Each one's scores of the same rows, and its threshold.
+    resamples, seed : int
+        Of the bootstrap; each resample weighs the rows of both alike.
+    """
+    if first[1] == second[1] and np.array_equal(first[0], second[0]):
+        return dict.fromkeys(METRICS, 0.0)
+    rankings = [_Ranking(np.asarray(scores), labels, [threshold]) for scores, threshold in (first, second)]
+    rng, counts, positives = np.random.default_rng(seed), _poisson_counts(), np.flatnonzero(labels)
+    drawn: list[NDArray[np.float64]] = []
+    while len(drawn) < resamples:
+        weights = counts.take(rng.integers(0, len(counts), len(labels), dtype=np.uint16))
+        if 0 < weights[positives].sum() < weights.sum():
+            drawn.append(rankings[1].metrics(weights) - rankings[0].metrics(weights))
+    return {name: float(value) for name, value in zip(METRICS, np.var(drawn, axis=0, ddof=1), strict=True)}
+
+
 def _histogram(scores: NDArray[np.floating], anomalous: NDArray[np.bool_], threshold: float) -> dict[str, Any]:
     """Counts per class between the smallest score and the 99th percentile (or the threshold, if that lies higher);
     ``clipped`` rows above are counted in the last bin, so that one extreme score does not flatten the picture."""

@@ -14,7 +14,7 @@ from filelock import FileLock, Timeout
 
 import datasets
 from bench import detectors, equality, limits, records
-from bench.environment import environment, environment_hash
+from bench.environment import differences, environment, environment_hash
 from bench.limits import Limits, Shape
 from bench.records import Record
 from bench.suite import Suite, SuiteError, Trial
@@ -168,13 +168,8 @@ def _known(out: Path, here: dict[str, Any]) -> list[Record]:
 
 def _difference(record: Record, here: dict[str, Any]) -> str:
     """The first thing that differs, in words."""
-    there = record.get("environment", {})
-    for part in ("machine", "packages"):
-        old, new = there.get(part, {}), here[part]
-        for name in sorted({*old, *new}):
-            if old.get(name) != new.get(name):
-                return f"{name}: {old.get(name)} there, {new.get(name)} here"
-    return f"environment {record['environment_hash']}"
+    found = differences(record.get("environment", {}), here)
+    return found[0] if found else f"environment {record['environment_hash']}"
 
 
 def _rounds(trials: Iterable[Trial]) -> Iterable[list[Trial]]:

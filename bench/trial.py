@@ -7,7 +7,6 @@ import os
 import selectors
 import signal
 import subprocess
-import sys
 import tempfile
 import time
 from collections.abc import Callable, Mapping
@@ -20,7 +19,7 @@ import msgspec
 
 import backends
 from bench import detectors
-from bench.environment import environment_hash, worker_environment
+from bench.environment import HERE, Home, environment_hash, worker_environment
 from bench.records import SCHEMA, Record
 from bench.suite import Trial
 
@@ -46,20 +45,22 @@ class Worker:
         Both are set in the process's environment, before any import.
     timeout : float
         Seconds from now until a request is given up.
+    home : Home
+        Whose code it runs, by which interpreter; this process's own where nothing is said.
     """
 
-    def __init__(self, threads: int, device: str, timeout: float) -> None:
+    def __init__(self, threads: int, device: str, timeout: float, home: Home = HERE) -> None:
         self.deadline = time.monotonic() + timeout
         self.timeout = timeout
         self.oom_kills = _oom_kills()
         self.log = tempfile.TemporaryFile()  # noqa: SIM115 (closed in __exit__)
         # -P keeps the current folder off the import path: a user's own `datasets` must not shadow ours
         self.process = subprocess.Popen(
-            [sys.executable, "-P", "-m", "bench.worker"],
+            [str(home.python), "-P", "-m", "bench.worker"],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=self.log,
-            env=worker_environment(threads, device),
+            env=worker_environment(threads, device, home.root),
             start_new_session=True,  # Ctrl-C is the parent's to handle
         )
         assert self.process.stdin is not None
@@ -125,6 +126,11 @@ class Worker:
                 self.process.kill()
             self.process.wait()
 
+    def said(self) -> str:
+        """All that the worker and its framework have printed so far."""
+        self.log.seek(0)
+        return self.log.read().decode(errors="replace")
+
     def _ended(self) -> TrialFailed:
         code = self.process.wait()
         if code < 0:
@@ -132,8 +138,7 @@ class Worker:
             if -code == signal.SIGKILL and _oom_kills() > self.oom_kills:
                 return TrialFailed("out_of_memory", "the system killed the worker for want of memory")
             return TrialFailed("failed", f"the worker was killed by {name}")
-        self.log.seek(0)
-        lines = self.log.read().decode(errors="replace").split("\n")
+        lines = self.said().split("\n")
         last = next((line.strip() for line in reversed(lines) if line.strip()), "it printed nothing")
         return TrialFailed("failed", f"the worker ended with status {code}: {last[:300]}")
 
@@ -160,7 +165,7 @@ def run_trial(
     progress : callable
         Told what the trial is doing; it is called between the worker's commands, never during one.
     """
-    record = _blank(trial, environment, command)
+    record = blank(trial, environment, command)
     scenario = trial.scenario
     backend, detector = scenario.backend, scenario.detector
     if reason := backends.unavailable(backend) if backend else detectors.unavailable(detector):
@@ -196,7 +201,7 @@ def run_trial(
     return record
 
 
-def _blank(trial: Trial, environment: Mapping[str, Any], command: str) -> Record:
+def blank(trial: Trial, environment: Mapping[str, Any], command: str) -> Record:
     """The record of a trial that ended well and has nothing to show yet."""
     scenario = trial.scenario
     return {

@@ -3,8 +3,8 @@
 Commands are JSON lines on standard input, replies JSON lines on what was standard output; whatever a framework prints
 goes to standard error. ``prepare`` comes first, then ``epoch`` as often as the driver likes, then ``score``; ``hello``
 is answered at once, which tells how long a process takes to start; ``capabilities`` tells of a backend and needs no
-trial; ``climb`` and ``exchange`` are the ladder's, ``limits`` the hardware's. The parent only
-waits, so nothing competes with the timed work.
+trial; ``climb`` and ``exchange`` are the ladder's, ``limits`` the hardware's. A driver that steps two workers in turn
+sends ``scoring`` as often as it likes before ``score``. The parent only waits, so nothing competes with the timed work.
 """
 
 from __future__ import annotations
@@ -16,6 +16,8 @@ import re
 import signal
 import sys
 import traceback
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -39,11 +41,24 @@ class Diverged(ArithmeticError):
     """The loss or a score is not finite."""
 
 
-class Session:
-    """A trial inside the worker: the detector, its data, and the clock over both."""
+LATENCIES = 10
+"""Single rows that one ``scoring`` times."""
 
-    def __init__(self, trial: Trial) -> None:
+
+class Session:
+    """A trial inside the worker: the detector, its data, and the clock over both.
+
+    Parameters
+    ----------
+    trial : Trial
+    slowdown : float
+        Every epoch and every scoring takes longer by this share of its own time, on the clock, with the core busy:
+        ``bench calibrate`` plants it to see whether a comparison finds it.
+    """
+
+    def __init__(self, trial: Trial, slowdown: float = 0.0) -> None:
         self.trial = trial
+        self.slowdown = slowdown
         self.clock = Clock()
         self.watch = Watch(package_energy() + (gpu_energy() if trial.scenario.device == "gpu" else []))
         self.timer: DeviceTimer | None = None
@@ -104,10 +119,10 @@ class Session:
         The reply's ``stop`` tells the driver that early stopping wants no further one.
         """
         if self.model is None:
-            with self.watch.stretch(), self.clock.phase("train"):
+            with self.watch.stretch(), self.clock.phase("train"), self._stretched():
                 self.detector.fit(self.data.X_train)
             return {"stop": False}
-        with self.watch.stretch(), self.clock.phase("train"):
+        with self.watch.stretch(), self.clock.phase("train"), self._stretched():
             if self.timer:
                 self.timer.start()
             self.model.run_epoch(number)
@@ -123,6 +138,30 @@ class Session:
         validation_loss = self.detector.validation_loss(self.data.X_val)
         stop = self.detector.is_last(number, validation_loss)
         return {"loss": loss, "validation_loss": validation_loss, "stop": stop}
+
+    def scoring(self) -> dict[str, Any]:
+        """Scores all test rows once and some row by row, on the clock, after the last epoch."""
+        X = self.data.X_test
+        if self.model is not None:
+            self.detector.finish()
+        with self.clock.phase("score"), self._stretched():
+            self.detector.decision_function(X)
+        for _ in range(LATENCIES):
+            row = len(self.clock.samples.get("latency", [])) % len(X)
+            with self.clock.phase("latency"), self._stretched():
+                self.detector.decision_function(X[row : row + 1])
+        return {}
+
+    @contextmanager
+    def _stretched(self) -> Iterator[None]:
+        """Lets the body take longer by the planted slowdown; without one it is left alone."""
+        start = self.clock.now()
+        yield
+        if self.slowdown:
+            self.clock.synchronize()
+            end = start + (self.clock.now() - start) * (1.0 + self.slowdown)
+            while self.clock.now() < end:
+                pass
 
     def score(self) -> dict[str, Any]:
         """Ends training, scores the test rows on the clock, then, off it, reads all that the record says of quality
@@ -180,14 +219,14 @@ class Session:
             spent = sum(samples)
             return len(samples) < most and spent < SCORE_LIMIT and (len(samples) < least or spent < seconds)
 
-        with self.clock.phase("score"):
+        with self.clock.phase("score"), self._stretched():
             scores = self.detector.decision_function(X)
         while self.trial.timed and again("score", least=5, most=50, seconds=0.3):
-            with self.clock.phase("score"):
+            with self.clock.phase("score"), self._stretched():
                 self.detector.decision_function(X)
         row = 0
         while self.trial.timed and again("latency", least=20, most=200, seconds=0.5):
-            with self.clock.phase("latency"):
+            with self.clock.phase("latency"), self._stretched():
                 self.detector.decision_function(X[row : row + 1])
             row = (row + 1) % len(X)
         return scores
@@ -300,7 +339,7 @@ def serve() -> None:
                     _pin(trial.scenario.threads)
                     # PyTorch's compiler would find what an earlier trial has left on the disk, and no time be taken
                     os.environ["TORCHINDUCTOR_FORCE_DISABLE_CACHES"] = "1"
-                session = Session(trial)
+                session = Session(trial, command.get("slowdown", 0.0))
                 reply = session.prepare()
             elif name == "limits":
                 from bench import products
