@@ -6,15 +6,35 @@ They can be trained in one call (``fit``) or stepped epoch by epoch (``prepare``
 
 from __future__ import annotations
 
-from typing import Any, ClassVar, Self
+from collections.abc import Callable
+from typing import Any, ClassVar, Literal, Self, get_args
 
 import numpy as np
 
+import backends.spec
 from backends.early_stopping import EarlyStopping
+from backends.inference import SIZES
 from backends.interface import Backend, Model
-from backends.spec import Kind, NetworkSpec, Score, TrainingSettings
+from backends.spec import Kind, NetworkSpec, TrainingSettings
 from backends.weights import initial_weights
 from bench.detectors import Rows
+from bench.explanations import absolute_error, excess_cross_entropy, occlusion, shares, squared_error
+from bench.sanity import Mahalanobis
+
+Score = Literal[backends.spec.Score, "latent_distance"]
+"""What the backends compute, and ``latent_distance``: the Mahalanobis distance of mu from the training rows' mu, their
+covariance shrunk after Ledoit and Wolf (2004)."""
+SCORES: tuple[Score, ...] = get_args(Score)
+
+_ERRORS: dict[str, Callable[[Rows, Rows], Rows]] = {
+    "mse": squared_error,
+    "gaussian": squared_error,
+    "bce": excess_cross_entropy,
+    "mae": absolute_error,
+}
+"""The error of one feature, by the likelihood or by the score that says which."""
+_WITHOUT_FEATURES = ("kl", "latent_distance")
+"""Scores that live in the latent space, and are no sum over the features."""
 
 ACTIVE_UNIT_VARIANCE = 0.01
 """A latent unit is active when the variance of its mu over the rows exceeds this (Burda et al. 2016, section 5.2)."""
@@ -73,6 +93,8 @@ class Autoencoder:
         self.model = self.backend.build(self.spec, weights, self.settings)
         self.model.load_data(np.asarray(X, dtype=np.float32))
         self.early_stopping = EarlyStopping(self.patience)
+        self.training_rows = X
+        self.latent_space: Mahalanobis | None = None
 
     def fit(self, X: Rows, X_val: Rows | None = None) -> Self:
         """Trains from the canonical weights; only early stopping looks at ``X_val``, and it cannot do without."""
@@ -96,16 +118,35 @@ class Autoencoder:
         return self.early_stopping.should_stop(epoch, validation_loss, self.model)
 
     def finish(self) -> None:
-        """Ends training: under early stopping the best weights come back."""
+        """Ends training: under early stopping the best weights come back, and what the detector's own score needs of
+        the training rows is taken from them."""
         self.early_stopping.restore(self.model)
+        if self.primary == "latent_distance":
+            self._measure_latent_space()
 
     def compile(self) -> None:
         """Compiles what an epoch, ``validation_loss`` and ``decision_function`` need."""
-        self.model.compile([self.primary])
+        if self.primary == "latent_distance":
+            self.compile_encoder()
+        else:
+            self.model.compile([self.primary])
+
+    def compile_encoder(self) -> None:
+        """``compile`` where the score is made from the latent means."""
+        self.model.compile(())
+        for rows in SIZES:
+            self.model.encode(np.zeros((rows, self.spec.features), dtype=np.float32))
 
     def score(self, X: Rows, kind: Score) -> Rows:
         """One score a row, shape (rows,), of any kind; larger = more anomalous."""
+        if kind == "latent_distance":
+            return (self.latent_space or self._measure_latent_space()).decision_function(self.encode(X)[0])
         return self.model.score(np.asarray(X, dtype=np.float32), kind)
+
+    def _measure_latent_space(self) -> Mahalanobis:
+        """Takes mean and covariance of the training rows' latent means."""
+        self.latent_space = Mahalanobis().fit(self.encode(self.training_rows)[0])
+        return self.latent_space
 
     def decision_function(self, X: Rows) -> Rows:
         """``score`` of the kind that the detector was made with."""
@@ -118,6 +159,25 @@ class Autoencoder:
     def reconstruct(self, X: Rows) -> Rows:
         """The decoder's output at the latent means, shape (rows, features)."""
         return self.model.reconstruct(np.asarray(X, dtype=np.float32))
+
+    def explain(self, X: Rows) -> Rows:
+        """Each feature's share of ``decision_function``, shape (rows, features), 0 or more; every row sums to 1.
+
+        Reconstruction errors are sums over the features, and their terms are the shares: (x̂ − x)² for ``mse`` and the
+        Gaussian, |x̂ − x| for ``mae``, and for ``bce`` the cross-entropy above x's own entropy. All at z = mu: for
+        ``reconstruction_probability``, a mean over z, that is an approximation, and of ``elbo`` only the reconstruction
+        is shared out, since the KL has no features. ``kl`` and ``latent_distance`` have none at all: there a feature's
+        part is what the score falls by when it is set to its training mean, each row being scored once a feature.
+        """
+        if self.primary in _WITHOUT_FEATURES:
+            return self.explain_by_occlusion(X)
+        error = _ERRORS.get(self.primary, _ERRORS[self.spec.likelihood])
+        return shares(error(self.reconstruct(X).astype(np.float64), np.asarray(X, dtype=np.float64)))
+
+    def explain_by_occlusion(self, X: Rows) -> Rows:
+        """``explain`` of any score: what it falls by when a feature alone is set to its training mean."""
+        typical = self.training_rows.mean(axis=0, dtype=np.float64)
+        return shares(occlusion(self.decision_function, np.asarray(X), typical))
 
 
 class VAE(Autoencoder):

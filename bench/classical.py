@@ -1,13 +1,13 @@
-"""The classical detectors: three of scikit-learn's, and two sanity lines that every table carries.
+"""The classical detectors: three of scikit-learn's.
 
 Each uses all its threads where scikit-learn can: isolation forest and kNN in fit and scores, the one-class SVM in its
-scores alone, since the exact solver runs on one core; what is a matrix product has NumPy's threads.
+scores alone, since the exact solver runs on one core.
 scikit-learn is imported with the module, so that its import is timed as such and not as the first fit.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import Self
 
@@ -21,61 +21,6 @@ from bench.detectors import Rows
 
 SHARED_ROWS = 1_000
 """Rows from which threads are worth starting, after scikit-learn's own measurement for the isolation forest."""
-BLOCK = 1 << 14
-"""Rows that the sanity lines take at a time: in float64 all rows at once would be many times the data."""
-
-
-def _blocks(X: Rows) -> Iterator[Rows]:
-    """At most ``BLOCK`` rows at a time, in float64."""
-    return (np.asarray(X[start : start + BLOCK], dtype=np.float64) for start in range(0, len(X), BLOCK))
-
-
-class Norm:
-    """Distance from the training mean, ‖x − mean‖: the sanity line. Where it scores as well as the rest, the data set
-    is trivial."""
-
-    def __init__(self, *, seed: int = 0, threads: int = 1) -> None:
-        self.notes: list[str] = []
-
-    def fit(self, X: Rows) -> Self:
-        self.mean_ = X.mean(axis=0, dtype=np.float64)
-        return self
-
-    def decision_function(self, X: Rows) -> Rows:
-        return np.concatenate([np.linalg.norm(block - self.mean_, axis=1) for block in _blocks(X)])
-
-
-class Mahalanobis:
-    """Mahalanobis distance with the covariance shrunk after Ledoit and Wolf (2004): the linear sanity line."""
-
-    def __init__(self, *, seed: int = 0, threads: int = 1) -> None:
-        self.notes: list[str] = []
-
-    def fit(self, X: Rows) -> Self:
-        rows, features = X.shape
-        self.mean_ = X.mean(axis=0, dtype=np.float64)
-        products, squares = np.zeros((features, features)), np.zeros((features, features))
-        for block in _blocks(X):
-            centred = block - self.mean_
-            products += centred.T @ centred
-            centred *= centred
-            squares += centred.T @ centred
-        covariance = products / rows
-        # how far the covariance is from the nearest multiple of the identity, and how much of that is sampling error
-        scale = np.trace(covariance) / features
-        distance = float(np.sum(covariance**2) - features * scale**2)
-        error = float(np.sum(squares / rows - covariance**2)) / rows
-        self.shrinkage_ = min(1.0, error / distance) if distance > 0 else 0.0
-        shrunk = (1.0 - self.shrinkage_) * covariance + self.shrinkage_ * scale * np.eye(features)
-        self.precision_ = np.linalg.pinv(shrunk, hermitian=True)
-        return self
-
-    def decision_function(self, X: Rows) -> Rows:
-        def distances(block: Rows) -> Rows:
-            centred = block - self.mean_
-            return np.asarray(np.sqrt(np.einsum("ij,ij->i", centred @ self.precision_, centred)))
-
-        return np.concatenate([distances(block) for block in _blocks(X)])
 
 
 class IsolationForest:

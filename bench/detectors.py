@@ -10,27 +10,39 @@ import difflib
 import importlib
 import importlib.util
 import inspect
+from collections.abc import Mapping
 from functools import cache
 from importlib.metadata import entry_points
+from types import MappingProxyType
 from typing import Any, Protocol, Self, get_type_hints
 
 import numpy as np
 from numpy.typing import NDArray
 
+from backends.interface import BackendError
+
 Rows = NDArray[np.floating[Any]]
+NO_PARAMETERS: Mapping[str, Any] = MappingProxyType({})
 
 REGISTRY: dict[str, str] = {
     "vae": "bench.autoencoder:VAE",
     "conv_vae": "bench.autoencoder:ConvolutionalVAE",
     "autoencoder": "bench.autoencoder:Autoencoder",
+    "latent_isolation_forest": "bench.hybrids:LatentIsolationForest",
+    "latent_one_class_svm": "bench.hybrids:LatentOneClassSVM",
+    "latent_knn": "bench.hybrids:LatentNearestNeighbours",
+    "rank_average": "bench.hybrids:RankAverage",
     "isolation_forest": "bench.classical:IsolationForest",
     "one_class_svm": "bench.classical:OneClassSVM",
     "knn": "bench.classical:NearestNeighbours",
-    "norm": "bench.classical:Norm",
-    "mahalanobis": "bench.classical:Mahalanobis",
+    "norm": "bench.sanity:Norm",
+    "mahalanobis": "bench.sanity:Mahalanobis",
     "pyod_vae": "bench.peers:PyODVAE",
     "pyod_autoencoder": "bench.peers:PyODAutoencoder",
 }
+
+GUEST = "pyod:"
+"""What the names of PyOD's detectors start with: ``pyod:ECOD`` is its class ``ECOD``."""
 
 SANITY = ("norm", "mahalanobis")
 """The sanity lines: every suite's every table carries them, since without them nobody can tell a trivial data set."""
@@ -38,6 +50,10 @@ SANITY = ("norm", "mahalanobis")
 
 class Detector(Protocol):
     """What is benchmarked. ``notes`` holds what a reader of its results must know, one sentence each, after ``fit``.
+
+    A network may have a ``companion``, the class that takes the suite's ``parameters`` for the part of it that is no
+    network, and ``parts``, which tells the other detectors that it is made of. ``options`` are the keywords of a
+    constructor whose signature does not tell them.
 
     Over another library a detector may also have: ``requires``, the modules that it needs, and ``install``, what pip is
     given to bring them; ``prepare(X)``, which ends before the first epoch and is not timed as training;
@@ -61,32 +77,53 @@ def names() -> tuple[str, ...]:
 
 def load(name: str) -> type[Any]:
     """The class behind a name; ValueError names the nearest valid one."""
+    if name.startswith(GUEST):
+        from bench.guests import guest
+
+        return guest(name.removeprefix(GUEST))
     target = REGISTRY.get(name) or _plugins().get(name)
     if target is None:
         near = difflib.get_close_matches(name, names(), n=1)
-        raise ValueError(f"no detector {name!r}; " + (f"did you mean {near[0]!r}?" if near else f"valid are {names()}"))
+        hint = f"did you mean {near[0]!r}?" if near else f"valid are {', '.join(names())}"
+        raise ValueError(f"no detector {name!r}; {hint}")
     module, _, attribute = target.partition(":")
     loaded: type[Any] = getattr(importlib.import_module(module), attribute)
     return loaded
 
 
-def unavailable(name: str) -> str | None:
-    """Why a detector cannot run here, in one line, found without importing what it requires; None when it can."""
-    detector = load(name)
-    packages = dict.fromkeys(module.partition(".")[0] for module in getattr(detector, "requires", ()))
-    missing = [package for package in packages if importlib.util.find_spec(package) is None]
-    if not missing:
-        return None
-    verb = "is" if len(missing) == 1 else "are"
-    return f"{' and '.join(missing)} {verb} not installed: pip install '{detector.install}'"
+def unavailable(name: str, parameters: Mapping[str, Any] = NO_PARAMETERS) -> str | None:
+    """Why a detector cannot run here, in one line, found without importing what it requires; None when it can.
+
+    ``parameters`` are the suite's: a detector made of others cannot run where one of those cannot.
+    """
+    for detector in _parts(name, parameters):
+        packages = dict.fromkeys(module.partition(".")[0] for module in getattr(detector, "requires", ()))
+        missing = [package for package in packages if importlib.util.find_spec(package) is None]
+        if missing:
+            verb = "is" if len(missing) == 1 else "are"
+            return f"{' and '.join(missing)} {verb} not installed: pip install '{detector.install}'"
+    return None
 
 
-def load_required(name: str) -> type[Any]:
-    """``load``, and with it the modules that the detector requires, so that their import is timed as such."""
-    detector = load(name)
-    for module in getattr(detector, "requires", ()):
-        importlib.import_module(module)
+def load_required(name: str, parameters: Mapping[str, Any] = NO_PARAMETERS) -> type[Any]:
+    """``load``, and with it the modules that the detector requires, so that their import is timed as such.
+
+    Raises BackendError where one of them needs a package that is not installed.
+    """
+    detector, *others = _parts(name, parameters)
+    for part in (detector, *others):
+        for module in getattr(part, "requires", ()):
+            try:
+                importlib.import_module(module)
+            except ModuleNotFoundError as error:
+                raise BackendError(f"{name} needs {error.name}, which is not installed") from error
     return detector
+
+
+def _parts(name: str, parameters: Mapping[str, Any]) -> list[type[Any]]:
+    """The detector, and those that it is made of."""
+    detector = load(name)
+    return [detector, *(load(part) for part in (detector.parts(**parameters) if hasattr(detector, "parts") else ()))]
 
 
 def needs_backend(name: str) -> bool:
@@ -99,13 +136,25 @@ def needs_images(name: str) -> bool:
     return bool(getattr(load(name), "convolutional", False))
 
 
-def parameters(name: str) -> dict[str, Any]:
-    """The constructor's own keywords and their types, which a suite may set under ``parameters``."""
-    if needs_backend(name):
+def configurable(name: str) -> type[Any] | None:
+    """The class whose constructor takes what a suite sets under ``parameters``: the detector's own, or that of the
+    ``companion`` of a network; None for a network alone, which has ``training`` instead."""
+    detector = load(name)
+    return getattr(detector, "companion", None) if needs_backend(name) else detector
+
+
+def parameters(name: str) -> dict[str, Any] | None:
+    """The keywords that a suite may set under ``parameters``, and their types; ``seed`` and ``threads`` are given.
+
+    None where nobody can tell, since the library that takes them is not installed.
+    """
+    detector = configurable(name)
+    if detector is None:
         return {}
-    constructor = load(name).__init__
-    hints = get_type_hints(constructor)
-    own = [key for key in inspect.signature(constructor).parameters if key not in ("self", "seed", "threads")]
+    if hasattr(detector, "options"):
+        return None if detector.options is None else dict.fromkeys(detector.options, Any)
+    hints = get_type_hints(detector.__init__)
+    own = [key for key in inspect.signature(detector.__init__).parameters if key not in ("self", "seed", "threads")]
     return {key: hints.get(key, Any) for key in own}
 
 

@@ -121,7 +121,7 @@ def top_anomalies(detector: Any, data: Dataset, scores: Rows) -> list[dict[str, 
     ``row`` counts the test rows from 0; ``value`` and ``reconstruction`` are in the units of the preprocessed columns.
     None for a detector that does not explain the scores it gives.
     """
-    if not hasattr(detector, "explain") or getattr(detector, "scores_of_its_own", False):
+    if not hasattr(detector, "explain"):
         return None
     chosen = highest(scores, TOP)
     X = data.X_test[chosen]

@@ -39,6 +39,12 @@ def detector_rows() -> Iterable[Row]:
         if detectors.needs_backend(name) and not usable:
             reason = "no backend is installed: see 'bench list backends'"
         yield name, description, reason or "yes"
+    guest = f"{detectors.GUEST}ECOD"
+    yield (
+        f"{detectors.GUEST}NAME",
+        f"Any detector of PyOD by its class name, as in {guest}.",
+        (detectors.unavailable(guest) or "yes"),
+    )
 
 
 def suite_rows() -> Iterable[Row]:
@@ -48,9 +54,10 @@ def suite_rows() -> Iterable[Row]:
 
 def table(title: str, rows: Iterable[Row]) -> str:
     """The rows under a title, one a line, and below each that does not work here the reason why."""
-    lines = [title]
+    lines, rows = [title], list(rows)
+    width = max((len(name) for name, *_ in rows), default=0) + 2
     for name, description, works in rows:
-        lines.append(f"  {name:<18} {description}".rstrip())
+        lines.append(f"  {name:<{width}} {description}".rstrip())
         if works != "yes":
-            lines.append(f"  {'':<18} not here: {works}")
+            lines.append(f"  {'':<{width}} not here: {works}")
     return "\n".join(lines)

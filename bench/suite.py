@@ -15,7 +15,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, fields, replace
 from itertools import product
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Self
+from typing import Annotated, Any, Self
 
 import msgspec
 from msgspec import Meta
@@ -23,22 +23,18 @@ from msgspec import Meta
 import backends
 import datasets
 from backends.spec import (
-    SCORES,
     Device,
     Likelihood,
     NetworkSpec,
     Optimizer,
     Precision,
     RandomSource,
-    Score,
     TrainingSettings,
 )
 from bench import detectors
+from bench.autoencoder import SCORES, Autoencoder, Score
 from bench.published import Published
 from bench.thresholds import ROWS, RULES, Threshold
-
-if TYPE_CHECKING:
-    from bench.autoencoder import Autoencoder
 
 SHIPPED = Path(__file__).parent / "suites"
 
@@ -102,7 +98,7 @@ class Scenario:
     """dataset × detector × backend × mode × device × precision, with all settings the result depends on.
 
     ``backend``, ``mode`` and ``training`` (with every value resolved) are None for the classical detectors;
-    ``parameters`` are the constructor arguments of those, and empty for the autoencoder family. The first of
+    ``parameters`` are the constructor arguments of those, and of the classical part of hybrids. The first of
     ``thresholds`` is the one that the record's own metrics are of. ``protocol`` says in words which way of doing it a
     scenario stands for, and ``pictures`` has its trials keep what the pictures of single rows need.
     """
@@ -478,17 +474,24 @@ def _validated(block: Block, where: str) -> Block:
         (block.parameters, detectors.names(), "detector in parameters"),
     ):
         for name in names:
-            if name not in valid:
+            if name.startswith(detectors.GUEST) and axis != "backend":
+                try:
+                    detectors.load(name)
+                except ValueError as error:
+                    raise SuiteError(f"{where}: {error}") from None
+            elif name not in valid:
                 raise SuiteError(f"{where}: no {axis} {name!r}{_nearest(name, valid)}")
     for name, parameters in block.parameters.items():
         kinds = detectors.parameters(name)
+        if kinds is None:
+            continue
         for key, value in parameters.items():
             if key not in kinds:
                 raise SuiteError(f"{where}: {name} has no parameter {key!r}{_nearest(key, kinds)}")
             _convert(value, kinds[key], f"{where}: {name}.{key}")
-        if parameters:
+        if (configurable := detectors.configurable(name)) and parameters:
             try:
-                detectors.load(name)(**parameters)
+                configurable(**parameters)
             except ValueError as error:
                 raise SuiteError(f"{where}: {name}: {error}") from None
     for reference in block.datasets:
@@ -535,6 +538,7 @@ def _expand(block: Block, threads: int) -> Iterable[Scenario]:
                 threads=count,
                 thresholds=block.thresholds,
                 training=training,
+                parameters=dict(block.parameters.get(detector, {})),
                 protocol=block.protocol,
                 pictures=block.pictures,
             )

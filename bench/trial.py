@@ -167,8 +167,9 @@ def run_trial(
     """
     record = blank(trial, environment, command)
     scenario = trial.scenario
-    backend, detector = scenario.backend, scenario.detector
-    if reason := backends.unavailable(backend) if backend else detectors.unavailable(detector):
+    backend = scenario.backend
+    reason = backends.unavailable(backend) if backend else None
+    if reason := reason or detectors.unavailable(scenario.detector, scenario.parameters):
         return record | {"status": "skipped", "reason": reason}
     doing = "starting"
     started = time.perf_counter()
@@ -224,7 +225,7 @@ def blank(trial: Trial, environment: Mapping[str, Any], command: str) -> Record:
         "reason": None,
         "loss": [],
         "validation_loss": [],
-        "settings": asdict(scenario.training) if scenario.training else dict(scenario.parameters),
+        "settings": (asdict(scenario.training) if scenario.training else {}) | scenario.parameters,
         "environment": dict(environment),
         "command": command,
         "started": datetime.now(UTC).isoformat(timespec="seconds").replace("+00:00", "Z"),

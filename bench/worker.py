@@ -73,7 +73,7 @@ class Session:
 
         trial, scenario = self.trial, self.trial.scenario
         with self.clock.phase("import"):
-            detector_class = detectors.load_required(scenario.detector)
+            detector_class = detectors.load_required(scenario.detector, scenario.parameters)
             backend = backends.load(scenario.backend) if scenario.backend else None
         self.import_memory = peak_memory()
         with self.clock.phase("data"):
@@ -95,6 +95,7 @@ class Session:
                 epochs=scenario.training.epochs,
                 patience=scenario.training.patience,
                 **({} if detector_class.scores_of_its_own else {"score": scenario.training.scores[0]}),
+                **scenario.parameters,
             )
             self.detector.prepare(self.data.X_train)
             self.model = self.detector.model
@@ -173,7 +174,8 @@ class Session:
 
         trial, scenario, data = self.trial, self.trial.scenario, self.data
         if self.model is not None:
-            self.detector.finish()
+            with self.clock.phase("finish"):
+                self.detector.finish()
         scores = np.asarray(self._score_rows(), dtype=np.float64)
         memory = peak_memory()
         device_memory = self.model.device_memory_peak() if self.model is not None else None
@@ -248,7 +250,7 @@ class Session:
             "score_samples_per_second": scored / float(np.median(samples["score"])),
             "score_latency_p50_seconds": float(p50),
             "score_latency_p99_seconds": float(p99),
-            "result_seconds": spent.get("compile", 0.0) + spent["warmup"] + spent["train"],
+            "result_seconds": spent.get("compile", 0.0) + spent["warmup"] + spent["train"] + spent.get("finish", 0.0),
         }
         warmups, found = len(samples["warmup"]), []
         if training:

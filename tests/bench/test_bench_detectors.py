@@ -9,7 +9,7 @@ from sklearn.covariance import LedoitWolf
 import datasets
 from backends import reference
 from backends.spec import NetworkSpec, TrainingSettings
-from bench import classical, detectors
+from bench import detectors, sanity
 from bench.classical import SHARED_ROWS
 from datasets.dataset import Dataset
 
@@ -113,7 +113,7 @@ def test_knn_above_its_limit_searches_a_sample_and_says_so(data):
 
 
 def test_mahalanobis_by_blocks_is_scikit_learns_ledoit_wolf(data, monkeypatch):
-    monkeypatch.setattr(classical, "BLOCK", 100)
+    monkeypatch.setattr(sanity, "BLOCK", 100)
     rows, tested = data.X_train[:450], data.X_test.astype(np.float64)
     expected = LedoitWolf().fit(rows.astype(np.float64))
     detector = detectors.load("mahalanobis")().fit(rows)
