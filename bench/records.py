@@ -128,7 +128,7 @@ def _fault(record: object) -> str:
 
 _LARGE = (
     *("data", "settings", "environment", "equality", "limits", "disturbance", "peer"),
-    *("roc_curve", "histogram", "confusion", "loss", "validation_loss"),
+    *("roc_curve", "histogram", "confusion", "loss", "validation_loss", "phases"),
     *("thresholds", "other_scores", "top_anomalies", "published"),
 )
 _SMALL = (
