@@ -1,8 +1,8 @@
 """What every backend does with new rows, in terms of the one thing that differs: running a row-wise function.
 
 Row-wise functions of a network, each from rows of shape (n, features) to a tuple of arrays whose first axis is n:
-``encode`` (mu, logvar) · ``reconstruct`` (x̂,) · ``terms`` (reconstruction, kl) · ``absolute_error`` (error,) ·
-``expected_reconstruction`` (the Monte Carlo mean,).
+``encode`` (mu, logvar) · ``reconstruct`` (x̂,) · ``terms`` (reconstruction, kl) · ``squared_error`` (error,) ·
+``absolute_error`` (error,) · ``expected_reconstruction`` (the Monte Carlo mean,).
 """
 
 from __future__ import annotations
@@ -15,13 +15,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 from backends.interface import BackendError, DeviceTimer, EpochLoss
-from backends.spec import SCORES, NetworkSpec, Score, TrainingSettings
+from backends.spec import SCORES, NetworkSpec, Score, TrainingSettings, no_score
 
-RowFunction = Literal["encode", "reconstruct", "terms", "absolute_error", "expected_reconstruction"]
+RowFunction = Literal["encode", "reconstruct", "terms", "squared_error", "absolute_error", "expected_reconstruction"]
 SCORING: dict[Score, RowFunction] = {
     "reconstruction": "terms",
     "elbo": "terms",
+    "kl": "terms",
+    "mse": "squared_error",
     "mae": "absolute_error",
+    "bce": "terms",
     "reconstruction_probability": "expected_reconstruction",
 }
 """The function that each score is made from."""
@@ -102,8 +105,10 @@ class Inference(ABC):
     def score(self, X: NDArray[Any], kind: Score = "reconstruction") -> NDArray[Any]:
         if kind not in SCORING:
             raise ValueError(f"unknown score {kind!r}: choose from {', '.join(SCORES)}")
+        if (reason := no_score(kind, self.spec.kind, self.spec.likelihood)) is not None:
+            raise ValueError(reason)
         results = self.run_rows(SCORING[kind], self.rows(X))
         if kind == "elbo":
             reconstruction, kl = results
             return reconstruction + self.settings.beta * kl
-        return results[0]
+        return results[1] if kind == "kl" else results[0]

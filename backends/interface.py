@@ -112,9 +112,12 @@ class Model(Protocol):
 
     def score(self, X: NDArray[np.float32], kind: Score = "reconstruction") -> NDArray[np.floating]:
         """One score a row, larger = more anomalous, shape (rows,); deterministic, and independent of how rows are
-        batched. ``reconstruction`` (the loss's own reconstruction term), ``elbo`` (reconstruction + β · KL), ``mae``
-        (sum of |x̂ − x|), ``reconstruction_probability`` (An and Cho 2015: minus the Monte Carlo mean of log p(x|z)
-        over z ~ q(z|x), up to the likelihood's constants, with seeded noise)."""
+        batched. ``reconstruction`` (the loss's own reconstruction term), ``elbo`` (reconstruction + β · KL), ``kl``
+        (KL alone), ``mse`` and ``mae`` (sums of (x̂ − x)² and |x̂ − x|, whatever the likelihood), ``bce`` (sum of the
+        binary cross-entropies), ``reconstruction_probability`` (An and Cho 2015: minus the Monte Carlo mean of
+        log p(x|z) over z ~ q(z|x), up to the likelihood's constants, with seeded noise).
+
+        Raises ValueError, in one line, for a kind that the network has not (``NetworkSpec.scores``)."""
 
     def device_memory_peak(self) -> int | None:
         """The most bytes this process has held on the device; None on the CPU."""

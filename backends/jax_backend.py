@@ -24,7 +24,17 @@ from backends import randomness
 from backends import weights as canonical
 from backends.inference import SIZES, Inference, RowFunction, padded_chunks
 from backends.interface import NO_TF32, Capabilities, EpochLoss, Weights
-from backends.spec import KERNEL, PADDING, STRIDE, Layer, NetworkSpec, Score, TrainingSettings
+from backends.spec import (
+    KERNEL,
+    NORMAL_ENTROPY,
+    PADDING,
+    STRIDE,
+    VARIANCE_FLOOR,
+    Layer,
+    NetworkSpec,
+    Score,
+    TrainingSettings,
+)
 
 Masks = Mapping[str, Array]
 Draws = tuple[Array | None, Masks]
@@ -154,6 +164,7 @@ class Network(nnx.Module):
         self.heads = nnx.Sequential(*layers[depth : -depth - 1])
         self.decoder = nnx.Sequential(*layers[-depth - 1 :])
         self.scoring_noise = nnx.Variable(jnp.asarray(randomness.scoring_noise(settings.seed, spec.latent), self.dtype))
+        self.log_sigma = nnx.Variable(jnp.zeros(1, self.dtype))
         self.replace(weights)
 
     def named(self) -> dict[str, nnx.Module]:
@@ -165,13 +176,19 @@ class Network(nnx.Module):
         for name, layer in self.named().items():
             arrays[f"{name}.kernel"] = np.array(layer.kernel[...]).transpose(layer.canonical_axes)
             arrays[f"{name}.bias"] = np.array(layer.bias[...])
+        if self.spec.likelihood == "gaussian":
+            arrays[canonical.LOG_SIGMA] = np.array(self.log_sigma[...])
         return arrays
 
     def replace(self, weights: Weights) -> None:
+        pairs = []
         for name, layer in self.named().items():
             kernel = weights[f"{name}.kernel"].transpose(layer.canonical_axes)
-            for variable, array in ((layer.kernel, kernel), (layer.bias, weights[f"{name}.bias"])):
-                variable[...] = jax.device_put(array.astype(variable.dtype), variable[...].sharding)
+            pairs += [(layer.kernel, kernel), (layer.bias, weights[f"{name}.bias"])]
+        if self.spec.likelihood == "gaussian":
+            pairs.append((self.log_sigma, weights[canonical.LOG_SIGMA]))
+        for variable, array in pairs:
+            variable[...] = jax.device_put(array.astype(variable.dtype), variable[...].sharding)
 
     def encode(self, x: Array, masks: Masks = NOTHING) -> tuple[Array, Array]:
         for number, layer in enumerate(self.encoder.layers):
@@ -192,25 +209,50 @@ class Network(nnx.Module):
         return output(z).astype(self.dtype)
 
     def mean(self, output: Array) -> Array:
-        return output if self.spec.likelihood == "mse" else nnx.sigmoid(output)
+        return nnx.sigmoid(output) if self.spec.likelihood == "bce" else output
 
     def reconstruction(self, output: Array, x: Array) -> Array:
+        if self.spec.likelihood == "bce":
+            return optax.sigmoid_binary_cross_entropy(output, x).sum(-1)
+        squares = optax.squared_error(output, x).sum(-1)
         if self.spec.likelihood == "mse":
-            return optax.squared_error(output, x).sum(-1)
-        return optax.sigmoid_binary_cross_entropy(output, x).sum(-1)
+            return squares
+        log_sigma = self.log_sigma[...]
+        return squares * jnp.exp(-2 * log_sigma) / 2 + self.spec.features * (log_sigma + NORMAL_ENTROPY - 0.5)
+
+    def batch_reconstruction(self, output: Array, x: Array) -> Array:
+        if self.spec.likelihood == "gaussian":
+            variance = optax.squared_error(output, x).mean() + VARIANCE_FLOOR
+            return self.spec.features * (jnp.log(variance) / 2 + NORMAL_ENTROPY)
+        return self.reconstruction(output, x).mean()
+
+    def fit_sigma(self, reconstruction: Array) -> None:
+        if self.spec.likelihood == "gaussian":
+            self.log_sigma[...] = (reconstruction / self.spec.features - NORMAL_ENTROPY).reshape(1)
 
     def kl(self, mu: Array, logvar: Array) -> Array:
         if self.spec.kind == "autoencoder":
             return jnp.zeros(len(mu), mu.dtype)
         return -0.5 * (1 + logvar - jnp.square(mu) - jnp.exp(logvar)).sum(-1)
 
-    def terms(self, x: Array, epsilon: Array | None = None, masks: Masks = NOTHING) -> tuple[Array, Array]:
+    def propagate(self, x: Array, epsilon: Array | None = None, masks: Masks = NOTHING) -> tuple[Array, Array]:
         mu, logvar = self.encode(x, masks)
         z = mu if epsilon is None else self.sample(mu, logvar, epsilon)
-        return self.reconstruction(self.decode(z, masks), x), self.kl(mu, logvar)
+        return self.decode(z, masks), self.kl(mu, logvar)
+
+    def terms(self, x: Array) -> tuple[Array, Array]:
+        output, kl = self.propagate(x)
+        return self.reconstruction(output, x), kl
+
+    def batch_terms(self, x: Array, epsilon: Array | None, masks: Masks) -> tuple[Array, Array]:
+        output, kl = self.propagate(x, epsilon, masks)
+        return self.batch_reconstruction(output, x), kl.mean()
 
     def reconstruct(self, x: Array) -> tuple[Array]:
         return (self.mean(self.decode(self.encode(x)[0])),)
+
+    def squared_error(self, x: Array) -> tuple[Array]:
+        return (jnp.square(self.reconstruct(x)[0] - x).sum(-1),)
 
     def absolute_error(self, x: Array) -> tuple[Array]:
         return (jnp.abs(self.reconstruct(x)[0] - x).sum(-1),)
@@ -260,7 +302,7 @@ def update(network: Network, optimizer: nnx.Optimizer, x: Array, drawn: Draws, k
     """One step of the optimiser; returns the batch's mean reconstruction and KL."""
 
     def loss(network: Network) -> tuple[Array, Array]:
-        reconstruction, kl = (term.mean() for term in network.terms(x, *drawn))
+        reconstruction, kl = network.batch_terms(x, *drawn)
         return reconstruction + kl_weight * kl, jnp.stack((reconstruction, kl))
 
     gradients, parts = nnx.grad(loss, has_aux=True)(network)
@@ -312,7 +354,10 @@ def train_epoch(
         return (nnx.state((network, optimizer)), totals), None
 
     start = state, jnp.zeros(2, data.dtype)
-    return jax.lax.scan(step, start, (order, draws))[0]
+    state, totals = jax.lax.scan(step, start, (order, draws))[0]
+    network, optimizer = nnx.merge(graph, state)
+    network.fit_sigma(totals[0] / len(order))
+    return nnx.state((network, optimizer)), totals
 
 
 @partial(jax.jit, static_argnums=(1, 2))
@@ -396,6 +441,7 @@ class IdiomaticModel(Inference):
         self.last_kl_weight = self.settings.kl_weight(epoch)
         # the last step's sums need those of every step before it
         self.totals = self.queued = self.run_steps(epoch, self.steps)
+        self.network.fit_sigma(self.totals[0] / self.steps)
 
     def synchronize(self) -> None:
         jax.block_until_ready(self.queued)

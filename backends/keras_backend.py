@@ -36,7 +36,17 @@ from backends import randomness
 from backends import weights as canonical
 from backends.inference import SIZES, Inference, RowFunction, padded_chunks
 from backends.interface import NO_TF32, BackendError, Capabilities, EpochLoss, Weights
-from backends.spec import KERNEL, PADDING, STRIDE, Layer, NetworkSpec, Score, TrainingSettings
+from backends.spec import (
+    KERNEL,
+    NORMAL_ENTROPY,
+    PADDING,
+    STRIDE,
+    VARIANCE_FLOOR,
+    Layer,
+    NetworkSpec,
+    Score,
+    TrainingSettings,
+)
 
 engine: Any = importlib.import_module(f"backends.keras_{keras.backend.backend()}")
 
@@ -165,6 +175,7 @@ class Network(keras.Model):
         self.encoder, self.heads, self.decoder = named[:depth], named[depth : -depth - 1], named[-depth - 1 :]
         draws = randomness.scoring_noise(settings.seed, spec.latent)
         self.scoring_noise = ops.convert_to_tensor(draws, self.dtype)
+        self.log_sigma = self.add_weight(name="log_sigma", shape=(1,), initializer="zeros", trainable=False)
         self.kl_weight = self.add_weight(name="kl_weight", initializer="ones", trainable=False)
         self.seeds = keras.random.SeedGenerator(settings.seed)
         self.trackers = [keras.metrics.Mean(name=name) for name in ("reconstruction", "kl")]
@@ -177,12 +188,16 @@ class Network(keras.Model):
             kernel, bias = layer.get_weights()
             for part, array in (("kernel", kernel.transpose(layer.canonical_axes)), ("bias", bias)):
                 arrays |= zip((f"{n}.{part}" for n in names), np.split(array, len(names), axis=-1), strict=True)
+        if self.spec.likelihood == "gaussian":
+            arrays[canonical.LOG_SIGMA] = ops.convert_to_numpy(self.log_sigma)
         return {name: arrays[name] for name in canonical.shapes(self.spec)}
 
     def replace(self, weights: Weights) -> None:
         for names, layer in zip(self.names, self.all_layers, strict=True):
             kernel, bias = (np.concatenate([weights[f"{n}.{p}"] for n in names], axis=-1) for p in ("kernel", "bias"))
             layer.set_weights([kernel.transpose(layer.canonical_axes), bias])
+        if self.spec.likelihood == "gaussian":
+            self.log_sigma.assign(weights[canonical.LOG_SIGMA])
 
     def encode(self, x: Array, masks: Masks = NOTHING) -> tuple[Array, Array]:
         for name, layer in self.encoder:
@@ -206,25 +221,50 @@ class Network(keras.Model):
         return ops.cast(output(z), self.dtype)
 
     def mean(self, output: Array) -> Array:
-        return output if self.spec.likelihood == "mse" else ops.sigmoid(output)
+        return ops.sigmoid(output) if self.spec.likelihood == "bce" else output
 
     def reconstruction(self, output: Array, x: Array) -> Array:
+        if self.spec.likelihood == "bce":
+            return ops.sum(ops.binary_crossentropy(x, output, from_logits=True), axis=-1)
+        squares = ops.sum(ops.square(output - x), axis=-1)
         if self.spec.likelihood == "mse":
-            return ops.sum(ops.square(output - x), axis=-1)
-        return ops.sum(ops.binary_crossentropy(x, output, from_logits=True), axis=-1)
+            return squares
+        return squares * ops.exp(-2 * self.log_sigma) / 2 + self.spec.features * (self.log_sigma + NORMAL_ENTROPY - 0.5)
+
+    def batch_reconstruction(self, output: Array, x: Array) -> Array:
+        if self.spec.likelihood == "gaussian":
+            variance = ops.mean(ops.square(output - x)) + VARIANCE_FLOOR
+            return self.spec.features * (ops.log(variance) / 2 + NORMAL_ENTROPY)
+        return ops.mean(self.reconstruction(output, x))
+
+    def fit_sigma(self, reconstruction: float | Array) -> None:
+        if self.spec.likelihood == "gaussian":
+            value = reconstruction / self.spec.features - NORMAL_ENTROPY
+            self.log_sigma.assign(ops.reshape(ops.convert_to_tensor(value, self.dtype), (1,)))
 
     def kl(self, mu: Array, logvar: Array) -> Array:
         if self.spec.kind == "autoencoder":
             return ops.zeros_like(mu[:, 0])
         return -0.5 * ops.sum(1 + logvar - ops.square(mu) - ops.exp(logvar), axis=-1)
 
-    def terms(self, x: Array, epsilon: Array | None = None, masks: Masks = NOTHING) -> tuple[Array, Array]:
+    def propagate(self, x: Array, epsilon: Array | None = None, masks: Masks = NOTHING) -> tuple[Array, Array]:
         mu, logvar = self.encode(x, masks)
         z = mu if epsilon is None else self.sample(mu, logvar, epsilon)
-        return self.reconstruction(self.decode(z, masks), x), self.kl(mu, logvar)
+        return self.decode(z, masks), self.kl(mu, logvar)
+
+    def terms(self, x: Array) -> tuple[Array, Array]:
+        output, kl = self.propagate(x)
+        return self.reconstruction(output, x), kl
+
+    def batch_terms(self, x: Array, epsilon: Array | None, masks: Masks) -> tuple[Array, Array]:
+        output, kl = self.propagate(x, epsilon, masks)
+        return self.batch_reconstruction(output, x), ops.mean(kl)
 
     def reconstruct(self, x: Array) -> tuple[Array]:
         return (self.mean(self.decode(self.encode(x)[0])),)
+
+    def squared_error(self, x: Array) -> tuple[Array]:
+        return (ops.sum(ops.square(self.reconstruct(x)[0] - x), axis=-1),)
 
     def absolute_error(self, x: Array) -> tuple[Array]:
         return (ops.sum(ops.abs(self.reconstruct(x)[0] - x), axis=-1),)
@@ -251,18 +291,18 @@ class Network(keras.Model):
         return {**drawn, MASKS: masks}
 
     def call(self, batch: Arrays) -> tuple[Array, Array]:
-        """The loss's terms for a training batch: rows ``x`` and, if not to be drawn, ``epsilon`` and ``masks``."""
+        """``batch_terms`` of a training batch: rows ``x`` and, if not to be drawn, ``epsilon`` and ``masks``."""
         x = batch["x"]
         drawn = batch if MASKS in batch else self.draw(ops.shape(x)[0])
-        return self.terms(x, drawn.get(EPSILON), drawn[MASKS])
+        return self.batch_terms(x, drawn.get(EPSILON), drawn[MASKS])
 
     def batch_loss(self, batch: Arrays) -> tuple[Array, Array]:
         """The loss of a training batch, and its mean reconstruction and KL, shape (2,)."""
-        reconstruction, kl = (ops.mean(term) for term in self.call(batch))
+        reconstruction, kl = self.call(batch)
         return reconstruction + self.kl_weight * kl, ops.stack((reconstruction, kl))
 
     def compute_loss(self, x: Any = None, y: Any = None, y_pred: Any = None, *args: Any, **kwargs: Any) -> Array:
-        reconstruction, kl = (ops.mean(term) for term in y_pred)
+        reconstruction, kl = y_pred
         for tracker, term in zip(self.trackers, (reconstruction, kl), strict=True):
             tracker.update_state(term)
         return reconstruction + self.kl_weight * kl
@@ -423,6 +463,8 @@ class IdiomaticModel(Inference):
         self.set_kl_weight(epoch)
         batches = self.make_batches(self.in_order(self.shared_epoch(epoch)), shuffle=False) if shared else self.batches
         self.history = self.fit(batches)
+        with keras.device(self.device):
+            self.network.fit_sigma(self.history["reconstruction"][0])
 
     def set_kl_weight(self, epoch: int) -> None:
         self.last_kl_weight = self.settings.kl_weight(epoch)
@@ -496,6 +538,8 @@ class TunedModel(IdiomaticModel):
     def run_epoch(self, epoch: int) -> None:
         self.set_kl_weight(epoch)
         self.totals = self.run_steps(epoch, self.steps)
+        with keras.device(self.device):
+            self.network.fit_sigma(self.totals[0] / self.steps)
 
     def run_steps(self, epoch: int, steps: int) -> Array:
         with keras.device(self.device):

@@ -13,6 +13,8 @@ For one batch of B rows, with h the layers' outputs and 1 the indicator:
 - loss = 1/B Σ_rows [ reconstruction + β_t · KL ]
 - ``mse``: reconstruction = Σ (x̂ − x)², d x̂ = 2 (x̂ − x) / B
 - ``bce`` on logits a: reconstruction = Σ max(a, 0) − a x + log(1 + exp(−|a|)), d a = (σ(a) − x) / B
+- ``gaussian`` of D features: σ² = 1/(B D) Σ_rows Σ (x̂ − x)² + e⁻¹², mean reconstruction = D (log σ + h) with
+  h = ½ log 2πe, d x̂ = D/(2 σ²) · dσ²/dx̂ = (x̂ − x) / (σ² B); after an epoch, log σ is the mean over its batches
 - KL = −½ Σ (1 + logvar − mu² − exp(logvar))
 - d mu = dz + β_t mu / B,  d logvar = ½ dz ∘ exp(logvar / 2) ∘ ε + ½ β_t (exp(logvar) − 1) / B
 """
@@ -30,7 +32,17 @@ from backends import randomness
 from backends import weights as canonical
 from backends.inference import CHUNK, Inference, RowFunction
 from backends.interface import Capabilities, EpochLoss, Weights
-from backends.spec import KERNEL, PADDING, STRIDE, Layer, NetworkSpec, Score, TrainingSettings
+from backends.spec import (
+    KERNEL,
+    NORMAL_ENTROPY,
+    PADDING,
+    STRIDE,
+    VARIANCE_FLOOR,
+    Layer,
+    NetworkSpec,
+    Score,
+    TrainingSettings,
+)
 
 Array = NDArray[np.float64]
 Masks = Mapping[str, NDArray[np.bool_]]
@@ -60,6 +72,12 @@ def build(spec: NetworkSpec, weights: Weights, settings: TrainingSettings) -> Re
 def row_sums(terms: Array) -> Array:
     sums: Array = terms.sum(axis=-1)
     return sums
+
+
+def logistic(a: Array) -> Array:
+    e = np.exp(-np.abs(a))  # never overflows, and keeps the digits of probabilities near 0
+    found: Array = np.where(a < 0.0, e, 1.0) / (1.0 + e)
+    return found
 
 
 def gather(rows: Array, layer: Layer) -> Array:
@@ -137,16 +155,32 @@ class Network:
         return self.apply("output", z)
 
     def mean(self, output: Array) -> Array:
-        """x̂: the output itself for ``mse``, its logistic function for ``bce``."""
-        if self.spec.likelihood == "mse":
-            return output
-        e = np.exp(-np.abs(output))  # never overflows, and keeps the digits of probabilities near 0
-        return np.where(output < 0.0, e, 1.0) / (1.0 + e)
+        """x̂: the output itself, but its logistic function for ``bce``."""
+        return logistic(output) if self.spec.likelihood == "bce" else output
 
     def reconstruction(self, output: Array, x: Array) -> Array:
+        if self.spec.likelihood == "bce":
+            return row_sums(np.maximum(output, 0.0) - output * x + np.log1p(np.exp(-np.abs(output))))
+        squares = row_sums((output - x) ** 2)
         if self.spec.likelihood == "mse":
-            return row_sums((output - x) ** 2)
-        return row_sums(np.maximum(output, 0.0) - output * x + np.log1p(np.exp(-np.abs(output))))
+            return squares
+        log_sigma = self.arrays[canonical.LOG_SIGMA]
+        return squares * np.exp(-2.0 * log_sigma) / 2.0 + self.spec.features * (log_sigma + NORMAL_ENTROPY - 0.5)
+
+    def variance(self, output: Array, x: Array) -> float:
+        """σ² of the ``gaussian`` likelihood for a training batch."""
+        return float(np.mean((output - x) ** 2)) + VARIANCE_FLOOR
+
+    def batch_reconstruction(self, output: Array, x: Array) -> float:
+        """The mean over a training batch, whose Gaussian has the batch's own σ."""
+        if self.spec.likelihood == "gaussian":
+            return float(self.spec.features * (np.log(self.variance(output, x)) / 2.0 + NORMAL_ENTROPY))
+        return float(np.mean(self.reconstruction(output, x)))
+
+    def fit_sigma(self, reconstruction: float) -> None:
+        """After an epoch, from the mean reconstruction of its batches."""
+        if self.spec.likelihood == "gaussian":
+            self.arrays[canonical.LOG_SIGMA] = np.array([reconstruction / self.spec.features - NORMAL_ENTROPY])
 
     def kl(self, mu: Array, logvar: Array) -> Array:
         if self.spec.kind == "autoencoder":
@@ -159,6 +193,9 @@ class Network:
 
     def reconstruct(self, x: Array) -> tuple[Array]:
         return (self.mean(self.decode(self.encode(x)[0])),)
+
+    def squared_error(self, x: Array) -> tuple[Array]:
+        return (row_sums((self.reconstruct(x)[0] - x) ** 2),)
 
     def absolute_error(self, x: Array) -> tuple[Array]:
         return (row_sums(np.abs(self.reconstruct(x)[0] - x)),)
@@ -203,8 +240,12 @@ class Network:
         decoded = climb(self.decoder, mu if epsilon is None else self.sample(mu, logvar, epsilon))
         output = self.apply("output", decoded[-1])
 
-        residual = 2.0 * (output - x) if self.spec.likelihood == "mse" else self.mean(output) - x
-        d = descend("output", decoded[-1], residual / len(x))
+        residual = (self.mean(output) - x) / len(x)
+        if self.spec.likelihood == "mse":
+            residual = 2.0 * residual
+        elif self.spec.likelihood == "gaussian":
+            residual = residual / self.variance(output, x)
+        d = descend("output", decoded[-1], residual)
         for name, inputs, outputs in reversed(list(zip(self.decoder, decoded, decoded[1:], strict=False))):
             d = descend(name, inputs, d * slope(name, outputs))
 
@@ -219,8 +260,7 @@ class Network:
         for name, inputs, outputs in reversed(list(zip(self.encoder, encoded, encoded[1:], strict=False))):
             d = descend(name, inputs, d * slope(name, outputs))
 
-        reconstruction = float(np.mean(self.reconstruction(output, x)))
-        return reconstruction, float(np.mean(self.kl(mu, logvar))), gradients
+        return self.batch_reconstruction(output, x), float(np.mean(self.kl(mu, logvar))), gradients
 
 
 class Optimizer:
@@ -287,6 +327,7 @@ class ReferenceModel(Inference):
             self.optimizer.update(self.network.arrays, gradients)
             losses.append((reconstruction, kl))
         reconstruction, kl = np.mean(losses, axis=0).tolist()
+        self.network.fit_sigma(reconstruction)
         self.last_loss = EpochLoss(reconstruction + kl_weight * kl, reconstruction, kl)
 
     def synchronize(self) -> None:

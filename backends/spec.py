@@ -2,20 +2,27 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from itertools import pairwise
 from typing import Literal, get_args
 
 Kind = Literal["vae", "autoencoder"]
-Likelihood = Literal["mse", "bce"]
+Likelihood = Literal["mse", "bce", "gaussian"]
 Precision = Literal["float32", "float64", "bfloat16", "tf32"]
 Device = Literal["cpu", "gpu"]
 RandomSource = Literal["native", "shared"]
 Optimizer = Literal["adam", "adamw", "rmsprop", "sgd"]
-Score = Literal["reconstruction", "elbo", "mae", "reconstruction_probability"]
+Score = Literal["reconstruction", "elbo", "kl", "mse", "mae", "bce", "reconstruction_probability"]
 
+LIKELIHOODS: tuple[Likelihood, ...] = get_args(Likelihood)
 SCORES: tuple[Score, ...] = get_args(Score)
 
+VARIANCE_FLOOR = math.exp(-12)
+"""What is added to a batch's σ² under the likelihood ``gaussian``: rows that are reconstructed without an error would
+otherwise drive σ to 0, and the loss with it beyond all bounds."""
+NORMAL_ENTROPY = (1 + math.log(2 * math.pi)) / 2
+"""h of the standard normal distribution, in nats; that of N(x̂, σ²) is log σ + h."""
 
 KERNEL = 3
 """Height and width of every convolution's kernel."""
@@ -59,6 +66,15 @@ class Layer:
         return (*window, self.inputs, self.outputs)
 
 
+def no_score(score: Score, kind: Kind, likelihood: Likelihood) -> str | None:
+    """Why a network of this kind and likelihood has no such score, in one line; None where it has."""
+    if score == "kl" and kind == "autoencoder":
+        return "the score 'kl' is that of a latent distribution, and an autoencoder has none"
+    if score == "bce" and likelihood != "bce":
+        return f"the score 'bce' needs reconstructions that are probabilities; the likelihood {likelihood!r} gives none"
+    return None
+
+
 @dataclass(frozen=True)
 class NetworkSpec:
     """The network: features - filters - hidden - latent - mirrored hidden - mirrored filters - features.
@@ -72,7 +88,13 @@ class NetworkSpec:
     latent : int
         Dimensions of the latent space.
     kind : ``vae`` (two linear heads, mu and logvar) or ``autoencoder`` (one linear head, no noise, no KL)
-    likelihood : ``mse`` (sum of squared errors) or ``bce`` (binary cross-entropy on logits, inputs in [0, 1])
+    likelihood : of a row, with x̂ the output for it
+        - ``mse``: sum of squared errors
+        - ``bce``: binary cross-entropy on logits, inputs in [0, 1]
+        - ``gaussian``: −log N(x; x̂, σ² I) = ½ Σ [ (x̂ − x)² / σ² + log σ² + log 2π ], whose one σ is fitted: in
+          training that of the batch (the optimal σ-VAE of Rybkin et al. 2021), σ² = mean of (x̂ − x)² + e⁻¹², so that
+          the batch's mean is D (log σ + ½ log 2πe) for D features; afterwards that of the last epoch, whose log σ is
+          the mean over its batches
     image : (height, width) or None
         The features are the pixels of an image, row by row. Given if and only if there are filters.
     filters : tuple of int
@@ -94,14 +116,19 @@ class NetworkSpec:
             raise ValueError(f"layer widths must be positive integers, not {widths}")
         if self.kind not in get_args(Kind):
             raise ValueError(f"kind must be one of {get_args(Kind)}, not {self.kind!r}")
-        if self.likelihood not in get_args(Likelihood):
-            raise ValueError(f"likelihood must be one of {get_args(Likelihood)}, not {self.likelihood!r}")
+        if self.likelihood not in LIKELIHOODS:
+            raise ValueError(f"likelihood must be one of {LIKELIHOODS}, not {self.likelihood!r}")
         if bool(self.filters) != (self.image is not None):
             raise ValueError(f"filters and the image's shape go together, not filters {self.filters}, {self.image}")
         if self.image is not None and len(self.image) != 2:
             raise ValueError(f"an image's shape must be (height, width), not {self.image}")
         if self.image is not None and self.image[0] * self.image[1] != self.features:
             raise ValueError(f"an image of {self.image} pixels has not {self.features} features")
+
+    @property
+    def scores(self) -> tuple[Score, ...]:
+        """The kinds of score that this network has."""
+        return tuple(score for score in SCORES if no_score(score, self.kind, self.likelihood) is None)
 
     @property
     def depth(self) -> int:

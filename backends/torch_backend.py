@@ -27,7 +27,17 @@ from backends import randomness
 from backends import weights as canonical
 from backends.inference import CHUNK, Inference, RowFunction
 from backends.interface import NO_TF32, Capabilities, EpochLoss, Weights
-from backends.spec import KERNEL, PADDING, STRIDE, Layer, NetworkSpec, Score, TrainingSettings
+from backends.spec import (
+    KERNEL,
+    NORMAL_ENTROPY,
+    PADDING,
+    STRIDE,
+    VARIANCE_FLOOR,
+    Layer,
+    NetworkSpec,
+    Score,
+    TrainingSettings,
+)
 
 Masks = Mapping[str, Tensor]
 NOTHING: Masks = {}
@@ -171,6 +181,7 @@ class Network(nn.Module):
         self.encoder, self.heads, self.decoder = named[:depth], named[depth : -depth - 1], named[-depth - 1 :]
         draws = torch.tensor(randomness.scoring_noise(settings.seed, spec.latent), dtype=dtype)
         self.register_buffer("scoring_noise", draws)
+        self.register_buffer("log_sigma", torch.zeros(1, dtype=dtype))
         self.to(device)
         self.replace(weights)
 
@@ -182,6 +193,8 @@ class Network(nn.Module):
         for name, layer in zip(self.spec.layers(), self.layers.values(), strict=True):
             arrays[f"{name}.kernel"] = layer.weight.detach().permute(layer.canonical_axes).cpu().numpy().copy()
             arrays[f"{name}.bias"] = layer.bias.detach().cpu().numpy().copy()
+        if self.spec.likelihood == "gaussian":
+            arrays[canonical.LOG_SIGMA] = self.log_sigma.cpu().numpy().copy()
         return arrays
 
     @torch.no_grad()
@@ -189,6 +202,8 @@ class Network(nn.Module):
         for name, layer in zip(self.spec.layers(), self.layers.values(), strict=True):
             layer.weight.permute(layer.canonical_axes).copy_(torch.tensor(weights[f"{name}.kernel"]))
             layer.bias.copy_(torch.tensor(weights[f"{name}.bias"]))
+        if self.spec.likelihood == "gaussian":
+            self.log_sigma.copy_(torch.tensor(weights[canonical.LOG_SIGMA]))
 
     def arithmetic(self) -> AbstractContextManager[object]:
         """What the layers compute in."""
@@ -218,27 +233,54 @@ class Network(nn.Module):
             return output(z).to(self.dtype)
 
     def mean(self, output: Tensor) -> Tensor:
-        return output if self.spec.likelihood == "mse" else torch.sigmoid(output)
+        return torch.sigmoid(output) if self.spec.likelihood == "bce" else output
 
     def reconstruction(self, output: Tensor, x: Tensor) -> Tensor:
+        if self.spec.likelihood == "bce":
+            return functional.binary_cross_entropy_with_logits(output, x, reduction="none").sum(-1)
+        squares = functional.mse_loss(output, x, reduction="none").sum(-1)
         if self.spec.likelihood == "mse":
-            return functional.mse_loss(output, x, reduction="none").sum(-1)
-        return functional.binary_cross_entropy_with_logits(output, x, reduction="none").sum(-1)
+            return squares
+        return squares * torch.exp(-2 * self.log_sigma) / 2 + self.spec.features * (
+            self.log_sigma + NORMAL_ENTROPY - 0.5
+        )
+
+    def batch_reconstruction(self, output: Tensor, x: Tensor) -> Tensor:
+        if self.spec.likelihood == "gaussian":
+            variance = functional.mse_loss(output, x) + VARIANCE_FLOOR
+            return self.spec.features * (variance.log() / 2 + NORMAL_ENTROPY)
+        return self.reconstruction(output, x).mean()
+
+    @torch.no_grad()
+    def fit_sigma(self, reconstruction: Tensor) -> None:
+        if self.spec.likelihood == "gaussian":
+            self.log_sigma.copy_(reconstruction / self.spec.features - NORMAL_ENTROPY)
 
     def kl(self, mu: Tensor, logvar: Tensor) -> Tensor:
         if self.spec.kind == "autoencoder":
             return mu.new_zeros(len(mu))
         return -0.5 * (1 + logvar - mu.square() - logvar.exp()).sum(-1)
 
-    def terms(self, x: Tensor, epsilon: Tensor | None = None, masks: Masks = NOTHING) -> tuple[Tensor, Tensor]:
+    def propagate(self, x: Tensor, epsilon: Tensor | None = None, masks: Masks = NOTHING) -> tuple[Tensor, Tensor]:
         mu, logvar = self.encode(x, masks)
         z = mu if epsilon is None else self.sample(mu, logvar, epsilon)
-        return self.reconstruction(self.decode(z, masks), x), self.kl(mu, logvar)
+        return self.decode(z, masks), self.kl(mu, logvar)
 
-    forward = terms
+    def terms(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        output, kl = self.propagate(x)
+        return self.reconstruction(output, x), kl
+
+    def batch_terms(self, x: Tensor, epsilon: Tensor | None, masks: Masks) -> tuple[Tensor, Tensor]:
+        output, kl = self.propagate(x, epsilon, masks)
+        return self.batch_reconstruction(output, x), kl.mean()
+
+    forward = batch_terms
 
     def reconstruct(self, x: Tensor) -> tuple[Tensor]:
         return (self.mean(self.decode(self.encode(x)[0])),)
+
+    def squared_error(self, x: Tensor) -> tuple[Tensor]:
+        return ((self.reconstruct(x)[0] - x).square().sum(-1),)
 
     def absolute_error(self, x: Tensor) -> tuple[Tensor]:
         return ((self.reconstruct(x)[0] - x).abs().sum(-1),)
@@ -392,7 +434,7 @@ class IdiomaticModel(Inference):
     def train_step(self, x: Tensor, drawn: Mapping[str, Tensor], kl_weight: float) -> Tensor:
         """One update; returns the batch's mean reconstruction and KL, still on the device."""
         self.optimizer.zero_grad(set_to_none=True)
-        reconstruction, kl = (term.mean() for term in self.network.terms(x, drawn.get(EPSILON), drawn))
+        reconstruction, kl = self.network.batch_terms(x, drawn.get(EPSILON), drawn)
         (reconstruction + kl_weight * kl).backward()
         self.optimizer.step()
         return torch.stack((reconstruction.detach(), kl.detach()))
@@ -408,6 +450,7 @@ class IdiomaticModel(Inference):
         for (batch,) in self.loader:
             x = batch.to(self.device, non_blocking=True)
             self.totals += self.train_step(x, self.draw(len(x)) if draws is None else next(draws), self.last_kl_weight)
+        self.network.fit_sigma(self.totals[0] / self.steps)
 
     def synchronize(self) -> None:
         if self.device.type == "cuda":
@@ -464,6 +507,7 @@ class FusedModel(IdiomaticModel):
         self.totals = torch.zeros(2, dtype=self.dtype, device=self.device)
         for batch in by_step(self.draw_epoch(epoch)):
             self.totals += self.train_step(self.data[batch[ROWS]], batch, self.last_kl_weight)
+        self.network.fit_sigma(self.totals[0] / self.steps)
 
 
 class WholeStepOptimizer:
@@ -603,8 +647,8 @@ class TunedModel(FusedModel):
         )
 
         def loss(weights: Mapping[str, Tensor], batch: Mapping[str, Tensor]) -> tuple[Tensor, Tensor]:
-            terms = functional_call(network, weights, (data[batch[ROWS]], batch.get(EPSILON), batch))
-            reconstruction, kl = (term.mean() for term in terms)
+            arguments = data[batch[ROWS]], batch.get(EPSILON), batch
+            reconstruction, kl = functional_call(network, weights, arguments)
             return reconstruction + kl_weight * kl, torch.stack((reconstruction, kl))
 
         def step(batch: Mapping[str, Tensor]) -> None:
@@ -638,6 +682,7 @@ class TunedModel(FusedModel):
         else:
             for batch in by_step(drawn):
                 self.step(batch)
+        self.network.fit_sigma(self.totals[0] / self.steps)
 
 
 MODES = {"idiomatic": IdiomaticModel, "fused": FusedModel, "tuned": TunedModel}

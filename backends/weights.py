@@ -1,7 +1,7 @@
 """Canonical weights: the arrays every backend starts from and gives back, by name, on disk too.
 
 Names in order are those of ``NetworkSpec.layers``, each with ``.kernel``, of shape (in, out) or (3, 3, in, out), and
-``.bias``, of shape (out,).
+``.bias``, of shape (out,); after them, where the likelihood is ``gaussian``, ``output.log_sigma``, of shape (1,).
 """
 
 from __future__ import annotations
@@ -21,18 +21,22 @@ from safetensors.numpy import save_file
 from backends.randomness import Purpose, stream
 from backends.spec import NetworkSpec
 
+LOG_SIGMA = "output.log_sigma"
+"""log σ of the ``gaussian`` likelihood; every epoch sets it, and no optimiser."""
+
 
 def shapes(spec: NetworkSpec) -> dict[str, tuple[int, ...]]:
     """Every array's name and shape, in canonical order."""
-    return {
+    found = {
         f"{name}.{part}": shape
         for name, layer in spec.layers().items()
         for part, shape in (("kernel", layer.kernel), ("bias", (layer.outputs,)))
     }
+    return found | {LOG_SIGMA: (1,)} if spec.likelihood == "gaussian" else found
 
 
 def initial_weights(spec: NetworkSpec, seed: int) -> dict[str, NDArray[np.float64]]:
-    """Glorot-uniform kernels, U(−√(6 / (in + out)), √(6 / (in + out))) (Glorot and Bengio 2010), and biases of zero.
+    """Glorot-uniform kernels, U(−√(6 / (in + out)), √(6 / (in + out))) (Glorot and Bengio 2010); all else is zero.
 
     A convolution's ``in`` and ``out`` are its channels times the nine positions of its window. Every tensor has a
     stream of its own, keyed by (seed, its position), so that its values depend on no other.
@@ -45,6 +49,13 @@ def initial_weights(spec: NetworkSpec, seed: int) -> dict[str, NDArray[np.float6
         else:
             weights[name] = np.zeros(shape)
     return weights
+
+
+def sigma(weights: Mapping[str, NDArray[Any]]) -> float | None:
+    """σ of the ``gaussian`` likelihood; None for weights of another."""
+    if LOG_SIGMA not in weights:
+        return None
+    return math.exp(weights[LOG_SIGMA][0])
 
 
 def check(weights: Mapping[str, NDArray[Any]], spec: NetworkSpec) -> None:

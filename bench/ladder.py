@@ -23,7 +23,7 @@ from backends import reference
 from backends import weights as canonical
 from backends.early_stopping import EarlyStopping
 from backends.interface import Backend, EpochLoss, Model, Weights
-from backends.spec import SCORES, Device, NetworkSpec, Precision, TrainingSettings
+from backends.spec import Device, Likelihood, NetworkSpec, Precision, Score, TrainingSettings
 
 INITIAL = "initial weights"
 FORWARD = "forward pass"
@@ -82,6 +82,8 @@ class Case:
     """Whether its gradient is looked at; where another case has the same network, the steps are enough."""
     whole: bool = False
     """Whether it is trained to its end: its losses and weights then have rungs of their own."""
+    scores: tuple[Score, ...] = ("elbo",)
+    """What its validation rows are scored by in the end."""
 
 
 def cases(precision: Precision, device: Device = "cpu", mode: str = "idiomatic", quick: bool = False) -> list[Case]:
@@ -113,7 +115,20 @@ def cases(precision: Precision, device: Device = "cpu", mode: str = "idiomatic",
             replace(base, optimizer="adamw", weight_decay=0.1, kl_warmup_epochs=4),
             gradients=False,
         ),
-        Case("bce", "digits", NetworkSpec(64, (24,), 4, likelihood="bce"), replace(base, beta=0.5, weight_decay=0.05)),
+        Case(
+            "bce",
+            "digits",
+            NetworkSpec(64, (24,), 4, likelihood="bce"),
+            replace(base, beta=0.5, weight_decay=0.05),
+            scores=("elbo", "kl", "mse", "bce"),
+        ),
+        Case(
+            "gaussian",
+            "blobs",
+            replace(small, likelihood="gaussian"),
+            replace(base, beta=0.5, weight_decay=0.05),
+            scores=("elbo", "mse", "reconstruction_probability"),
+        ),
         Case(
             "rmsprop",
             "blobs",
@@ -144,7 +159,8 @@ def cases(precision: Precision, device: Device = "cpu", mode: str = "idiomatic",
         return found[:2]
     images = {"digits": (8, 8)} if quick else {"digits": (8, 8), "odd": (7, 7), "images": (28, 28)}
     for data, (height, width) in images.items():
-        spec = NetworkSpec(height * width, (16,), 2, likelihood="bce", image=(height, width), filters=(32, 64))
+        likelihood: Likelihood = "gaussian" if data == "odd" else "bce"
+        spec = NetworkSpec(height * width, (16,), 2, likelihood=likelihood, image=(height, width), filters=(32, 64))
         found.append(Case(f"convolutional {height}×{width}", data, spec, base, rows=90, gradients=not quick))
     return found
 
@@ -217,17 +233,21 @@ def climb(backend: Backend, case: Case, data: Data) -> tuple[Observed, Model]:
         if case.patience:
             note(TRAINING_LOSSES, "validation losses", validation_losses)
         note_all(TRAINING_WEIGHTS, "", model.export_weights())
-    note(SCORING, "elbo of the validation rows", model.score(validation, "elbo"))
+    for kind in case.scores:
+        note(SCORING, f"{kind} of the validation rows", model.score(validation, kind))
     return observed, model
 
 
 def starting_weights(case: Case) -> dict[str, NDArray[np.float64]]:
-    """Canonical weights; for all but a case that is trained as a user would, with biases that are not 0, since zeros
-    would hide a bias that is never loaded."""
+    """Canonical weights; for all but a case that is trained as a user would, with biases and a log σ that are not 0,
+    since zeros would hide one that is never loaded."""
     weights = canonical.initial_weights(case.spec, seed=0)
     if not case.whole:
         rng = np.random.default_rng(1)
-        weights |= {name: rng.normal(0, 0.1, array.shape) for name, array in weights.items() if name.endswith(".bias")}
+        weights |= {name: rng.normal(0, 0.1, array.shape) for name, array in weights.items() if array.ndim == 1}
+    if canonical.LOG_SIGMA in weights:
+        # far from what an epoch makes of it, so that what has changed is no difference of two near numbers
+        weights[canonical.LOG_SIGMA] -= 1
     if case.name == "bce":
         # logits beyond ±16 too, where a cross-entropy on probabilities is no longer exact
         weights["output.bias"] *= 100
@@ -273,7 +293,7 @@ class Climber:
     def scores(self) -> dict[str, NDArray[Any]]:
         """Every kind of score of the test rows, by name, each of shape (rows,)."""
         rows = self.data[f"{self.case.data}/test"]
-        return {kind: np.asarray(self.model.score(rows, kind), dtype=np.float64) for kind in SCORES}
+        return {kind: np.asarray(self.model.score(rows, kind), dtype=np.float64) for kind in self.case.spec.scores}
 
 
 class Worker:

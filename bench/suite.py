@@ -23,6 +23,7 @@ from msgspec import Meta
 import backends
 import datasets
 from backends.spec import (
+    LIKELIHOODS,
     Device,
     Likelihood,
     NetworkSpec,
@@ -30,6 +31,7 @@ from backends.spec import (
     Precision,
     RandomSource,
     TrainingSettings,
+    no_score,
 )
 from bench import detectors
 from bench.autoencoder import SCORES, Autoencoder, Score
@@ -44,6 +46,12 @@ NotNegative = Annotated[float, Meta(ge=0)]
 Fraction = Annotated[float, Meta(ge=0, lt=1)]
 Seed = Annotated[int, Meta(ge=0, le=2**32 - 1)]
 """What NumPy, scikit-learn and all three frameworks take."""
+
+
+NO_MEAN = (
+    "losses are sums over the features; a mean over them would multiply beta by their number, and the posterior would "
+    "collapse; to repeat a published loss that is a mean, set beta to its beta times the number of features"
+)
 
 
 class SuiteError(ValueError):
@@ -62,7 +70,8 @@ class Training:
 
     ``hidden`` and ``latent`` are the detector's own where a suite names none, and ``filters`` are for convolutional
     detectors alone; ``resolved`` puts the values in, and a scenario holds nothing else. The first of ``scores`` is the
-    one that is timed; it is what the detector's own scores are, as long as nothing else is said.
+    one that is timed; it is what the detector's own scores are, as long as nothing else is said. A detector that has
+    no score of some kind is scored by the others.
     """
 
     epochs: Positive = 30
@@ -89,8 +98,12 @@ class Training:
             hidden=detector.hidden if self.hidden is None else self.hidden,
             latent=detector.latent if self.latent is None else self.latent,
             filters=self.filters if detector.convolutional else (),
-            scores=() if detector.scores_of_its_own else self.scores,
+            scores=() if detector.scores_of_its_own else self.scores_of(detector),
         )
+
+    def scores_of(self, detector: type[Autoencoder]) -> tuple[Score, ...]:
+        """Those of the scores that a detector of this class has."""
+        return tuple(score for score in self.scores if no_score(score, detector.kind, self.likelihood) is None)
 
 
 @dataclass(frozen=True)
@@ -402,7 +415,8 @@ def _published(table: object, blocks: Sequence[Block], where: str) -> Published:
     running = [block for block in running if set(entry.datasets) & set(block.datasets) and _has(block, entry.where)]
     if not running:
         raise SuiteError(f"{where}: no block runs {entry.detector} on its data sets where {entry.where}")
-    scores = dict.fromkeys(score for block in running for score in block.training.scores)
+    own = detectors.load(entry.detector) if detectors.needs_backend(entry.detector) else None
+    scores = dict.fromkeys(score for block in running if own for score in block.training.scores_of(own))
     if entry.score is not None and entry.score not in scores:
         raise SuiteError(f"{where}: score: no block scores {entry.detector} by {_quoted(entry.score, scores)}")
     rules = dict.fromkeys(str(threshold) for block in running for threshold in block.thresholds)
@@ -437,10 +451,17 @@ def _block(table: dict[str, Any], where: str) -> Block:
 
 
 def _check_training(table: object, where: str) -> None:
-    """Names the nearest valid key or score where one is misspelt; other faults are left to the conversion."""
+    """Names the nearest valid key, likelihood or score where one is misspelt, and says why there is no loss that is a
+    mean over the features; other faults are left to the conversion."""
     if not isinstance(table, dict):
         return
+    likelihood = table.get("likelihood", LIKELIHOODS[0])
+    if "reduction" in table:
+        raise SuiteError(f"{where}.reduction: {NO_MEAN}")
+    if "mean" in str(likelihood).lower():
+        raise SuiteError(f"{where}.likelihood: {NO_MEAN}")
     _check_keys(table, [f.name for f in fields(Training)], where)
+    _check_choices([likelihood], LIKELIHOODS, f"{where}.likelihood")
     scores = table.get("scores")
     if isinstance(scores, list):
         _check_choices(scores, SCORES, f"{where}.scores")
@@ -499,9 +520,24 @@ def _validated(block: Block, where: str) -> Block:
     for name in block.detectors:
         if detectors.needs_images(name) and not block.training.filters:
             raise SuiteError(f"{where}: training.filters: {name} needs at least one, for example [32, 64]")
+        if block.datasets and detectors.needs_backend(name):
+            _check_scores(block.training, name, where)
     if not block.backends and any(detectors.needs_backend(name) for name in block.detectors):
         return replace(block, backends=backends.defaults())
     return block
+
+
+def _check_scores(training: Training, detector: str, where: str) -> None:
+    """A score that no network has under this likelihood, or a network that has none of the scores, is an error; a
+    score that one network lacks is left out for it."""
+    loaded = detectors.load(detector)
+    if loaded.scores_of_its_own:
+        return
+    kept = training.scores_of(loaded)
+    for score in training.scores:
+        reason = no_score(score, loaded.kind, training.likelihood)
+        if reason is not None and (not kept or no_score(score, "vae", training.likelihood) is not None):
+            raise SuiteError(f"{where}: training.scores: {detector}: {reason}")
 
 
 def _expand(block: Block, threads: int) -> Iterable[Scenario]:

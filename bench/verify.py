@@ -291,10 +291,10 @@ def judge(observed: Mapping[str, Observed], precision: Precision) -> dict[str, A
 
 def areas(observed: Observed, labels: NDArray[np.int8]) -> dict[str, NDArray[np.float64]]:
     """The ROC AUC of every kind of score that the test rows were given; not a number where the scores are not."""
-    scores = {kind: observed[ladder.SCORING][kind] for kind in SCORES}
     return {
         kind: np.array(roc_auc_score(labels, values) if np.isfinite(values).all() else np.nan)
-        for kind, values in scores.items()
+        for kind, values in observed[ladder.SCORING].items()
+        if kind in SCORES
     }
 
 

@@ -169,6 +169,7 @@ class Session:
         and memory."""
         import numpy as np
 
+        from backends import weights
         from bench import arrays
         from bench.evaluation import NotFinite, evaluate
 
@@ -197,6 +198,8 @@ class Session:
         }
         if hasattr(self.detector, "peer"):
             reply["peer"] = self.detector.peer
+        if self.model is not None and (sigma := weights.sigma(self.model.export_weights())) is not None:
+            reply["sigma"] = sigma
         if hasattr(self.detector, "posterior"):
             reply |= self.detector.posterior(data.X_val)
         if device_memory is not None:

@@ -71,8 +71,8 @@ def make_rows(count: int, features: int) -> np.ndarray:
 
 def make_model(name: str, case: Case) -> Model:
     weights = initial_weights(case.spec, seed=1)
-    rng = np.random.default_rng(2)  # biases of zero would hide a bias that is never loaded
-    weights |= {key: rng.normal(0, 0.1, value.shape) for key, value in weights.items() if key.endswith(".bias")}
+    rng = np.random.default_rng(2)  # biases and a log σ of zero would hide one that is never loaded
+    weights |= {key: rng.normal(0, 0.1, value.shape) for key, value in weights.items() if value.ndim == 1}
     return module(name).build(case.spec, weights, case.settings)
 
 
@@ -96,7 +96,7 @@ def train(name: str, case: Case) -> Outcome:
         losses,
         model.export_weights(),
         model.evaluate(X),
-        {kind: model.score(X, kind) for kind in case.scores},
+        {kind: model.score(X, kind) for kind in case.scores if kind in case.spec.scores},
         model.device_memory_peak(),
     )
 
@@ -112,7 +112,7 @@ def scores_in_pieces(name: str, case: Case) -> dict[Score, list[np.ndarray]]:
             np.concatenate([model.score(X[i : i + 1], kind) for i in range(3)] + [model.score(X[3:50], kind)]),
             model.score(X[:0], kind),
         ]
-        for kind in SCORES
+        for kind in case.spec.scores
     }
 
 
@@ -200,7 +200,7 @@ def train_counting_network(name: str, case: Case) -> Dropped:
     for epoch in range(case.epochs):
         model.run_epoch(epoch)
         losses.append(model.epoch_loss().loss)
-    return Dropped(losses, model.evaluate(X[:50]).loss, {kind: model.score(X[:50], kind) for kind in SCORES})
+    return Dropped(losses, model.evaluate(X[:50]).loss, {kind: model.score(X[:50], kind) for kind in case.spec.scores})
 
 
 def scores_of_file(name: str, path: Path) -> np.ndarray:
@@ -215,7 +215,7 @@ def traces_after_compile(name: str, case: Case) -> int:
     model: Any = make_model(name, case)
     X = make_rows(case.rows, case.spec.features)
     model.load_data(X)
-    model.compile(SCORES)
+    model.compile(case.spec.scores)
     network, calls = type(model.network), []
     original = network.decode
     network.decode = lambda *arguments: calls.append(1) or original(*arguments)
@@ -223,7 +223,7 @@ def traces_after_compile(name: str, case: Case) -> int:
         for epoch in range(3):
             model.run_epoch(epoch)
             model.evaluate(X)
-            for kind in SCORES:
+            for kind in case.spec.scores:
                 model.score(X, kind)
                 model.score(X[:1], kind)
     finally:

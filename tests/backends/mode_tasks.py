@@ -42,11 +42,12 @@ def train_by_replay(_: str, case: Case) -> tuple[Weights, list[int]]:
 
 
 def losses_by_precision(name: str, case: Case) -> tuple[list[float], np.dtype]:
-    """Training losses, and the type the weights are kept in."""
+    """Training losses, and the one type that all weights are kept in."""
     model = make_model(name, case)
     model.load_data(make_rows(case.rows, case.spec.features))
     losses = []
     for epoch in range(case.epochs):
         model.run_epoch(epoch)
         losses.append(model.epoch_loss().loss)
-    return losses, next(iter(model.export_weights().values())).dtype
+    (kept,) = {array.dtype for array in model.export_weights().values()}
+    return losses, kept

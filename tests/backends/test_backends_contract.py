@@ -27,7 +27,7 @@ from contract_tasks import (
 
 import backends
 from backends.interface import BackendError
-from backends.spec import SCORES, NetworkSpec, TrainingSettings
+from backends.spec import NetworkSpec, TrainingSettings
 from backends.weights import save as save_weights
 
 # An ε of this size makes the place it has in Adam's formula visible.
@@ -45,12 +45,14 @@ EXACT = {
     "autoencoder_bce": Case(NetworkSpec(6, (5,), 2, "autoencoder", "bce"), SHARED),
     "vae_dropout": Case(NetworkSpec(6, (7,), 3), replace(SHARED, dropout=0.3)),
     "autoencoder_dropout": Case(NetworkSpec(6, (7,), 3, "autoencoder"), replace(SHARED, dropout=0.3)),
+    "vae_gaussian": Case(NetworkSpec(6, (7,), 3, likelihood="gaussian"), replace(SHARED, dropout=0.2, beta=0.5)),
+    "autoencoder_gaussian": Case(NetworkSpec(6, (5,), 2, "autoencoder", "gaussian"), SHARED),
     "convolutional_even": Case(NetworkSpec(64, (6,), 2, likelihood="bce", image=(8, 8), filters=(3, 4)), SHARED),
     "convolutional_odd_dropout": Case(
         NetworkSpec(35, (6,), 2, likelihood="bce", image=(7, 5), filters=(3, 4)), replace(SHARED, dropout=0.25)
     ),
 }
-DEEP, IMAGES = EXACT["vae_mse_deep_warmup"], EXACT["convolutional_odd_dropout"]
+DEEP, IMAGES, GAUSSIAN = (EXACT[name] for name in ("vae_mse_deep_warmup", "convolutional_odd_dropout", "vae_gaussian"))
 OPTIMIZERS = {
     f"{optimizer}_decay": Case(
         NetworkSpec(6, (5,), 2, "autoencoder"),
@@ -66,13 +68,17 @@ GRADIENT = {
     for name, spec, dropout in (
         ("vae_mse", NetworkSpec(6, (5,), 3), 0.0),
         ("vae_bce", NetworkSpec(6, (5,), 3, likelihood="bce"), 0.0),
+        ("vae_gaussian", NetworkSpec(6, (5,), 3, likelihood="gaussian"), 0.0),
         ("autoencoder_mse", NetworkSpec(6, (5,), 3, "autoencoder"), 0.0),
         ("convolutional_dropout", IMAGES.spec, 0.25),
     )
 }
 TRAINED = Case(NetworkSpec(6, (7,), 3), NATIVE, epochs=6, rows=100, scores=())
 TRAINED_IMAGES = Case(
-    NetworkSpec(9, (4,), 2, image=(3, 3), filters=(2,)), replace(NATIVE, dropout=0.25), rows=50, scores=()
+    NetworkSpec(9, (4,), 2, likelihood="gaussian", image=(3, 3), filters=(2,)),
+    replace(NATIVE, dropout=0.25),
+    rows=50,
+    scores=(),
 )
 STOPPED = Case(NetworkSpec(6, (16,), 4, "autoencoder"), replace(SHARED, epsilon=1e-8), epochs=60)
 COUNTING = Case(
@@ -83,7 +89,7 @@ COUNTING = Case(
 
 exact = pytest.mark.parametrize("case", EXACT.values(), ids=EXACT)
 dense_and_images = pytest.mark.parametrize("case", [DEEP, IMAGES], ids=["dense", "convolutional"])
-native = pytest.mark.parametrize("case", [TRAINED, TRAINED_IMAGES], ids=["dense", "convolutional_dropout"])
+native = pytest.mark.parametrize("case", [TRAINED, TRAINED_IMAGES], ids=["dense", "gaussian_convolutional_dropout"])
 
 
 def largest_difference(left, right):
@@ -144,7 +150,7 @@ def test_shared_training_follows_the_reference_to_rounding(backend, run, case):
         assert mine.kl == pytest.approx(theirs.kl, abs=1e-9)
 
 
-@dense_and_images
+@pytest.mark.parametrize("case", [DEEP, IMAGES, GAUSSIAN], ids=["dense", "convolutional", "gaussian"])
 def test_single_precision_training_stays_near_the_reference(backend, run, case):
     single = replace(case.settings, precision="float32")
     short = replace(case, settings=single, compile=False, scores=("reconstruction",))
@@ -163,14 +169,15 @@ def test_evaluation_equals_the_reference(backend, run, case):
 
 
 @exact
-@pytest.mark.parametrize("kind", SCORES)
-def test_scores_equal_the_reference(backend, run, case, kind):
-    expected, got = run(train, "reference", case).scores[kind], run(train, backend, case).scores[kind]
-    assert got.shape == expected.shape
-    np.testing.assert_allclose(got, expected, atol=1e-9)
+def test_scores_equal_the_reference(backend, run, case):
+    expected, got = run(train, "reference", case).scores, run(train, backend, case).scores
+    assert tuple(got) == tuple(expected) == case.spec.scores
+    for kind, scores in expected.items():
+        assert got[kind].shape == scores.shape
+        np.testing.assert_allclose(got[kind], scores, atol=1e-9, err_msg=kind)
 
 
-@pytest.mark.parametrize("kind", SCORES)
+@pytest.mark.parametrize("kind", DEEP.spec.scores)
 def test_scores_depend_neither_on_batching_nor_on_order(backend, run, kind):
     whole, reversed_, pieces, none = run(scores_in_pieces, backend, DEEP)[kind]
     np.testing.assert_allclose(reversed_, whole, rtol=1e-12)
@@ -243,8 +250,8 @@ def test_native_dropout_follows_its_seed_and_draws_anew_in_every_epoch(backend, 
 def test_evaluation_and_scores_drop_nothing(backend, run):
     found = run(train_counting_network, backend, COUNTING)
     assert found.evaluation == pytest.approx(1.0, rel=1e-6)
-    for kind in SCORES:
-        np.testing.assert_allclose(found.scores[kind], 1.0, rtol=1e-6)
+    for scores in found.scores.values():
+        np.testing.assert_allclose(scores, 1.0, rtol=1e-6)
 
 
 @dense_and_images
@@ -301,6 +308,27 @@ def test_rows_of_another_width_get_one_line(backend, run):
 def test_an_unknown_score_gets_one_line_naming_the_scores(backend, run):
     with pytest.raises(ValueError, match=r"^unknown score 'likelihood': choose from reconstruction, elbo[^\n]*$"):
         run(score_of_kind, backend, DEEP, "likelihood")
+
+
+@pytest.mark.parametrize(
+    ("case", "kind", "line"),
+    [
+        (
+            EXACT["autoencoder_bce"],
+            "kl",
+            "the score 'kl' is that of a latent distribution",
+        ),
+        (
+            GAUSSIAN,
+            "bce",
+            "the score 'bce' needs reconstructions that are probabilities",
+        ),
+    ],
+    ids=["kl", "bce"],
+)
+def test_a_score_that_the_network_has_not_gets_one_line_with_the_reason(backend, run, case, kind, line):
+    with pytest.raises(ValueError, match=rf"^{line}[^\n]*$"):
+        run(score_of_kind, backend, case, kind)
 
 
 def test_an_unknown_mode_gets_one_line_naming_the_modes(backend, run):

@@ -28,14 +28,20 @@ SHARED = TrainingSettings(
 )
 VAE = Case(NetworkSpec(6, (7, 5), 3), replace(SHARED, beta=0.7, kl_warmup_epochs=2, weight_decay=0.1), compile=True)
 IMAGES = Case(
-    NetworkSpec(35, (6,), 2, likelihood="bce", image=(7, 5), filters=(3, 4)),
+    NetworkSpec(35, (6,), 2, likelihood="gaussian", image=(7, 5), filters=(3, 4)),
     replace(SHARED, optimizer="adamw", weight_decay=0.1, dropout=0.25),
-    scores=(),
+    scores=("elbo",),
 )
 MOMENTUM = Case(
-    NetworkSpec(6, (5,), 2, "autoencoder"), replace(SHARED, optimizer="sgd", weight_decay=0.1), scores=("mae",)
+    NetworkSpec(6, (5,), 2, "autoencoder", "gaussian"),
+    replace(SHARED, optimizer="sgd", weight_decay=0.1),
+    scores=("mae", "reconstruction"),
 )
-SQUARES = replace(MOMENTUM, settings=replace(MOMENTUM.settings, optimizer="rmsprop", rho=0.7))
+SQUARES = replace(
+    MOMENTUM,
+    spec=replace(MOMENTUM.spec, likelihood="mse"),
+    settings=replace(MOMENTUM.settings, optimizer="rmsprop", rho=0.7),
+)
 CASES = {"vae_adam": VAE, "images_dropout_adamw": IMAGES, "autoencoder_sgd": MOMENTUM, "autoencoder_rmsprop": SQUARES}
 NATIVE = replace(VAE, settings=replace(VAE.settings, random_source="native", precision="float32"), epochs=6, scores=())
 WAYS = [("keras-jax", "idiomatic"), ("keras-jax", "tuned"), ("keras-torch", "idiomatic")]

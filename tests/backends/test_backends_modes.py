@@ -28,8 +28,8 @@ CASES = {
         replace(SHARED, optimizer="rmsprop", rho=0.7, weight_decay=0.1),
         scores=ELBO,
     ),
-    "convolutional_sgd": Case(
-        NetworkSpec(35, (6,), 2, likelihood="bce", image=(7, 5), filters=(3, 4)),
+    "gaussian_convolutional_sgd": Case(
+        NetworkSpec(35, (6,), 2, likelihood="gaussian", image=(7, 5), filters=(3, 4)),
         replace(SHARED, optimizer="sgd", momentum=0.8, learning_rate=0.002, weight_decay=0.1),
         scores=ELBO,
     ),
@@ -81,8 +81,9 @@ def test_native_training_learns_repeats_itself_and_is_left_alone_by_compile(back
     assert compiled.losses[-1].loss < compiled.losses[2].loss  # from where the KL has its full weight
 
 
-def test_bfloat16_trains_near_float32_and_keeps_its_weights_in_it(backend, run):
-    case = replace(DEEP, epochs=6, compile=False)
+@pytest.mark.parametrize("likelihood", ["mse", "gaussian"])
+def test_bfloat16_trains_near_float32_and_keeps_its_weights_in_it(backend, run, likelihood):
+    case = replace(DEEP, spec=replace(DEEP.spec, likelihood=likelihood), epochs=6, compile=False)
     (single, kept), (half, kept_too) = (
         run(losses_by_precision, backend, in_mode(case, "idiomatic", precision=precision))
         for precision in ("float32", "bfloat16")

@@ -6,12 +6,13 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from scipy.stats import norm
 
 from backends import randomness
 from backends.interface import BackendError, Model
-from backends.reference import Network, Optimizer, build, forward
+from backends.reference import Network, Optimizer, ReferenceModel, build, forward
 from backends.spec import NetworkSpec, TrainingSettings
-from backends.weights import initial_weights
+from backends.weights import LOG_SIGMA, initial_weights, sigma
 
 
 def make_image_spec(image: tuple[int, int], **parts) -> NetworkSpec:
@@ -22,7 +23,7 @@ parts = {
     "hidden": st.lists(st.integers(1, 4), max_size=3).map(tuple),
     "latent": st.integers(1, 3),
     "kind": st.sampled_from(["vae", "autoencoder"]),
-    "likelihood": st.sampled_from(["mse", "bce"]),
+    "likelihood": st.sampled_from(["mse", "bce", "gaussian"]),
 }
 networks = st.builds(NetworkSpec, features=st.integers(1, 5), **parts) | st.builds(
     make_image_spec,
@@ -52,7 +53,7 @@ def loss(network: Network, x, epsilon, masks, kl_weight: float) -> float:
                 h = h * masks[name][row] / (1 - network.dropout)
         return h
 
-    total = 0.0
+    total, errors = 0.0, []
     for row in range(len(x)):
         encoded, kl = hidden("encoder", row, x[row]), 0.0
         if network.spec.kind == "vae":
@@ -64,11 +65,24 @@ def loss(network: Network, x, epsilon, masks, kl_weight: float) -> float:
         output = apply("output", hidden("decoder", row, z))
         if network.spec.likelihood == "mse":
             reconstruction = sum((output - x[row]) ** 2)
+        elif network.spec.likelihood == "gaussian":
+            reconstruction = 0.0  # of the whole batch, below
+            errors.append(x[row] - output)
         else:
             # −log σ(a) = log(1 + exp(−a)) = logaddexp(0, −a), and 1 − σ(a) = σ(−a)
             reconstruction = sum(x[row] * np.logaddexp(0, -output) + (1 - x[row]) * np.logaddexp(0, output))
         total += (reconstruction + kl_weight * kl) / len(x)
-    return total
+    return total + gaussian_loss(np.array(errors)) if errors else total
+
+
+def gaussian_loss(errors: np.ndarray) -> float:
+    """The mean over rows of −log N(x; x̂, σ² I), for the σ at which it is least, by SciPy's density.
+
+    Every error counts as if a noise of the variance e⁻¹² had been added to it.
+    """
+    sigma = np.sqrt(np.mean(errors**2) + np.exp(-12))
+    densities = norm.logpdf(errors, scale=sigma) - np.exp(-12) / (2 * sigma**2)
+    return -densities.sum() / len(errors)
 
 
 @given(
@@ -86,7 +100,7 @@ def test_gradient_equals_finite_differences_of_the_written_loss(spec, seed, kl_w
     masks = {name: rng.random((4, width)) >= dropout for name, width in spec.dropped().items()} if dropout else {}
     reconstruction, kl, gradients = network.gradient(x, epsilon, masks, kl_weight)
     assert reconstruction + kl_weight * kl == pytest.approx(loss(network, x, epsilon, masks, kl_weight), rel=1e-10)
-    assert sorted(gradients) == sorted(network.arrays)
+    assert sorted(gradients) == sorted(network.arrays.keys() - {LOG_SIGMA})
     step = 1e-6
     for name, gradient in gradients.items():
         array = network.arrays[name]
@@ -131,6 +145,59 @@ def test_reconstruction_probability_is_the_mean_over_draws_of_the_posterior():
     ]
     np.testing.assert_allclose(model.score(X, "reconstruction_probability"), np.mean(draws, axis=0), rtol=1e-12)
     assert not np.allclose(model.score(X, "reconstruction_probability"), model.score(X))
+
+
+def make_gaussian(kind: str = "vae") -> tuple[ReferenceModel, np.ndarray]:
+    spec = NetworkSpec(5, (4,), 2, kind, "gaussian")
+    X = np.random.default_rng(0).normal(size=(40, 5))
+    settings = TrainingSettings(batch_size=8, precision="float64", learning_rate=0.01)
+    return build(spec, initial_weights(spec, 0), settings), X
+
+
+@pytest.mark.parametrize("kind", ["vae", "autoencoder"])
+def test_the_gaussian_that_scores_is_the_density_of_the_sigma_of_the_last_epoch(kind):
+    model, X = make_gaussian(kind)
+    model.load_data(X)
+    for epoch in range(3):
+        model.run_epoch(epoch)
+    found = sigma(model.export_weights())
+    expected = -norm.logpdf(X, loc=model.reconstruct(X), scale=found).sum(axis=1)
+    np.testing.assert_allclose(model.score(X), expected, rtol=1e-12)
+    # a batch's mean is D (log σ + ½ log 2πe), so that the epoch's tells the mean of its batches' log σ
+    assert model.epoch_loss().reconstruction == pytest.approx(5 * norm.entropy(scale=found))
+
+
+def test_no_other_sigma_makes_a_batch_likelier_than_the_one_that_it_is_trained_with():
+    model, X = make_gaussian()
+    network, output = model.network, model.reconstruct(X)
+    losses = []
+    best = np.log(network.variance(output, X)) / 2
+    for away in (-0.01, 0.0, 0.01):
+        network.arrays[LOG_SIGMA] = np.array([best + away])
+        losses.append(network.reconstruction(output, X).mean())
+    assert losses[1] < min(losses[0], losses[2])
+    assert losses[1] == pytest.approx(network.batch_reconstruction(output, X), rel=1e-4)
+
+
+def test_rows_that_are_reconstructed_exactly_do_not_drive_sigma_to_zero():
+    model, X = make_gaussian()
+    assert model.network.variance(X, X) == pytest.approx(np.exp(-12))
+    assert np.isfinite(model.network.batch_reconstruction(X, X))
+    assert all(np.isfinite(array).all() for array in model.network.gradient(X, None, {}, 1.0)[2].values())
+
+
+@pytest.mark.parametrize("likelihood", ["mse", "bce", "gaussian"])
+def test_errors_are_those_of_the_mean_whatever_the_likelihood(likelihood):
+    spec = NetworkSpec(3, (4,), 2, likelihood=likelihood)
+    weights = initial_weights(spec, 0) | ({LOG_SIGMA: np.array([-0.7])} if likelihood == "gaussian" else {})
+    model = build(spec, weights, TrainingSettings(precision="float64", beta=3.0))
+    X = np.random.default_rng(0).random((6, 3))
+    mean = model.reconstruct(X)
+    np.testing.assert_allclose(model.score(X, "mse"), ((mean - X) ** 2).sum(axis=1))
+    np.testing.assert_allclose(model.score(X, "mae"), np.abs(mean - X).sum(axis=1))
+    np.testing.assert_allclose(model.score(X, "elbo"), model.score(X) + 3.0 * model.score(X, "kl"))
+    if likelihood == "bce":
+        np.testing.assert_allclose(model.score(X, "bce"), -(X * np.log(mean) + (1 - X) * np.log1p(-mean)).sum(axis=1))
 
 
 def test_evaluation_and_elbo_weigh_the_kl_fully_whatever_the_warmup():

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from backends.spec import Layer, NetworkSpec, TrainingSettings
+from backends.spec import SCORES, Layer, NetworkSpec, TrainingSettings
 
 DENSE = NetworkSpec(20, (128, 64), 8)
 IMAGES = NetworkSpec(784, (16,), 2, likelihood="bce", image=(28, 28), filters=(32, 64))
@@ -36,6 +36,20 @@ def test_an_impossible_network_is_refused_in_one_line(fields, complaint):
     with pytest.raises(ValueError, match=complaint) as caught:
         NetworkSpec(**fields)
     assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("kind", "likelihood", "missing"),
+    [
+        ("vae", "bce", set()),
+        ("vae", "mse", {"bce"}),
+        ("vae", "gaussian", {"bce"}),
+        ("autoencoder", "bce", {"kl"}),
+        ("autoencoder", "mse", {"kl", "bce"}),
+    ],
+)
+def test_a_network_has_every_score_but_those_that_it_cannot_have(kind, likelihood, missing):
+    assert set(SCORES) - set(NetworkSpec(3, kind=kind, likelihood=likelihood).scores) == missing
 
 
 def test_dense_layers_run_from_input_to_output():

@@ -37,6 +37,13 @@ def test_names_and_shapes_follow_the_network_from_input_to_output():
     ]
 
 
+def test_sigma_stands_after_the_layers_of_a_gaussian_alone_and_starts_at_1():
+    plain, gaussian = (weights.initial_weights(replace(SPEC, likelihood=name), 0) for name in ("mse", "gaussian"))
+    assert list(gaussian) == [*plain, "output.log_sigma"]
+    assert (gaussian["output.log_sigma"].shape, weights.sigma(gaussian)) == ((1,), 1.0)
+    assert weights.sigma(plain) is None
+
+
 @pytest.mark.parametrize("spec", [SPEC, IMAGES], ids=["dense", "convolutional"])
 def test_kernels_fill_glorots_bound_and_biases_are_zero(spec):
     for name, array in weights.initial_weights(spec, 0).items():
@@ -68,7 +75,7 @@ parts = {
     "hidden": st.lists(st.integers(1, 4), max_size=2).map(tuple),
     "latent": st.integers(1, 3),
     "kind": st.sampled_from(["vae", "autoencoder"]),
-    "likelihood": st.sampled_from(["mse", "bce"]),
+    "likelihood": st.sampled_from(["mse", "bce", "gaussian"]),
 }
 
 
