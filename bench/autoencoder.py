@@ -7,6 +7,7 @@ They can be trained in one call (``fit``) or stepped epoch by epoch (``prepare``
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Any, ClassVar, Literal, Self, get_args
 
 import numpy as np
@@ -14,7 +15,7 @@ import numpy as np
 import backends.spec
 from backends.early_stopping import EarlyStopping
 from backends.inference import SIZES
-from backends.interface import Backend, Model
+from backends.interface import Backend, Model, Weights
 from backends.spec import Kind, NetworkSpec, TrainingSettings
 from backends.weights import initial_weights
 from bench.detectors import Rows
@@ -38,6 +39,16 @@ _WITHOUT_FEATURES = ("kl", "latent_distance")
 
 ACTIVE_UNIT_VARIANCE = 0.01
 """A latent unit is active when the variance of its mu over the rows exceeds this (Burda et al. 2016, section 5.2)."""
+
+
+@dataclass(frozen=True)
+class Trained:
+    """What is left of training: the weights under their canonical names, mean and covariance of the training rows'
+    latent means, and the mean training row."""
+
+    weights: Weights
+    latent_space: Mahalanobis
+    typical: Rows
 
 
 class Autoencoder:
@@ -95,6 +106,7 @@ class Autoencoder:
         self.early_stopping = EarlyStopping(self.patience)
         self.training_rows = X
         self.latent_space: Mahalanobis | None = None
+        self.typical: Rows | None = None
 
     def fit(self, X: Rows, X_val: Rows | None = None) -> Self:
         """Trains from the canonical weights; only early stopping looks at ``X_val``, and it cannot do without."""
@@ -176,8 +188,24 @@ class Autoencoder:
 
     def explain_by_occlusion(self, X: Rows) -> Rows:
         """``explain`` of any score: what it falls by when a feature alone is set to its training mean."""
-        typical = self.training_rows.mean(axis=0, dtype=np.float64)
-        return shares(occlusion(self.decision_function, np.asarray(X), typical))
+        return shares(occlusion(self.decision_function, np.asarray(X), self._typical_row()))
+
+    def _typical_row(self) -> Rows:
+        """The mean of the training rows."""
+        if self.typical is None:
+            self.typical = self.training_rows.mean(axis=0, dtype=np.float64)
+        return self.typical
+
+    def trained(self) -> Trained:
+        """All that scoring and explaining need, without a framework and without the training rows."""
+        latent_space = self.latent_space or self._measure_latent_space()
+        return Trained(self.model.export_weights(), latent_space, self._typical_row())
+
+    def restore(self, trained: Trained) -> Self:
+        """The detector as it was when it was ``trained``; it can score and explain, and be fitted anew."""
+        self.model = self.backend.build(self.spec, trained.weights, self.settings)
+        self.latent_space, self.typical = trained.latent_space, trained.typical
+        return self
 
 
 class VAE(Autoencoder):

@@ -6,11 +6,11 @@ Which detectors there are, and what their constructors take, is read from PyOD's
 from __future__ import annotations
 
 import ast
+import contextlib
 import difflib
 import importlib
 import importlib.util
 from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cache
 from importlib.metadata import version
@@ -28,6 +28,8 @@ GIVEN = ("random_state", "n_jobs")
 """Constructor arguments that are not the suite's to set: the trial's seed and threads."""
 BY_BATCH = ("COPOD", "ECOD")
 """Detectors that rank new rows among the training rows and each other."""
+SPARE_ROWS = 100
+"""Rows that PyOD's compiled parts are compiled with."""
 
 
 @dataclass(frozen=True)
@@ -99,6 +101,11 @@ class Guest:
         self.seed, self.settings = seed, options | {key: given[key] for key in GIVEN if key in self.arguments}
         self.notes: list[str] = []
 
+    def prepare(self, X: Rows) -> None:
+        """Fits a few rows, for what PyOD compiles at the first call; what fails will fail again where it counts."""
+        with contextlib.suppress(Exception):
+            self.fit(X[:SPARE_ROWS]).decision_function(X[:1])
+
     def fit(self, X: Rows) -> Self:
         """PyOD's ``fit``, which also scores the training rows for a threshold of its own."""
         with self._seeded():
@@ -115,7 +122,7 @@ class Guest:
         with self._seeded():
             return np.asarray(self.model_.decision_function(np.asarray(X, dtype=np.float64)), dtype=np.float64)
 
-    @contextmanager
+    @contextlib.contextmanager
     def _seeded(self) -> Iterator[None]:
         """NumPy's global generator as the seed has it, and then as it was: some detectors take no ``random_state``."""
         before = np.random.get_state()

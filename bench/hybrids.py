@@ -140,6 +140,12 @@ class RankAverage(VAE):
         """The other detectors that it is made of, whose libraries it needs, by its ``parameters``."""
         return [name for name in members if name != "vae"]
 
+    def prepare(self, X: Rows) -> None:
+        super().prepare(X)
+        for member in self.members.detectors:
+            if hasattr(member, "prepare"):
+                member.prepare(X)
+
     def finish(self) -> None:
         """Ends training of the network, fits the other members, and ranks the training rows by each."""
         super().finish()

@@ -89,7 +89,7 @@ class Mahalanobis:
         deviation = np.where(deviation > 0, deviation, 1.0)
         values, vectors = np.linalg.eigh(self.covariance_ / np.outer(deviation, deviation))
         kept = values > values[-1] * len(values) * np.finfo(np.float64).eps
-        roots = np.divide(1.0, np.sqrt(values, where=kept), out=np.zeros_like(values), where=kept)
+        roots = 1.0 / np.sqrt(np.where(kept, values, np.inf))
         standardised = (np.asarray(X, dtype=np.float64) - self.mean_) / deviation
         return shares((standardised @ (vectors * roots) @ vectors.T) ** 2)
 

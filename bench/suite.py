@@ -60,7 +60,6 @@ class SuiteError(ValueError):
 
 Threads = Annotated[tuple[Natural, ...], Meta(min_length=1)]
 Seeds = Annotated[tuple[Seed, ...], Meta(min_length=1)]
-Scores = Annotated[tuple[Score, ...], Meta(min_length=1)]
 Thresholds = Annotated[tuple[Threshold, ...], Meta(min_length=1)]
 
 
@@ -71,7 +70,8 @@ class Training:
     ``hidden`` and ``latent`` are the detector's own where a suite names none, and ``filters`` are for convolutional
     detectors alone; ``resolved`` puts the values in, and a scenario holds nothing else. The first of ``scores`` is the
     one that is timed; it is what the detector's own scores are, as long as nothing else is said. A detector that has
-    no score of some kind is scored by the others.
+    no score of some kind is scored by the others. A suite names at least one; what is resolved for a detector that has
+    but a score of its own names none.
     """
 
     epochs: Positive = 30
@@ -89,7 +89,7 @@ class Training:
     beta: NotNegative = 1.0
     kl_warmup_epochs: Natural = 0
     random_source: RandomSource = "native"
-    scores: Scores = ("reconstruction",)
+    scores: tuple[Score, ...] = ("reconstruction",)
 
     def resolved(self, detector: type[Autoencoder]) -> Self:
         """The values that a detector of this class is really built and trained with."""
@@ -464,6 +464,8 @@ def _check_training(table: object, where: str) -> None:
     _check_choices([likelihood], LIKELIHOODS, f"{where}.likelihood")
     scores = table.get("scores")
     if isinstance(scores, list):
+        if not scores:
+            raise SuiteError(f"{where}.scores: expected `array` of length >= 1")
         _check_choices(scores, SCORES, f"{where}.scores")
         if len(scores) > len(set(map(str, scores))):
             raise SuiteError(f"{where}.scores: one is named twice")

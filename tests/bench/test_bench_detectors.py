@@ -121,6 +121,31 @@ def test_mahalanobis_by_blocks_is_scikit_learns_ledoit_wolf(data, monkeypatch):
     np.testing.assert_allclose(detector.decision_function(tested), np.sqrt(expected.mahalanobis(tested)), rtol=1e-9)
 
 
+@pytest.mark.parametrize("name", ["vae", "autoencoder"])
+def test_the_latent_distance_is_scikit_learns_ledoit_wolf_on_the_latent_means(name, data):
+    detector = make(name, data).fit(data.X_train)
+    known, tested = (detector.encode(rows)[0].astype(np.float64) for rows in (data.X_train, data.X_test))
+    expected = np.sqrt(LedoitWolf().fit(known).mahalanobis(tested))
+    np.testing.assert_allclose(detector.score(data.X_test, "latent_distance"), expected, rtol=1e-6)
+
+
+def test_the_latent_distance_is_that_of_the_last_training(data):
+    detector = make("vae", data).fit(data.X_train)
+    detector.score(data.X_test, "latent_distance")
+    again = detector.fit(data.X_val).score(data.X_test, "latent_distance")
+    np.testing.assert_array_equal(again, make("vae", data).fit(data.X_val).score(data.X_test, "latent_distance"))
+
+
+def test_a_latent_distance_that_is_the_detectors_own_score_is_fitted_before_training_ends(data):
+    spec = NetworkSpec(features=data.features, hidden=(16,), latent=4)
+    settings = TrainingSettings(precision="float64")
+    detector = detectors.load("vae")(backend=reference, spec=spec, settings=settings, epochs=1, score="latent_distance")
+    assert detector.fit(data.X_train).latent_space is not None
+    np.testing.assert_array_equal(
+        detector.decision_function(data.X_test), detector.score(data.X_test, "latent_distance")
+    )
+
+
 def test_a_collapsed_posterior_is_noticed(data):
     spec = NetworkSpec(features=data.features, hidden=(16,), latent=4)
     detector = detectors.load("vae")(

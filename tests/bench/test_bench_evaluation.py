@@ -85,6 +85,19 @@ def test_the_anomalies_that_a_record_explains_are_those_that_score_highest(
     assert "mu" not in arrays
     assert "published" not in records["norm"]
     assert records["norm"]["other_scores"] == []
-    record = records["vae"]
-    if "top_anomalies" not in record:
-        return
+    for name, scores in (("vae", "score.reconstruction"), ("norm", "score.decision")):
+        kept = load_file(tmp_path / "out" / records[name]["arrays"])
+        found = records[name]["top_anomalies"]
+        highest = np.argsort(-kept[scores], kind="stable")[:5]
+        assert [one["row"] for one in found] == highest.tolist()
+        assert [one["score"] for one in found] == pytest.approx(kept[scores][highest])
+        for one in found:
+            assert one["anomaly"] == bool(kept["y_test"][one["row"]])
+            shares = [feature["share"] for feature in one["features"]]
+            assert shares == sorted(shares, reverse=True)
+            assert sum(shares) == pytest.approx(1.0)  # there are but two features
+            values = {feature["name"]: feature["value"] for feature in one["features"]}
+            assert sorted(values.values()) == pytest.approx(sorted(kept["X_plane"][one["row"]].tolist()))
+    first = records["vae"]["top_anomalies"][0]
+    errors = [(feature["value"] - feature["reconstruction"]) ** 2 for feature in first["features"]]
+    assert [feature["share"] for feature in first["features"]] == pytest.approx(np.divide(errors, sum(errors)))

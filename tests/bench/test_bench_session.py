@@ -87,6 +87,9 @@ class AsynchronousModel:
         self.device.wait()
         return np.linspace(0.0, 1.0, len(X))
 
+    def reconstruct(self, X):
+        return np.zeros(X.shape)
+
     def export_weights(self):
         return {"epoch": np.zeros(1, dtype=np.float32)}
 
@@ -125,6 +128,14 @@ def test_every_phase_takes_the_time_of_its_own_work_on_the_device(run):
     assert metrics["score_samples_per_second"] == pytest.approx(reply["score_rows_per_sample"] / 0.5)
     assert metrics["score_latency_p50_seconds"] == metrics["score_latency_p99_seconds"] == pytest.approx(0.02)
     assert "unsynchronised" not in reply["marks"]
+
+
+def test_what_is_fitted_after_the_last_epoch_is_a_phase_of_its_own_and_counts_until_the_result(run, monkeypatch):
+    monkeypatch.setattr(Autoencoder, "finish", lambda self: self.model.device.launch(7.0))
+    reply = run()
+    assert reply["samples"]["finish"] == [pytest.approx(7.0)]
+    assert reply["metrics"]["result_seconds"] == pytest.approx(20.0 + 22.0 + 7.0)
+    assert reply["metrics"]["train_samples_per_second"] == pytest.approx(reply["train_rows_per_sample"] / 3.0)
 
 
 def test_scoring_is_repeated_until_it_has_lasted_and_no_longer(run):

@@ -217,6 +217,19 @@ def test_the_suite_speed_has_both_networks_and_a_curve_over_the_batch():
         assert {(backend, "tuned", 2, (128, 64), 8, size) for size in (32, 128, 512, 2048, 8192)} <= networks
 
 
+def test_the_latent_distance_is_a_score_of_every_network(tmp_path):
+    found = axes(tmp_path, 'training = { scores = ["latent_distance", "elbo"] }\n').scenarios(1)
+    assert found[0].training.scores == ("latent_distance", "elbo")
+
+
+@pytest.mark.parametrize(
+    ("scores", "said"), [('["latent_distanse"]', "did you mean 'latent_distance'"), ("[]", "training.scores: expected")]
+)
+def test_scores_that_are_none_are_refused(scores, said, tmp_path):
+    with pytest.raises(SuiteError, match=said):
+        axes(tmp_path, f"training = {{ scores = {scores} }}\n")
+
+
 def test_a_classical_scenario_does_not_depend_on_training_settings():
     loaded = suite.load("quick").vary(detectors=["knn"])
     assert [s.hash for s in loaded.scenarios(2)] == [s.hash for s in loaded.vary(epochs=1).scenarios(2)]
