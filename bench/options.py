@@ -85,3 +85,12 @@ def seconds(text: str) -> float:
     if match is None or float(match[1]) == 0:
         raise argparse.ArgumentTypeError(f"expected a time such as 90, 90s, 5m or 1h, got {text!r}")
     return float(match[1]) * {"": 1, "s": 1, "m": 60, "h": 3600}[match[2]]
+
+
+def share(text: str) -> float:
+    """A share between 0 and 1: ``3%`` or ``0.03``."""
+    match = re.fullmatch(r"(\d+(?:\.\d+)?|\.\d+)\s*(%?)", text)
+    value = float(match[1]) / (100 if match[2] else 1) if match else 0.0
+    if not 0 < value < 1:
+        raise argparse.ArgumentTypeError(f"expected a share such as 3% or 0.03, got {text!r}")
+    return value
