@@ -191,8 +191,9 @@ def _levels(axes: Axes, line: Line) -> None:
         colour = WORSE if change.worse else BETTER
         axes.axvline(change.place - 0.5, color=colour, linestyle="--", linewidth=1)
         near_end = change.place > 0.75 * len(line.medians)
+        size = line.size(change).split(" [")[0]
         axes.annotate(
-            f"{line.size(change).split(' [')[0]}\n{words(line.revisions[change.place] or '', 14)}",
+            f"{size} {'worse' if change.worse else 'better'}\n{words(line.revisions[change.place], 14)}",
             (change.place - 0.5, 1.0),
             xycoords=("data", "axes fraction"),
             xytext=(-4 if near_end else 4, -2),

@@ -40,8 +40,7 @@ def _export(arguments: argparse.Namespace) -> int:
     entry = condense.results(arguments.directory)
     if arguments.format == "pytest-benchmark":
         found, _ = records.read(arguments.directory)
-        ended = [record for record in records.latest(found) if record["status"] == "ok"]
-        content = pytest_benchmark.written(entry, ended)
+        content = pytest_benchmark.written(entry, condense.followed(found))
     elif arguments.format == "csv":
         content = export.as_csv([entry])
     else:

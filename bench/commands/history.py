@@ -77,7 +77,9 @@ def _where(parser: Any) -> None:
 
 
 def _which(parser: Any) -> None:
-    parser.add_argument("--metrics", type=options.names, metavar="LIST", help="for example train_samples_per_second")
+    parser.add_argument(
+        "--metric", type=options.names, metavar="LIST", action="extend", help="for example train_samples_per_second"
+    )
     parser.add_argument("--match", metavar="TEXT", help="scenarios whose name holds this text, for example torch")
 
 
@@ -145,7 +147,7 @@ def _found(found: Series) -> list[Change]:
 def _chosen(found: Sequence[Series], arguments: argparse.Namespace) -> list[Series]:
     chosen = [one for one in found if _wanted(one.label, one.metric, arguments)]
     if not chosen:
-        raise options.UsageError(f"{arguments.history}: holds no series that --metrics and --match would leave")
+        raise options.UsageError(f"{arguments.history}: holds no series that --metric and --match would leave")
     return chosen
 
 
@@ -161,9 +163,9 @@ def _chosen_points(entries: Sequence[Entry], arguments: argparse.Namespace) -> l
 def _wanted(label: str, metric: str, arguments: argparse.Namespace) -> bool:
     from bench.history.entry import METRICS
 
-    if unknown := [name for name in arguments.metrics or () if name not in METRICS]:
-        raise options.UsageError(f"--metrics: no metric {unknown[0]!r}; a history has {', '.join(METRICS)}")
-    return (arguments.metrics is None or metric in arguments.metrics) and (arguments.match or "") in label
+    if unknown := [name for name in arguments.metric or () if name not in METRICS]:
+        raise options.UsageError(f"--metric: no metric {unknown[0]!r}; a history has {', '.join(METRICS)}")
+    return (arguments.metric is None or metric in arguments.metric) and (arguments.match or "") in label
 
 
 def _line(found: Series, changes: Sequence[Change]) -> Line:
