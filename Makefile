@@ -4,7 +4,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 STAMP := .venv/.installed
 
-.PHONY: bench test setup lint benchmarks constraints clean
+.PHONY: bench test setup lint benchmarks track constraints clean
 
 bench: setup
 	@$(BIN)/bench run quick --verify
@@ -29,6 +29,13 @@ lint: setup
 
 benchmarks: setup
 	$(BIN)/python -m pytest -o addopts=--import-mode=importlib tests/benchmarks --benchmark-only --benchmark-columns=min,median,iqr,rounds
+
+# the shipped suite of this name, a directory of its own each time, so that every call measures anew
+track: RUN := results/track/$(shell date -u +%Y%m%dT%H%M%SZ)
+track: setup
+	$(BIN)/bench run track --out $(RUN)
+	$(BIN)/bench history add $(RUN)
+	$(BIN)/bench history check
 
 constraints:
 	@{ sed -n 1p constraints.txt; $(BIN)/pip freeze --exclude-editable | sed 's/+cpu$$//'; } > constraints.new && mv constraints.new constraints.txt

@@ -1,0 +1,53 @@
+"""``bench export``: what a results directory measured, in a form that other tools read."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from pathlib import Path
+from typing import Any
+
+from bench.options import UsageError
+
+FORMATS = ("pytest-benchmark", "github-action-benchmark", "csv")
+
+
+def add(commands: Any) -> None:
+    """Declares the command and its options."""
+    export = commands.add_parser(
+        "export",
+        help="results for other tools: pytest-benchmark, github-action-benchmark, CSV",
+        description="Writes the medians over a results directory's trials in a form that other tools read.",
+    )
+    export.add_argument("directory", type=Path, metavar="DIR")
+    export.add_argument("--format", choices=FORMATS, required=True)
+    export.add_argument(
+        "--better",
+        choices=["lower", "higher"],
+        help="github-action-benchmark: times and memory (lower, for its customSmallerIsBetter), or rates and quality "
+        "(higher, for customBiggerIsBetter)",
+    )
+    export.add_argument("--out", type=Path, metavar="FILE", help="where it goes (default: standard output)")
+    export.set_defaults(action=_export)
+
+
+def _export(arguments: argparse.Namespace) -> int:
+    from bench import records
+    from bench.history import condense, export, pytest_benchmark
+
+    if (arguments.better is not None) != (arguments.format == "github-action-benchmark"):
+        raise UsageError("--better lower or --better higher goes with --format github-action-benchmark, and only there")
+    entry = condense.results(arguments.directory)
+    if arguments.format == "pytest-benchmark":
+        found, _ = records.read(arguments.directory)
+        content = pytest_benchmark.written(entry, condense.followed(found))
+    elif arguments.format == "csv":
+        content = export.as_csv([entry])
+    else:
+        content = export.for_github_action_benchmark(entry, arguments.better)
+    if arguments.out:
+        arguments.out.write_bytes(content)
+    else:
+        sys.stdout.flush()
+        sys.stdout.buffer.write(content)
+    return 0

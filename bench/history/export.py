@@ -1,0 +1,69 @@
+"""Points of the history for other programs: CSV, and the JSON of github-action-benchmark."""
+
+from __future__ import annotations
+
+import csv
+import io
+from collections.abc import Iterable
+
+import msgspec
+
+from bench.history.entry import METRICS, Entry
+
+_COLUMNS = (
+    *("date", "revision", "suite", "machine", "scenario", "label", "backend", "metric", "unit", "better"),
+    *("median", "low", "high", "n", "marked"),
+)
+
+
+def as_csv(entries: Iterable[Entry]) -> bytes:
+    """One line a point, oldest run first."""
+    text = io.StringIO()
+    lines = csv.writer(text, lineterminator="\n")
+    lines.writerow(_COLUMNS)
+    for entry in entries:
+        run = entry.run
+        for point in entry.points:
+            metric = METRICS[point.metric]
+            lines.writerow(
+                [
+                    *(run.date.isoformat(), _inert(run.revision or ""), _inert(run.suite), run.machine_hash),
+                    *map(_inert, (point.scenario, point.label, point.backend)),
+                    *(point.metric, metric.unit, metric.better, point.median, point.low, point.high),
+                    *(point.n, point.marked),
+                ]
+            )
+    return text.getvalue().encode()
+
+
+def _inert(text: str) -> str:
+    """Text that a spreadsheet would take for a formula, made text again by an apostrophe."""
+    return f"'{text}" if text[:1] in ("=", "+", "-", "@", "\t", "\r") else text
+
+
+def for_github_action_benchmark(entry: Entry, better: str) -> bytes:
+    """The list that its tools ``customSmallerIsBetter`` and ``customBiggerIsBetter`` read, one of the two at a time.
+
+    Parameters
+    ----------
+    entry : Entry
+        One run.
+    better : str
+        ``lower`` or ``higher``: the metrics that the list holds.
+    """
+    found = []
+    for point in entry.points:
+        metric = METRICS[point.metric]
+        if metric.better != better:
+            continue
+        line: dict[str, object] = {
+            "name": f"{point.label} · {point.metric}",
+            "unit": metric.unit or point.metric,
+            "value": point.median,
+            "extra": f"n = {point.n}",
+        }
+        if point.low is not None and point.high is not None:
+            line["range"] = f"± {(point.high - point.low) / 2:.3g}"
+            line["extra"] = f"n = {point.n}\n95 % interval [{point.low:.6g}, {point.high:.6g}]"
+        found.append(line)
+    return msgspec.json.format(msgspec.json.encode(found), indent=2) + b"\n"
