@@ -45,9 +45,9 @@ def write_report(records: Sequence[Mapping[str, Any]], out_dir: Path, warnings: 
     folder = out_dir / "figures"
     folder.mkdir(parents=True, exist_ok=True)
     for figure in drawn:
-        _replace(folder / figure.name, figure.svg)
+        replace(folder / figure.name, figure.svg)
     path = out_dir / "report.md"
-    _replace(path, text.encode())
+    replace(path, text.encode())
     current = {figure.name for figure in drawn}
     for kind in figures.KINDS:
         for old in folder.glob(f"*{kind}.svg"):
@@ -56,7 +56,8 @@ def write_report(records: Sequence[Mapping[str, Any]], out_dir: Path, warnings: 
     return path
 
 
-def _replace(path: Path, content: bytes) -> None:
+def replace(path: Path, content: bytes) -> None:
+    """Writes a file as a whole or not at all."""
     draft = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     try:
         draft.write_bytes(content)

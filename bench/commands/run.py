@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import argparse
+import contextlib
 from pathlib import Path
 from typing import Any
 
 from bench import options
-from bench.commands.report import write_report
+from bench.commands.report import render_html, write_html, write_report
 from bench.commands.verify import proved
 from bench.options import UsageError
 
@@ -60,6 +61,9 @@ def add(commands: Any) -> None:
         action="store_true",
         help="first prove the backends equal (verify --quick), unless that is known",
     )
+    how.add_argument(
+        "--watch", action="store_true", help="show the report in the browser as it grows; rebuilt between trials alone"
+    )
     how.add_argument("--dry-run", action="store_true", help="print the trials and stop")
     options.data_dir(how)
     run.set_defaults(action=_run, interrupted="; every finished trial is kept, and the same command goes on from there")
@@ -96,8 +100,11 @@ def _run(arguments: argparse.Namespace) -> int:
     data_dir = arguments.data_dir.absolute() if arguments.data_dir else None
     shapes = runner.check(chosen, data_dir)
     equal = proved(chosen.scenarios(threads)) if arguments.verify else True
-    shown = display()
-    try:
+    with contextlib.ExitStack() as stack:
+        shown: runner.Display = display()
+        if arguments.watch:
+            shown = _watched(shown, out, stack)
+        stack.callback(shown.close)
         outcome = runner.run(
             chosen,
             out,
@@ -108,9 +115,8 @@ def _run(arguments: argparse.Namespace) -> int:
             command=options.command_line(),
             display=shown,
         )
-    finally:
-        shown.close()
     path = write_report(out)
+    page = write_html(out)
     if outcome.kept:
         print(f"{outcome.kept} of {len(outcome.records)} trials were finished before and kept")
     bad = [record for record in outcome.records if record["status"] != "ok"]
@@ -118,5 +124,17 @@ def _run(arguments: argparse.Namespace) -> int:
         what = " ".join(filter(None, (record["dataset"], record["detector"], record["backend"], record["mode"])))
         print(f"{record['status']}: {what} seed {record['seed']}: {record['reason']}")
     print(f"{len(outcome.records) - len(bad)} of {len(outcome.records)} trials ended well")
-    print(f"report: {path}")
+    print(f"report: {path}, and to look at: {page}")
     return 1 if bad or not equal else 0
+
+
+def _watched(shown: Any, out: Path, stack: contextlib.ExitStack) -> Any:
+    """The display with a page beside it, whose address is printed now."""
+    from bench.serving import Board
+    from bench.watching import Pace, Watched
+
+    board = stack.enter_context(Board())
+    print(f"watch it at {board.address}", flush=True)
+    pace = Pace(board, lambda: render_html(out, live=True))
+    stack.callback(lambda: pace.show() if board.wanted else None)
+    return Watched(shown, pace)

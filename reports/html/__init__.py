@@ -1,8 +1,8 @@
 """Records in, one HTML file out: it opens from disk without a network, and asks for nothing.
 
-``page`` puts it together; ``contents`` collects what is shown as plain data, with ``grids`` for tables, ``pictures`` for
-what belongs to one data set and ``rates`` for speed; ``counts`` keeps scores small and their counts exact. The scripts
-and the style under ``assets`` draw it in the reader's browser.
+``page`` puts it together; ``contents`` collects what is shown as plain data, with ``grids`` for tables, ``pictures``
+for what belongs to one data set and ``rates`` for speed; ``counts`` keeps scores small and their counts exact. The
+scripts and the style under ``assets`` draw it in the reader's browser.
 """
 
 from __future__ import annotations

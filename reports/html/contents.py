@@ -1,4 +1,4 @@
-"""All that a page shows, as plain data and as prose: what ``tables`` computes, cut to what a browser holds with ease."""
+"""All that a page shows, as plain data and as prose: what ``tables`` computes, cut to what a browser takes well."""
 
 from __future__ import annotations
 

@@ -220,7 +220,8 @@ def every_trial(trials: pd.DataFrame, records: Sequence[Mapping[str, Any]]) -> d
         row["phases"] = {name: seconds for name, seconds in known.items() if seconds >= 0}
     names = list(dict.fromkeys(name for row in body for name in row["phases"]))
     names.sort(key=lambda name: PHASES.index(name) if name in PHASES else len(PHASES))
-    keys = varying(body, ("environment", "mode", "device", "threads", "arithmetic", "batch", "variant"))
+    networks = [row for row in body if row["backend"]]
+    keys = [*varying(body, ["environment"]), *varying(networks), *varying(body, ["round", "status"])]
 
     def phases(row: Row) -> Cell:
         total = sum(row["phases"].values())
@@ -228,19 +229,17 @@ def every_trial(trials: pd.DataFrame, records: Sequence[Mapping[str, Any]]) -> d
         return figure(total, numbers.seconds(total)) | {"p": seconds} if row["phases"] else numbers.MISSING  # type: ignore[operator]
 
     columns: list[Column] = [
-        *map(named, ("dataset", "detector", "backend", *keys)),
-        ("seed", "number", lambda row: figure(row["seed"], f"{row['seed']:.0f}")),
-        ("round", "number", lambda row: figure(row["round"], f"{row['round']:.0f}")),
-        named("status"),
+        *map(named, ("dataset", "detector", "backend", *(key for key in keys if key != "round"))),
+        *(_whole(key) for key in ("seed", "round") if key == "seed" or key in keys),
         ("ROC AUC", "number", lambda row: figure(row["roc_auc"], numbers.fixed(row["roc_auc"], 4))),
-        rate_of_one("train samples/s", "train"),
+        measure("train samples/s", "train", numbers.si),
         ("seconds by phase", "phases", phases),
     ]
     return grid(columns, body, phases=names, left_out=len(trials) - len(body))
 
 
-def rate_of_one(title: str, key: str) -> Column:
-    return measure(title, key, numbers.si)
+def _whole(key: str) -> Column:
+    return measure(key, key, lambda value: f"{value:.0f}")
 
 
 def environments(trials: pd.DataFrame, records: Sequence[Mapping[str, Any]]) -> dict[str, Any]:

@@ -45,7 +45,8 @@ def written(contents: Contents, *, live: bool) -> bytes:
         alerts="".join(f'<div class="alert" role="note">{prose(line)}</div>' for line in contents.alerts),
         warnings=_warnings(contents.warnings),
         sections="".join(
-            f'<section id="{key}" aria-labelledby="{key}-title"><h2 id="{key}-title">{escape(title)}</h2>{body}</section>\n'
+            f'<section id="{key}" aria-labelledby="{key}-title">'
+            f'<h2 id="{key}-title">{escape(title)}</h2>{body}</section>\n'
             for key, title, body in sections
         ),
         data=as_json(contents.data),
@@ -64,8 +65,10 @@ def prose(markdown: str) -> str:
     """Markdown of ours as HTML; HTML in it stays text, and a link leads to a place in the page or nowhere."""
     renderer = MarkdownIt("commonmark", {"html": False}).enable("table")
     renderer.validateLink = lambda url: url.startswith("#")  # type: ignore[method-assign]
-    return str(renderer.render(markdown)).replace("<table>", '<div class="scroll"><table class="plain">').replace(
-        "</table>", "</table></div>"
+    return (
+        str(renderer.render(markdown))
+        .replace("<table>", '<div class="scroll"><table class="plain">')
+        .replace("</table>", "</table></div>")
     )
 
 
@@ -103,7 +106,7 @@ def _sections(contents: Contents) -> list[tuple[str, str, str]]:
     if "training" in tables:
         found.append(("throughput", "Speed", "".join(_speed(tables, speed))))
     if contents.equality:
-        ladder = '<div class="plots"><div class="plot" data-plot="ladder"></div></div>' if contents.data["ladder"] else ""
+        ladder = '<div class="plot" data-plot="ladder"></div>' if contents.data["ladder"] else ""
         found.append(("equality", "Equality", ladder + prose(contents.equality)))
     if "failures" in tables:
         found.append(("failures", "Failed and skipped trials", _grid("failures", "Failed and skipped trials")))
@@ -121,20 +124,22 @@ def _sections(contents: Contents) -> list[tuple[str, str, str]]:
 
 
 QUALITY = (
-    "Means over seeds with ± their standard deviation, and in brackets the 95 % interval over the test rows (bootstrap). "
-    "<b>Bold</b>: the best detector, where the intervals and every seed allow saying so. <b>≈</b>: cannot be told apart "
-    "from the best. Curves and scores are those of one trial, of the lowest seed; losses are those of all trials."
+    "Means over seeds with ± their standard deviation, and in brackets the 95 % interval over the test rows "
+    "(bootstrap). <b>Bold</b>: the best detector, where the intervals and every seed allow saying so. <b>≈</b>: cannot "
+    "be told apart from the best. Curves and scores are those of one trial, of the lowest seed; losses are those of "
+    "all trials."
 )
 TRIALS = "One line a trial, with the seconds that each of its phases took; bars share one scale."
 SPEED = (
-    "A rate is the geometric mean over trials of rows a second in the median sample; in brackets its 95 % interval, where "
-    "several trials allow one. <b>Of limit</b>: the limit is the rate of a step's matrix products alone on this machine. "
-    "<b>× slowest</b> is against the slowest row that does the same work. Compilation is in no rate."
+    "A rate is the geometric mean over trials of rows a second in the median sample; in brackets its 95 % interval, "
+    "where several trials allow one. <b>Of limit</b>: the limit is the rate of a step's matrix products alone on this "
+    "machine. <b>× slowest</b> is against the slowest row that does the same work. Compilation is in no rate."
 )
 ROOFLINE = (
-    "Each point is a scenario: the operations a second its matrix products come to, over operations per byte that a step "
-    "cannot help but move (its rows once, each weight ten times: two passes, its gradient, Adam's moments). The roof is "
-    "what this machine was measured to do: copying to the left, large matrix products to the right."
+    "Each point is a scenario: the operations a second that its matrix products come to, over operations for each byte "
+    "that a step cannot help but move (its rows once, each weight ten times: two passes, its gradient, Adam's "
+    "moments). The roof is what this machine was measured to do: copying to the left, large matrix products to the "
+    "right."
 )
 
 
@@ -169,5 +174,3 @@ def _warnings(lines: list[str]) -> str:
         return ""
     shown = "".join(f"<li>{escape(line)}</li>" for line in lines)
     return f'<div class="alert" role="note"><ul>{shown}</ul></div>'
-
-

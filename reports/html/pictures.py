@@ -113,7 +113,7 @@ def rounded(value: float, digits: int = 5) -> float | None:
 
 
 def _rounded(values: NDArray[Any], digits: int = 4) -> list[float]:
-    return [float(f"{value:.{digits}g}") for value in values.tolist()]
+    return [float(f"{value:.{digits}g}") for value in values.astype(float).tolist()]
 
 
 # ------------------------------------------------------------------------------------------------- curves and scores
@@ -144,7 +144,7 @@ def _counts(record: Mapping[str, Any], arrays: Arrays, key: str) -> Plain | None
     if known is None:
         return None
     listed = held(record, "thresholds")
-    marks = []
+    marks: list[Plain] = []
     for entry in map(mapping, listed if isinstance(listed, list) else []):
         value = number(mapping(entry.get("metrics")).get("threshold"))
         if math.isfinite(value):

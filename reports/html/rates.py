@@ -35,15 +35,14 @@ Plain = dict[str, Any]
 
 def bars(throughput: pd.DataFrame) -> list[Plain]:
     """For each data set the rates of training and scoring, the networks' before the others'."""
-    found = []
+    found: list[Plain] = []
     for (environment, dataset), part in split(throughput, ["environment", "dataset"]):
         if len(found) == MOST_DATASETS:
             break
         telling = varying(rows(part[part["backend"] != ""]))
         order = in_order(part["backend"])
-        body = sorted(
-            rows(part), key=lambda row: (not row["backend"], row["detector"], order.index(row["backend"]), -row["train"])
-        )
+        body = [row for backend in order for row in rows(part[part["backend"] == backend])]
+        body.sort(key=lambda row: (not row["backend"], row["detector"]))
         found.append(
             {
                 "name": _titled(dataset, environment),
@@ -127,7 +126,7 @@ def _point(
     flops, features = number(limit.get("flops_per_sample")), number(data.get("features"))
     if not (flops > 0 and features > 0 and row["batch"] > 0):
         return None
-    weights = flops / 6  # two operations a weight in each of three products; without the first layer's third somewhat more
+    weights = flops / 6  # two operations a weight in each of three products (of the first layer, two)
     moved = VALUE_BYTES * (features + STEP_TRANSFERS * weights / row["batch"])
     return {
         "label": " · ".join(filter(None, [clean(row["detector"]), clean(row["backend"]), clean(_told(row, telling))])),

@@ -24,7 +24,7 @@ const Elements = (() => {
 
   /** A name that may run in either direction, shown without turning what stands beside it. */
   function name(text) {
-    return make("bdi", {}, text);
+    return make("bdi", { title: text.length > 60 ? text : null }, text);
   }
 
   /** A drop-down with a label; `change` is called with the place of the chosen entry. */
