@@ -11,22 +11,10 @@ import pandas as pd
 from reports import DISTRIBUTION, numbers, trial_equality
 from reports.columns import cell, heading, sides, varying
 from reports.figures import MOST_DATASETS, Figure
+from reports.frames import BLOCK, Row, rows, split
 from reports.headline import COLLAPSED, TRIVIAL, headline
 from reports.markup import code, escape, fenced, listing, name, table
-from reports.tables import (
-    BLOCK,
-    QUALITY,
-    SANITY,
-    Row,
-    Standing,
-    failures,
-    held,
-    mapping,
-    number,
-    rows,
-    split,
-    standings,
-)
+from reports.tables import QUALITY, SANITY, Standing, failures, held, mapping, number, standings
 from reports.throughput import section as throughput_section
 
 Records = Sequence[Mapping[str, Any]]

@@ -11,9 +11,9 @@ from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
-from itertools import chain, combinations, groupby
+from itertools import chain, groupby
 from operator import itemgetter
-from typing import Any, cast
+from typing import Any
 
 import msgspec
 import numpy as np
@@ -21,18 +21,14 @@ import pandas as pd
 from numpy.typing import NDArray
 from scipy.special import ndtri, stdtrit
 
+from reports.frames import BLOCK, GROUP, ROW, RUNNER, Row, rows, split
+from reports.pairs import Pairs, Ratio, by_group
+
 QUALITY = ("roc_auc", "average_precision", "f1", "precision", "recall")
 RANKED = QUALITY[:3]
 SANITY = ("norm", "mahalanobis")
 TRIVIAL_MARGIN = 0.01
 """A data set is trivial where ``norm`` comes this near to the best ROC AUC."""
-
-BLOCK = ["environment", "dataset"]
-GROUP = [*BLOCK, "detector", "variant", "arithmetic", "batch"]
-"""Rows that share these do the same work."""
-RUNNER = ["backend", "mode", "device", "threads"]
-"""What does it, and how."""
-ROW = [*GROUP, *RUNNER, "scenario"]
 
 _IDENTITY = ("dataset", "detector", "backend", "mode", "device", "arithmetic", "threads", "batch")
 _TEXTS = {name: name for name in ("environment_hash", "suite", *_IDENTITY[:5], "threshold_rule", "score")} | {
@@ -73,19 +69,6 @@ _HUGE = sys.float_info.max
 _Z = float(ndtri(0.975))
 
 Array = NDArray[np.float64]
-Row = dict[str, Any]
-"""A row of a table, by its columns."""
-
-
-def rows(frame: pd.DataFrame) -> list[Row]:
-    """What ``to_dict("records")`` returns, in a tenth of the time where the columns are many and the rows few."""
-    columns = {str(name): values.tolist() for name, values in frame.items()}
-    return [dict(zip(columns, line, strict=True)) for line in zip(*columns.values(), strict=True)]
-
-
-def split(frame: pd.DataFrame, keys: list[str], sort: bool = False) -> list[tuple[tuple[str, ...], pd.DataFrame]]:
-    """The frame's parts by the values of text columns, in the order of appearance unless sorted."""
-    return cast("list[tuple[tuple[str, ...], pd.DataFrame]]", list(frame.groupby(keys, sort=sort)))
 
 
 def mapping(value: object) -> dict[str, Any]:
@@ -376,7 +359,7 @@ def throughput(trials: pd.DataFrame) -> pd.DataFrame:
     table = table.reset_index(drop=True)
     pairs = Pairs(timed)
     ratios: list[Ratio] = []
-    for _, group in groupby(table[ROW].itertuples(index=False, name=None), key=_group):
+    for _, group in groupby(table[ROW].itertuples(index=False, name=None), key=by_group):
         members = list(group)
         slowest = members[-1]
         ratios += [pairs.ratio(row, slowest) if row != slowest else _itself(len(members)) for row in members]
@@ -403,75 +386,6 @@ def _half_width(variance: pd.Series[float], count: pd.Series[int]) -> pd.Series[
 def _count_marks(marks: pd.Series[Any]) -> dict[str, int]:
     found = Counter(mark for trial in marks for mark in trial)
     return {mark: found[mark] for mark in sorted(found)}
-
-
-@dataclass(frozen=True)
-class Ratio:
-    """How many times faster, with its 95 % interval (NaN where fewer than two trials pair up)."""
-
-    value: float
-    low: float
-    high: float
-
-
-Scenario = tuple[Any, ...]
-"""The values of a row's ``ROW`` columns."""
-
-
-def _group(row: Scenario) -> Scenario:
-    return row[: len(GROUP)]
-
-
-class Pairs:
-    """Trials of two scenarios that share seed and round: what disturbs the machine hits both alike.
-
-    Two or three pairs say little about their own spread, so it is pooled over all data sets and detectors on which the
-    same two backends met, mode, device and threads included.
-    """
-
-    def __init__(self, timed: pd.DataFrame, rate: str = "train") -> None:
-        known = timed[timed[rate] > 0]
-        turn = known.groupby(["seed", "round"], dropna=False).ngroup().to_numpy()
-        logs = np.log(known[rate].to_numpy())
-        self.rates: dict[Scenario, tuple[NDArray[np.integer[Any]], Array]] = {}
-        for row, places in known.groupby(ROW, sort=True).indices.items():
-            ordered = places[np.argsort(turn[places])]
-            self.rates[cast(Scenario, row)] = turn[ordered], logs[ordered]
-        self.pool: dict[Scenario, tuple[float, int]] = {}
-        for _, group in groupby(sorted(self.rates), key=_group):
-            for one, other in combinations(group, 2):
-                paired = self._logs(one, other)
-                if paired.size > 1:
-                    own = float(paired.var(ddof=0)) * paired.size
-                    for runners in (self._runners(one, other), self._runners(other, one)):
-                        squares, df = self.pool.get(runners, (0.0, 0))
-                        self.pool[runners] = squares + own, df + paired.size - 1
-
-    def ratio(self, fast: Scenario, slow: Scenario) -> Ratio:
-        """The geometric mean of the paired trials' ratios, and the t interval of its logarithm."""
-        logs = self._logs(fast, slow)
-        if not logs.size:
-            return Ratio(math.nan, math.nan, math.nan)
-        centre, half = math.fsum(logs) / logs.size, math.nan
-        if logs.size > 1:
-            own = float(logs.var(ddof=0)) * logs.size, logs.size - 1
-            squares, df = self.pool.get(self._runners(fast, slow), own)
-            half = float(stdtrit(df, 0.975)) * math.sqrt(squares / df / logs.size)
-        return Ratio(math.exp(centre), math.exp(centre - half), math.exp(centre + half))
-
-    def _logs(self, fast: Scenario, slow: Scenario) -> Array:
-        """The logarithms of the ratios of all trials that both have."""
-        if fast not in self.rates or slow not in self.rates:
-            return np.empty(0)
-        (turns, one), (others, other) = self.rates[fast], self.rates[slow]
-        if np.array_equal(turns, others):
-            return one - other
-        _, mine, theirs = np.intersect1d(turns, others, return_indices=True)
-        return one[mine] - other[theirs]
-
-    @staticmethod
-    def _runners(one: Scenario, other: Scenario) -> Scenario:
-        return one[0], one[len(GROUP) : -1], other[len(GROUP) : -1]
 
 
 def _itself(rows: int) -> Ratio:
@@ -522,50 +436,6 @@ def _standings(quality: pd.DataFrame) -> Iterator[Standing]:
             trivial=bool(others) and leader["roc_auc"] - norm <= TRIVIAL_MARGIN + 1e-9,
             by_chance=not leader["roc_auc_low"] > 0.5,
         )
-
-
-@dataclass(frozen=True)
-class Race:
-    """The two fastest backends that did the same work in the same mode on the same device with as many threads."""
-
-    environment: str
-    dataset: str
-    detector: str
-    arithmetic: str
-    batch: int
-    mode: str
-    device: str
-    threads: int
-    winner: str
-    second: str
-    lead: Ratio
-    """The winner's training rate to the second's."""
-    marks: frozenset[str]
-
-    @property
-    def holds(self) -> bool:
-        """Whether the interval excludes that the second is as fast."""
-        return self.lead.low > 1
-
-
-def races(trials: pd.DataFrame, throughput: pd.DataFrame) -> list[Race]:
-    """One for each work, mode, device and number of threads that at least two backends have timed."""
-    pairs = Pairs(trials[(trials["status"] == "ok") & trials["timed"]])
-    fields: dict[tuple[Any, ...], dict[str, Row]] = {}
-    for row in rows(throughput):
-        if row["backend"] and row["train"] > 0:
-            course = tuple(row[k] for k in (*GROUP, *RUNNER[1:]))
-            fields.setdefault(course, {}).setdefault(row["backend"], row)
-    found = []
-    for (environment, dataset, detector, _, arithmetic, batch, mode, device, threads), runners in fields.items():
-        if len(runners) > 1:
-            first, second = list(runners.values())[:2]
-            lead = pairs.ratio(*(tuple(row[k] for k in ROW) for row in (first, second)))
-            marks = frozenset(first["marks"]) | frozenset(second["marks"])
-            work = environment, dataset, detector, arithmetic, batch
-            names = first["backend"], second["backend"]
-            found.append(Race(*work, mode, device, threads, *names, lead, marks))
-    return found
 
 
 def failures(trials: pd.DataFrame) -> pd.DataFrame:
