@@ -38,8 +38,8 @@ def write_report(records: Sequence[Mapping[str, Any]], out_dir: Path, warnings: 
     from reports import figures, markdown, tables
 
     trials = tables.trials(records)
-    quality, throughput = tables.quality(trials), tables.throughput(trials)
-    drawn = figures.draw(trials, quality, throughput, records)
+    quality, throughput = tables.quality(tables.scored(trials, records)), tables.throughput(trials)
+    drawn = figures.draw(trials, quality[quality["primary"].astype(bool)], throughput, records)
     text = markdown.render(trials, quality, throughput, records, drawn, warnings)
 
     folder = out_dir / "figures"

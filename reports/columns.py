@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 
+from reports.frames import Row
 from reports.markup import code, name
 from reports.numbers import MISSING
-from reports.tables import Row
 
 SETTINGS = ("mode", "device", "threads", "arithmetic", "batch", "variant")
 _HEADINGS = {"arithmetic": "precision", "variant": "settings", "dataset": "data set"}

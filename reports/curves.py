@@ -7,9 +7,9 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from reports.columns import varying, written
+from reports.frames import Row
 from reports.palette import INK, backend_colour, in_order, tick, words
 from reports.speed import Curve, Curves
-from reports.tables import Row
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

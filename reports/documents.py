@@ -19,15 +19,17 @@ import pandas as pd
 from reports import markup, numbers, tables
 from reports.columns import SETTINGS, heading, side, varying
 from reports.equality import written_bound, written_error
-from reports.tables import QUALITY, Row, rows
+from reports.frames import Row, rows
+from reports.tables import QUALITY
 from reports.trial_equality import equalities
 
 Records = Sequence[Mapping[str, Any]]
 
-HEADS = dict(zip(QUALITY, ("ROC AUC", "AP", "F1", "precision", "recall"), strict=True))
+HEADS = dict(zip(QUALITY, ("ROC AUC", "AP", "F1", "precision", "recall", "accuracy"), strict=True))
 """Headings of the quality metrics."""
 
 _IDENTITY = ("environment", "dataset", "detector", "backend", *SETTINGS, "scenario")
+_COUNTED = ("tp", "fp", "fn", "tn")
 _MEASURED = {
     "train": "train_samples_per_second",
     "train_low": "train_samples_per_second_low",
@@ -107,10 +109,25 @@ def written(records: Records, table: str, form: str, pivot: str | None = None) -
 
 
 def _quality(trials: pd.DataFrame, records: Records) -> pd.DataFrame:
-    found = tables.quality(trials)
+    found = tables.quality(tables.scored(trials, records))
     metrics = [f"{m}{part}" for m in QUALITY for part in ("", "_low", "_high", "_sd")]
     told = [f"{m}{part}" for m in tables.RANKED for part in ("_sole", "_top")]
-    return found[[*_IDENTITY, "score", "threshold_rule", "oracle", *metrics, "seeds", "asked", "trials", *told]]
+    return found[
+        [
+            *_IDENTITY,
+            "protocol",
+            "score",
+            "primary",
+            "threshold_rule",
+            "oracle",
+            *metrics,
+            *_COUNTED,
+            "seeds",
+            "asked",
+            "trials",
+            *told,
+        ]
+    ]
 
 
 def _throughput(trials: pd.DataFrame, records: Records) -> pd.DataFrame:

@@ -23,12 +23,13 @@ from numpy.typing import NDArray
 from reports import numbers
 from reports.columns import varying, written
 from reports.curves import over_batch, over_rows
+from reports.frames import Row, split
+from reports.frames import rows as table_rows
 from reports.markup import clean, escape
 from reports.palette import INK, LINE_STYLES, LOOK, NORMAL_COLOUR, backend_colour, colour, in_order, tick, words
 from reports.speed import Curves, batch_curves, scale_curves
-from reports.tables import Row, held, mapping, number, split
+from reports.tables import held, mapping, number
 from reports.tables import numbers as finite
-from reports.tables import rows as table_rows
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

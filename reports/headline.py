@@ -11,9 +11,11 @@ import pandas as pd
 
 from reports import numbers
 from reports.columns import spoken, threads, varying
+from reports.frames import Row, rows
 from reports.markup import code, listing
+from reports.pairs import Race, races
 from reports.speed import nearest
-from reports.tables import SANITY, TRIVIAL_MARGIN, Race, Row, Standing, races, rows, standings
+from reports.tables import SANITY, TRIVIAL_MARGIN, Standing, standings
 
 _MOST_BULLETS = 12
 _MOST_RACES = 4

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import html
 import re
 import unicodedata
+from collections import Counter
 from collections.abc import Sequence
 from functools import cache
 from itertools import chain
@@ -80,3 +82,31 @@ def fenced(lines: Sequence[str]) -> str:
     text = [clean(line) for line in lines]
     fence = "`" * max(3, 1 + max((len(run) for line in text for run in re.findall("`+", line)), default=0))
     return "\n".join([f"{fence}sh", *text, fence])
+
+
+def folded(summary: str, parts: Sequence[str]) -> str:
+    """Paragraphs that open on a click; ``summary`` is our own words."""
+    return "\n\n".join([f"<details>\n<summary>{summary}</summary>", *parts, "</details>"])
+
+
+def contents(sections: Sequence[str]) -> str:
+    """A list of links to the headings ``##`` and ``###`` of a report, nested."""
+    taken: Counter[str] = Counter()
+    lines = []
+    for block in sections:
+        if match := _HEADING.match(block):
+            slug = _slug(match[2])
+            anchor = f"{slug}-{taken[slug]}" if taken[slug] else slug
+            taken[slug] += 1
+            if match[1] in ("##", "###"):
+                lines.append(f"{'  ' * (len(match[1]) - 2)}- [{match[2]}](#{anchor})")
+    return "\n".join(lines)
+
+
+_HEADING = re.compile(r"(#{1,6}) (.+)")
+
+
+def _slug(heading: str) -> str:
+    """The anchor that GitHub gives a heading: letters, digits, ``_`` and ``-`` of its text, blanks as ``-``."""
+    text = html.unescape(re.sub(r"\\([\\`*_\[\]~$])", r"\1", heading)).strip()
+    return re.sub(r"[^\w\- ]", "", text.lower()).replace(" ", "-")

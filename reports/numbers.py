@@ -23,6 +23,19 @@ def fixed(value: float, places: int) -> str:
     return f"{value:.{places}f}" if math.isfinite(value) else MISSING
 
 
+def signed(value: float, places: int) -> str:
+    """A difference with its sign: ``+0.120``, ``−0.031``."""
+    if not math.isfinite(value):
+        return MISSING
+    return f"{'−' if round(value, places) < 0 else '+'}{abs(value):.{places}f}"
+
+
+def spread(value: float, deviation: float, places: int = 3) -> str:
+    """``0.931 ± 0.004``, or the value alone where no deviation is known."""
+    more = f"{GLUE}±{GLUE}{fixed(deviation, places)}" if math.isfinite(value) and math.isfinite(deviation) else ""
+    return fixed(value, places) + more
+
+
 def interval(low: float, high: float, places: int) -> str:
     """``[0.91, 0.95]``, or nothing where a bound is unknown."""
     return f"[{low:.{places}f},{GLUE}{high:.{places}f}]" if math.isfinite(low) and math.isfinite(high) else ""

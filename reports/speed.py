@@ -10,7 +10,9 @@ from typing import Any
 import pandas as pd
 
 from reports.equality import as_text
-from reports.tables import ROW, Pairs, Ratio, Row, held, mapping, number, rows, split
+from reports.frames import ROW, Row, rows, split
+from reports.pairs import Pairs, Ratio
+from reports.tables import held, mapping, number
 
 Records = Sequence[Mapping[str, Any]]
 

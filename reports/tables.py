@@ -11,9 +11,9 @@ from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
-from itertools import chain, combinations, groupby
+from itertools import chain, groupby
 from operator import itemgetter
-from typing import Any, cast
+from typing import Any
 
 import msgspec
 import numpy as np
@@ -21,21 +21,19 @@ import pandas as pd
 from numpy.typing import NDArray
 from scipy.special import ndtri, stdtrit
 
-QUALITY = ("roc_auc", "average_precision", "f1", "precision", "recall")
+from reports.frames import BLOCK, GROUP, ROW, RUNNER, Row, rows, split
+from reports.pairs import Pairs, Ratio, by_group
+
+QUALITY = ("roc_auc", "average_precision", "f1", "precision", "recall", "accuracy")
 RANKED = QUALITY[:3]
 SANITY = ("norm", "mahalanobis")
 TRIVIAL_MARGIN = 0.01
 """A data set is trivial where ``norm`` comes this near to the best ROC AUC."""
 
-BLOCK = ["environment", "dataset"]
-GROUP = [*BLOCK, "detector", "variant", "arithmetic", "batch"]
-"""Rows that share these do the same work."""
-RUNNER = ["backend", "mode", "device", "threads"]
-"""What does it, and how."""
-ROW = [*GROUP, *RUNNER, "scenario"]
-
 _IDENTITY = ("dataset", "detector", "backend", "mode", "device", "arithmetic", "threads", "batch")
-_TEXTS = {name: name for name in ("environment_hash", "suite", *_IDENTITY[:5], "threshold_rule", "score")} | {
+_TEXTS = {
+    name: name for name in ("environment_hash", "run", "suite", *_IDENTITY[:5], "threshold_rule", "score", "protocol")
+} | {
     "arithmetic": "precision",
     "scenario": "scenario_hash",
 }
@@ -54,6 +52,8 @@ _MEASURED = {
     "limit": "limit_samples_per_second",
 }
 """Columns of numbers and the metrics they come from."""
+_COUNTS = ("tp", "fp", "fn", "tn")
+"""Of the confusion matrix at the first threshold."""
 _DATA = ("checksum", "train_rows", "val_rows", "test_rows", "features")
 _KEYS = (
     *("metrics", "intervals", "samples", *_TEXTS.values(), "threads", "seed", "round", "status", "reason", "oracle"),
@@ -73,19 +73,6 @@ _HUGE = sys.float_info.max
 _Z = float(ndtri(0.975))
 
 Array = NDArray[np.float64]
-Row = dict[str, Any]
-"""A row of a table, by its columns."""
-
-
-def rows(frame: pd.DataFrame) -> list[Row]:
-    """What ``to_dict("records")`` returns, in a tenth of the time where the columns are many and the rows few."""
-    columns = {str(name): values.tolist() for name, values in frame.items()}
-    return [dict(zip(columns, line, strict=True)) for line in zip(*columns.values(), strict=True)]
-
-
-def split(frame: pd.DataFrame, keys: list[str], sort: bool = False) -> list[tuple[tuple[str, ...], pd.DataFrame]]:
-    """The frame's parts by the values of text columns, in the order of appearance unless sorted."""
-    return cast("list[tuple[tuple[str, ...], pd.DataFrame]]", list(frame.groupby(keys, sort=sort)))
 
 
 def mapping(value: object) -> dict[str, Any]:
@@ -186,6 +173,7 @@ def _columns(records: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
     samples = _turned(map(mapping, found["samples"]), ["train", "score"])
     data = _turned((mapping(held(record, "data")) for record in records), _DATA)
     settings = _turned((mapping(held(record, "settings")) for record in records), ["batch_size"])
+    counts = _turned((mapping(held(record, "confusion")) for record in records), _COUNTS)
 
     measured = {name: _numbers(metrics[metric]) for name, metric in _MEASURED.items()}
     (seconds, epochs), (scored, _) = (_medians(samples[key]) for key in ("train", "score"))
@@ -223,6 +211,7 @@ def _columns(records: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
         "data_bytes": 4 * parts["features"] * (parts["train_rows"] + parts["val_rows"] + parts["test_rows"]),
         "marks": list(map(_marks, found["marks"])),
         "checksum": _texts(data["checksum"]),
+        **{name: _numbers(counts[name]) for name in _COUNTS},
     }
     for name in QUALITY:
         columns[name] = _numbers(metrics[name])
@@ -239,7 +228,8 @@ def trials(records: Sequence[Mapping[str, Any]]) -> pd.DataFrame:
     """One row a trial; ``position`` is the record's place in the input.
 
     Of several records of one trial the last counts: one that failed and was run again has two. ``environment`` names
-    the environments ``A``, ``B``, ... in the order in which they first appear, or is empty where there is only one.
+    the environments of each run ``A``, ``B``, ... in the order in which they first appear, or is empty where there is
+    only one; ``run`` is what the records themselves are labelled with, mostly nothing.
     """
     columns = _columns(records)
     identity = [columns[name] for name in _IDENTITY]
@@ -247,7 +237,7 @@ def trials(records: Sequence[Mapping[str, Any]]) -> pd.DataFrame:
         named = zip(columns["scenario"], zip(*identity, strict=True), strict=True)
         columns["scenario"] = [scenario or " ".join(map(str, parts)) for scenario, parts in named]
     turns = (np.nan_to_num(columns[name], nan=-1.0).tolist() for name in ("seed", "round"))
-    trial = zip(columns["environment_hash"], columns["scenario"], *identity, *turns, strict=True)
+    trial = zip(columns["run"], columns["environment_hash"], columns["scenario"], *identity, *turns, strict=True)
     positions = list(dict(zip(trial, range(len(records)), strict=True)).values())
     frame = pd.DataFrame(
         {
@@ -257,9 +247,10 @@ def trials(records: Sequence[Mapping[str, Any]]) -> pd.DataFrame:
     )
     frame["position"] = np.arange(len(records))
     frame = frame.iloc[positions].reset_index(drop=True)
-    environments = frame["environment_hash"].drop_duplicates().tolist()
-    labels = {h: _letters(i) if len(environments) > 1 else "" for i, h in enumerate(environments)}
-    frame["environment"] = frame["environment_hash"].map(labels)
+    sources = list(zip(frame["run"], frame["environment_hash"], strict=True))
+    distinct = list(dict.fromkeys(sources))
+    labels = {source: _letters(i) if len(distinct) > 1 else "" for i, source in enumerate(distinct)}
+    frame["environment"] = pd.Series([labels[source] for source in sources], dtype=object)
     frame["variant"] = _variants(frame, records)
     return frame
 
@@ -276,8 +267,13 @@ def _variants(frame: pd.DataFrame, records: Sequence[Mapping[str, Any]]) -> list
     names: dict[tuple[str, ...], str] = {}
     for key, sharing in split(distinct[distinct.duplicated(label, keep=False)], label):
         scenarios = rows(sharing)
+        protocols = [row["protocol"] for row in scenarios]
+        if all(protocols) and len(set(protocols)) == len(protocols):
+            names |= {(*key, row["scenario"]): row["protocol"] for row in scenarios}
+            continue
         settings = [
             {
+                "protocol": row["protocol"],
                 "threshold": row["threshold_rule"],
                 "score": row["score"],
                 **mapping(held(records[row["position"]], "settings")),
@@ -304,8 +300,64 @@ def _t(df: NDArray[np.floating[Any]]) -> NDArray[np.float64]:
     return np.asarray(np.where(df > 1e6, _Z, stdtrit(np.clip(df, 1.0, 1e6), 0.975)))
 
 
-def quality(trials: pd.DataFrame) -> pd.DataFrame:
-    """One row a scenario with finished trials, best ROC AUC first within a data set.
+class _Entry(msgspec.Struct):
+    """What a record says of one more score, as far as a table shows it."""
+
+    score: Any = None
+    metrics: Any = None
+    intervals: Any = None
+    confusion: Any = None
+    threshold_rule: Any = None
+    oracle: Any = None
+    thresholds: Any = None
+
+
+_ENTRIES = msgspec.json.Decoder(list[_Entry])
+
+
+def other_scores(record: Mapping[str, Any]) -> list[_Entry]:
+    """A record's scores beyond its first, without their curves."""
+    value = record.get("other_scores")
+    try:
+        if type(value) is msgspec.Raw:
+            return _ENTRIES.decode(value)
+        return msgspec.convert(value or [], list[_Entry])
+    except (msgspec.DecodeError, UnicodeDecodeError):
+        return []
+
+
+def scored(trials: pd.DataFrame, records: Sequence[Mapping[str, Any]]) -> pd.DataFrame:
+    """One row for each score of each trial: those of ``trials``, and one for every other score of a finished one.
+
+    A ``primary`` row is that of a trial's first score, which the suite chose before anything was measured.
+    """
+    found: list[Row] = []
+    finished = trials[trials["status"] == "ok"]
+    for place, position in zip(finished.index, finished["position"], strict=True):
+        for entry in other_scores(records[position]):
+            metrics, intervals, counts = (mapping(v) for v in (entry.metrics, entry.intervals, entry.confusion))
+            new: Row = {"place": place, "score": _text(entry.score), "threshold_rule": _text(entry.threshold_rule)}
+            new["oracle"] = entry.oracle is True
+            new |= {name: number(counts.get(name)) for name in _COUNTS}
+            for name in QUALITY:
+                bounds = numbers(intervals.get(name))
+                new[name] = number(metrics.get(name))
+                new[f"{name}_low"], new[f"{name}_high"] = bounds if len(bounds) == 2 else (math.nan, math.nan)
+            found.append(new)
+    trials = trials.assign(primary=True)
+    if not found:
+        return trials
+    more = pd.DataFrame(found)
+    others = trials.loc[more.pop("place")].reset_index(drop=True).assign(primary=False)
+    others[more.columns] = more
+    return pd.concat([trials, others], ignore_index=True)
+
+
+def quality(scored: pd.DataFrame) -> pd.DataFrame:
+    """One row for each score of a scenario with finished trials, best ROC AUC first within a data set.
+
+    Takes what ``scored`` returns, or ``trials`` alone for the first score of each. Only the first takes part in a
+    contest: the best of several would be chosen by the test labels.
 
     The two uncertainties there are stay apart, for each metric ``m``: ``m_low``, ``m_high`` are the trials' bootstrap
     bounds over the test rows, averaged over seeds; ``m_sd`` is the sample standard deviation over seeds of the values,
@@ -317,30 +369,38 @@ def quality(trials: pd.DataFrame) -> pd.DataFrame:
     are one detector with rivals to lead. ``seeds`` counts the finished ones, ``asked`` all of them.
     """
     bounds = [f"{m}{side}" for m in QUALITY for side in ("", "_low", "_high")]
-    finished = trials[trials["status"] == "ok"]
-    seeds = finished.groupby([*ROW, "seed"], dropna=False, sort=False)[bounds].mean()
-    grouped = seeds.groupby(ROW, sort=False)
+    finished = scored[scored["status"] == "ok"]
+    if "primary" not in finished:
+        finished = finished.assign(primary=True)
+    seeds = finished.groupby([*ROW, "score", "seed"], dropna=False, sort=False)[[*bounds, *_COUNTS]].mean()
+    grouped = seeds.groupby(_SCORED, sort=False)
     table, spread, worst, best = grouped.mean(), grouped.std(), grouped.min(), grouped.max()
     for m in QUALITY:
         table[f"{m}_sd"], table[f"{m}_worst"], table[f"{m}_best"] = spread[m], worst[m], best[m]
-    by_row = finished.groupby(ROW, sort=False)
+    by_row = finished.groupby(_SCORED, sort=False)
     table["seeds"] = grouped.size()
-    table["asked"] = trials.groupby(ROW, sort=False)["seed"].nunique(dropna=False).reindex(table.index)
     table["trials"] = by_row.size()
     table["collapsed"] = by_row["collapsed"].sum()
     table["oracle"] = by_row["oracle"].any()
-    for name in ("threshold_rule", "score"):
+    for name in ("threshold_rule", "protocol", "suite", "primary"):
         table[name] = by_row[name].first()
-    order = [*BLOCK, "roc_auc", *ROW[2:]]
-    table = table.reset_index().sort_values(order, ascending=[name != "roc_auc" for name in order])
+    order = [*BLOCK, "roc_auc", *_SCORED[2:]]
+    asked = scored.groupby(ROW, sort=False)["seed"].nunique(dropna=False).rename("asked")
+    table = table.reset_index().merge(asked.reset_index(), on=ROW, how="left")
+    table = table.sort_values(order, ascending=[name != "roc_auc" for name in order])
     return _ranked(table.reset_index(drop=True))
+
+
+_SCORED = [*ROW, "score"]
 
 
 def _ranked(table: pd.DataFrame) -> pd.DataFrame:
     blocks = [table[k] for k in BLOCK]
     for m in RANKED:
         # A threshold tuned on test labels competes with none that was not.
-        value = table[m].where(~table["oracle"].astype(bool)) if m == "f1" else table[m]
+        value = table[m].where(table["primary"].astype(bool))
+        if m == "f1":
+            value = value.where(~table["oracle"].astype(bool))
         best = value.groupby(blocks).transform("max")
         leads = value == best
         floor = table[f"{m}_low"].where(leads).groupby(blocks).transform("min")
@@ -376,7 +436,7 @@ def throughput(trials: pd.DataFrame) -> pd.DataFrame:
     table = table.reset_index(drop=True)
     pairs = Pairs(timed)
     ratios: list[Ratio] = []
-    for _, group in groupby(table[ROW].itertuples(index=False, name=None), key=_group):
+    for _, group in groupby(table[ROW].itertuples(index=False, name=None), key=by_group):
         members = list(group)
         slowest = members[-1]
         ratios += [pairs.ratio(row, slowest) if row != slowest else _itself(len(members)) for row in members]
@@ -405,75 +465,6 @@ def _count_marks(marks: pd.Series[Any]) -> dict[str, int]:
     return {mark: found[mark] for mark in sorted(found)}
 
 
-@dataclass(frozen=True)
-class Ratio:
-    """How many times faster, with its 95 % interval (NaN where fewer than two trials pair up)."""
-
-    value: float
-    low: float
-    high: float
-
-
-Scenario = tuple[Any, ...]
-"""The values of a row's ``ROW`` columns."""
-
-
-def _group(row: Scenario) -> Scenario:
-    return row[: len(GROUP)]
-
-
-class Pairs:
-    """Trials of two scenarios that share seed and round: what disturbs the machine hits both alike.
-
-    Two or three pairs say little about their own spread, so it is pooled over all data sets and detectors on which the
-    same two backends met, mode, device and threads included.
-    """
-
-    def __init__(self, timed: pd.DataFrame, rate: str = "train") -> None:
-        known = timed[timed[rate] > 0]
-        turn = known.groupby(["seed", "round"], dropna=False).ngroup().to_numpy()
-        logs = np.log(known[rate].to_numpy())
-        self.rates: dict[Scenario, tuple[NDArray[np.integer[Any]], Array]] = {}
-        for row, places in known.groupby(ROW, sort=True).indices.items():
-            ordered = places[np.argsort(turn[places])]
-            self.rates[cast(Scenario, row)] = turn[ordered], logs[ordered]
-        self.pool: dict[Scenario, tuple[float, int]] = {}
-        for _, group in groupby(sorted(self.rates), key=_group):
-            for one, other in combinations(group, 2):
-                paired = self._logs(one, other)
-                if paired.size > 1:
-                    own = float(paired.var(ddof=0)) * paired.size
-                    for runners in (self._runners(one, other), self._runners(other, one)):
-                        squares, df = self.pool.get(runners, (0.0, 0))
-                        self.pool[runners] = squares + own, df + paired.size - 1
-
-    def ratio(self, fast: Scenario, slow: Scenario) -> Ratio:
-        """The geometric mean of the paired trials' ratios, and the t interval of its logarithm."""
-        logs = self._logs(fast, slow)
-        if not logs.size:
-            return Ratio(math.nan, math.nan, math.nan)
-        centre, half = math.fsum(logs) / logs.size, math.nan
-        if logs.size > 1:
-            own = float(logs.var(ddof=0)) * logs.size, logs.size - 1
-            squares, df = self.pool.get(self._runners(fast, slow), own)
-            half = float(stdtrit(df, 0.975)) * math.sqrt(squares / df / logs.size)
-        return Ratio(math.exp(centre), math.exp(centre - half), math.exp(centre + half))
-
-    def _logs(self, fast: Scenario, slow: Scenario) -> Array:
-        """The logarithms of the ratios of all trials that both have."""
-        if fast not in self.rates or slow not in self.rates:
-            return np.empty(0)
-        (turns, one), (others, other) = self.rates[fast], self.rates[slow]
-        if np.array_equal(turns, others):
-            return one - other
-        _, mine, theirs = np.intersect1d(turns, others, return_indices=True)
-        return one[mine] - other[theirs]
-
-    @staticmethod
-    def _runners(one: Scenario, other: Scenario) -> Scenario:
-        return one[0], one[len(GROUP) : -1], other[len(GROUP) : -1]
-
-
 def _itself(rows: int) -> Ratio:
     """The slowest of several against itself; of one row alone there is nothing to tell."""
     return Ratio(1.0 if rows > 1 else math.nan, math.nan, math.nan)
@@ -500,7 +491,7 @@ class Standing:
 
 def standings(quality: pd.DataFrame) -> list[Standing]:
     """One for each data set with a ROC AUC, in the order of the table."""
-    return list(_standings(quality[quality["roc_auc"].notna()]))
+    return list(_standings(quality[quality["roc_auc"].notna() & quality["primary"].astype(bool)]))
 
 
 def _standings(quality: pd.DataFrame) -> Iterator[Standing]:
@@ -522,50 +513,6 @@ def _standings(quality: pd.DataFrame) -> Iterator[Standing]:
             trivial=bool(others) and leader["roc_auc"] - norm <= TRIVIAL_MARGIN + 1e-9,
             by_chance=not leader["roc_auc_low"] > 0.5,
         )
-
-
-@dataclass(frozen=True)
-class Race:
-    """The two fastest backends that did the same work in the same mode on the same device with as many threads."""
-
-    environment: str
-    dataset: str
-    detector: str
-    arithmetic: str
-    batch: int
-    mode: str
-    device: str
-    threads: int
-    winner: str
-    second: str
-    lead: Ratio
-    """The winner's training rate to the second's."""
-    marks: frozenset[str]
-
-    @property
-    def holds(self) -> bool:
-        """Whether the interval excludes that the second is as fast."""
-        return self.lead.low > 1
-
-
-def races(trials: pd.DataFrame, throughput: pd.DataFrame) -> list[Race]:
-    """One for each work, mode, device and number of threads that at least two backends have timed."""
-    pairs = Pairs(trials[(trials["status"] == "ok") & trials["timed"]])
-    fields: dict[tuple[Any, ...], dict[str, Row]] = {}
-    for row in rows(throughput):
-        if row["backend"] and row["train"] > 0:
-            course = tuple(row[k] for k in (*GROUP, *RUNNER[1:]))
-            fields.setdefault(course, {}).setdefault(row["backend"], row)
-    found = []
-    for (environment, dataset, detector, _, arithmetic, batch, mode, device, threads), runners in fields.items():
-        if len(runners) > 1:
-            first, second = list(runners.values())[:2]
-            lead = pairs.ratio(*(tuple(row[k] for k in ROW) for row in (first, second)))
-            marks = frozenset(first["marks"]) | frozenset(second["marks"])
-            work = environment, dataset, detector, arithmetic, batch
-            names = first["backend"], second["backend"]
-            found.append(Race(*work, mode, device, threads, *names, lead, marks))
-    return found
 
 
 def failures(trials: pd.DataFrame) -> pd.DataFrame:

@@ -11,8 +11,8 @@ import pandas as pd
 from reports import numbers, speed
 from reports.columns import SETTINGS, cell, heading, side, sides, spoken, threads, varying
 from reports.figures import MOST_CURVES, Figure
+from reports.frames import Row, rows, split
 from reports.markup import code, escape, listing, name, table
-from reports.tables import Row, rows, split
 
 Records = Sequence[Mapping[str, Any]]
 Column = tuple[str, str, Callable[[Row], str]]

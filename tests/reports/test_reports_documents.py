@@ -64,8 +64,8 @@ def test_a_turned_table_keeps_rows_apart_that_differ_in_their_settings(record: A
 
 
 def test_a_metric_that_the_table_has_no_column_of_is_refused_with_those_it_has(run: Any) -> None:
-    with pytest.raises(documents.NoTableError, match=r"'accuracy' \(it can about roc_auc"):
-        documents.written(run(), "quality", "csv", "accuracy")
+    with pytest.raises(documents.NoTableError, match=r"'threshold' \(it can about roc_auc"):
+        documents.written(run(), "quality", "csv", "threshold")
     with pytest.raises(documents.NoTableError, match="no metric"):
         documents.written(run(), "equality", "csv", "roc_auc")
 

@@ -76,7 +76,7 @@ def test_rows_are_sorted_by_auc_and_remarked_upon(record: Any) -> None:
             ]
         ),
         "### `digits:4`",
-    )
+    ).split("<details>")[0]
     assert [cells(line)[0] for line in text.splitlines() if line.startswith("| `")] == ["`knn`", "`vae`", "`norm`"]
     assert "sanity line, worse than chance" in text
     assert "**collapsed**, oracle threshold" in text
@@ -183,9 +183,10 @@ def test_hostile_words_break_no_table_and_bring_no_html(record: Any, name: str, 
     parsed = MarkdownIt("commonmark").enable("table").parse(text)
     kinds = [t.type for t in parsed]
     inline = [c.type for t in parsed for c in t.children or []]
-    assert "html_block" not in kinds
+    ours = re.compile(r"</?details>\n(<summary>[\w ,]+</summary>\n)?")
+    assert all(ours.fullmatch(t.content) for t in parsed if t.type == "html_block")
     assert "html_inline" not in inline
-    assert kinds.count("table_open") == 7
+    assert kinds.count("table_open") == 8
     assert kinds.count("heading_open") == 12
     assert "ordered_list_open" not in kinds
     assert "hr" not in kinds

@@ -11,15 +11,15 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import stats
 
-from reports import tables
+from reports import frames, pairs, tables
 
 
-def quality_of(records: list[dict[str, Any]]) -> list[tables.Row]:
-    return tables.rows(tables.quality(tables.trials(records)))
+def quality_of(records: list[dict[str, Any]]) -> list[frames.Row]:
+    return frames.rows(tables.quality(tables.trials(records)))
 
 
-def throughput_of(records: list[dict[str, Any]]) -> list[tables.Row]:
-    return tables.rows(tables.throughput(tables.trials(records)))
+def throughput_of(records: list[dict[str, Any]]) -> list[frames.Row]:
+    return frames.rows(tables.throughput(tables.trials(records)))
 
 
 def test_one_seeds_interval_is_its_own_bootstrap_interval(record: Any) -> None:
@@ -208,12 +208,12 @@ def test_what_was_not_timed_or_did_not_finish_has_no_throughput(record: Any, cha
 def test_a_race_compares_like_with_like(record: Any) -> None:
     records = [record(backend="torch", mode="tuned"), record(backend="jax"), record(backend="keras", device="gpu")]
     trials = tables.trials([r | {"scenario_hash": r["backend"]} for r in records])
-    assert tables.races(trials, tables.throughput(trials)) == []
+    assert pairs.races(trials, tables.throughput(trials)) == []
 
 
 def test_equal_failures_share_a_row_with_their_seeds(record: Any) -> None:
     records = [record(seed=s, status="failed", reason="no memory") for s in (2, 0)] + [record(seed=1, status="timeout")]
-    found = tables.rows(tables.failures(tables.trials(records)))
+    found = frames.rows(tables.failures(tables.trials(records)))
     assert [(r["status"], r["reason"], r["seeds"], r["trials"]) for r in found] == [
         ("failed", "no memory", (0, 2), 2),
         ("timeout", "", (1,), 1),

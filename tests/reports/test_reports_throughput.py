@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from reports import figures, markdown, speed, tables
+from reports import figures, frames, markdown, speed, tables
 
 
 def rendered(records: list[dict[str, Any]]) -> str:
@@ -76,7 +76,7 @@ def test_threads_batch_and_precision_are_columns_where_they_vary_and_a_sentence_
 
 def test_only_rows_that_do_the_same_work_are_compared(record: Any) -> None:
     _, table = throughput_of([record(batch=b, threads=t, speed=b * t) for b in (32, 512) for t in (1, 2)])
-    assert [(r["batch"], r["threads"], r["ratio_value"]) for r in tables.rows(table)] == [
+    assert [(r["batch"], r["threads"], r["ratio_value"]) for r in frames.rows(table)] == [
         (32, 2, pytest.approx(2, rel=0.1)),
         (32, 1, 1),
         (512, 2, pytest.approx(2, rel=0.1)),
@@ -189,7 +189,7 @@ def test_medians_of_absent_keys_are_missing_and_no_crash(record: Any) -> None:
     for key in ("metrics", "samples", "settings", "data", "threads", "precision"):
         bare.pop(key)
     trials, table = throughput_of([bare | {"metrics": {"train_samples_per_second": 5.0}}])
-    (row,) = tables.rows(table)
+    (row,) = frames.rows(table)
     assert (row["threads"], row["batch"], row["arithmetic"]) == (0, 0, "")
     assert all(math.isnan(row[name]) for name in ("limit", "fraction", "latency_p50", "train_rows", "data_bytes"))
     assert figures.draw(trials, tables.quality(trials), table, [bare])[-1].name == "throughput.svg"
