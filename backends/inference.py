@@ -2,7 +2,7 @@
 
 Row-wise functions of a network, each from rows of shape (n, features) to a tuple of arrays whose first axis is n:
 ``encode`` (mu, logvar) · ``reconstruct`` (x̂,) · ``terms`` (reconstruction, kl) · ``squared_error`` (error,) ·
-``absolute_error`` (error,) · ``expected_reconstruction`` (the Monte Carlo mean,).
+``absolute_error`` (error,) · ``expected_reconstruction`` (the Monte Carlo mean,); ``generate`` (x̂,) has rows of z.
 """
 
 from __future__ import annotations
@@ -17,7 +17,9 @@ from numpy.typing import NDArray
 from backends.interface import BackendError, DeviceTimer, EpochLoss
 from backends.spec import SCORES, NetworkSpec, Score, TrainingSettings, no_score
 
-RowFunction = Literal["encode", "reconstruct", "terms", "squared_error", "absolute_error", "expected_reconstruction"]
+RowFunction = Literal[
+    "encode", "reconstruct", "generate", "terms", "squared_error", "absolute_error", "expected_reconstruction"
+]
 SCORING: dict[Score, RowFunction] = {
     "reconstruction": "terms",
     "elbo": "terms",
@@ -97,6 +99,11 @@ class Inference(ABC):
 
     def reconstruct(self, X: NDArray[Any]) -> NDArray[Any]:
         return self.run_rows("reconstruct", self.rows(X))[0]
+
+    def generate(self, Z: NDArray[Any]) -> NDArray[Any]:
+        if Z.ndim != 2 or Z.shape[1] != self.spec.latent:
+            raise ValueError(f"latent rows must have shape (rows, {self.spec.latent}), not {Z.shape}")
+        return self.run_rows("generate", np.ascontiguousarray(Z, dtype=self.settings.storage))[0]
 
     def evaluate(self, X: NDArray[Any]) -> EpochLoss:
         reconstruction, kl = (float(np.mean(term, dtype=np.float64)) for term in self.run_rows("terms", self.rows(X)))

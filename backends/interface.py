@@ -110,6 +110,10 @@ class Model(Protocol):
     def reconstruct(self, X: NDArray[np.float32]) -> NDArray[np.floating]:
         """The decoder's output at z = mu, shape (rows, features); for ``bce`` the probabilities, not the logits."""
 
+    def generate(self, Z: NDArray[np.floating]) -> NDArray[np.floating]:
+        """The decoder's output at any z of shape (rows, latent), else as ``reconstruct``. Raises ValueError for rows of
+        another width."""
+
     def score(self, X: NDArray[np.float32], kind: Score = "reconstruction") -> NDArray[np.floating]:
         """One score a row, larger = more anomalous, shape (rows,); deterministic, and independent of how rows are
         batched. ``reconstruction`` (the loss's own reconstruction term), ``elbo`` (reconstruction + β · KL), ``kl``

@@ -248,8 +248,11 @@ class Network(nnx.Module):
         output, kl = self.propagate(x, epsilon, masks)
         return self.batch_reconstruction(output, x), kl.mean()
 
+    def generate(self, z: Array) -> tuple[Array]:
+        return (self.mean(self.decode(z)),)
+
     def reconstruct(self, x: Array) -> tuple[Array]:
-        return (self.mean(self.decode(self.encode(x)[0])),)
+        return self.generate(self.encode(x)[0])
 
     def squared_error(self, x: Array) -> tuple[Array]:
         return (jnp.square(self.reconstruct(x)[0] - x).sum(-1),)

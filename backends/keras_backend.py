@@ -260,8 +260,11 @@ class Network(keras.Model):
         output, kl = self.propagate(x, epsilon, masks)
         return self.batch_reconstruction(output, x), ops.mean(kl)
 
+    def generate(self, z: Array) -> tuple[Array]:
+        return (self.mean(self.decode(z)),)
+
     def reconstruct(self, x: Array) -> tuple[Array]:
-        return (self.mean(self.decode(self.encode(x)[0])),)
+        return self.generate(self.encode(x)[0])
 
     def squared_error(self, x: Array) -> tuple[Array]:
         return (ops.sum(ops.square(self.reconstruct(x)[0] - x), axis=-1),)

@@ -191,8 +191,11 @@ class Network:
         mu, logvar = self.encode(x)
         return self.reconstruction(self.decode(mu), x), self.kl(mu, logvar)
 
+    def generate(self, z: Array) -> tuple[Array]:
+        return (self.mean(self.decode(z)),)
+
     def reconstruct(self, x: Array) -> tuple[Array]:
-        return (self.mean(self.decode(self.encode(x)[0])),)
+        return self.generate(self.encode(x)[0])
 
     def squared_error(self, x: Array) -> tuple[Array]:
         return (row_sums((self.reconstruct(x)[0] - x) ** 2),)

@@ -276,8 +276,11 @@ class Network(nn.Module):
 
     forward = batch_terms
 
+    def generate(self, z: Tensor) -> tuple[Tensor]:
+        return (self.mean(self.decode(z)),)
+
     def reconstruct(self, x: Tensor) -> tuple[Tensor]:
-        return (self.mean(self.decode(self.encode(x)[0])),)
+        return self.generate(self.encode(x)[0])
 
     def squared_error(self, x: Tensor) -> tuple[Tensor]:
         return ((self.reconstruct(x)[0] - x).square().sum(-1),)

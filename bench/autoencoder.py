@@ -22,9 +22,13 @@ from bench.detectors import Rows
 from bench.explanations import absolute_error, excess_cross_entropy, occlusion, shares, squared_error
 from bench.sanity import Mahalanobis
 
-Score = Literal[backends.spec.Score, "latent_distance"]
-"""What the backends compute, and ``latent_distance``: the Mahalanobis distance of mu from the training rows' mu, their
-covariance shrunk after Ledoit and Wolf (2004)."""
+Score = Literal[backends.spec.Score, "latent_distance", "sampled"]
+"""What the backends compute, and two more.
+
+``latent_distance``: the Mahalanobis distance of mu from the training rows' mu, their covariance shrunk after Ledoit and
+Wolf (2004). ``sampled``: Σ (x̂ − x)² with x̂ decoded from one z drawn for each row from q(z|x) instead of from its mean,
+as published code often scores. A row's draw goes by the seed and its place among the rows that are scored together, so
+that in other company it scores otherwise: no score to rely on, but one to hold the others against."""
 SCORES: tuple[Score, ...] = get_args(Score)
 
 _ERRORS: dict[str, Callable[[Rows, Rows], Rows]] = {
@@ -49,6 +53,15 @@ class Trained:
     weights: Weights
     latent_space: Mahalanobis
     typical: Rows
+
+
+def no_score(score: Score, kind: Kind, likelihood: backends.spec.Likelihood) -> str | None:
+    """Why a network of this kind and likelihood has no such score, in one line; None where it has."""
+    if score == "sampled" and kind == "autoencoder":
+        return "the score 'sampled' draws from a latent distribution, and an autoencoder has none"
+    if score == "sampled" or score == "latent_distance":
+        return None
+    return backends.spec.no_score(score, kind, likelihood)
 
 
 class Autoencoder:
@@ -140,6 +153,10 @@ class Autoencoder:
         """Compiles what an epoch, ``validation_loss`` and ``decision_function`` need."""
         if self.primary == "latent_distance":
             self.compile_encoder()
+        elif self.primary == "sampled":
+            self.compile_encoder()
+            for rows in SIZES:
+                self.model.generate(np.zeros((rows, self.spec.latent), dtype=np.float32))
         else:
             self.model.compile([self.primary])
 
@@ -153,7 +170,15 @@ class Autoencoder:
         """One score a row, shape (rows,), of any kind; larger = more anomalous."""
         if kind == "latent_distance":
             return (self.latent_space or self._measure_latent_space()).decision_function(self.encode(X)[0])
+        if kind == "sampled":
+            return self._sampled_error(np.asarray(X, dtype=np.float32))
         return self.model.score(np.asarray(X, dtype=np.float32), kind)
+
+    def _sampled_error(self, X: Rows) -> Rows:
+        mu, logvar = self.model.encode(X)
+        epsilon = np.random.Generator(np.random.Philox(self.settings.seed)).standard_normal(mu.shape, dtype=np.float32)
+        drawn = self.model.generate(mu + np.exp(logvar / 2) * epsilon)
+        return np.asarray(squared_error(drawn, X).sum(axis=1))
 
     def _measure_latent_space(self) -> Mahalanobis:
         """Takes mean and covariance of the training rows' latent means."""
@@ -177,7 +202,7 @@ class Autoencoder:
 
         Reconstruction errors are sums over the features, and their terms are the shares: (x̂ − x)² for ``mse`` and the
         Gaussian, |x̂ − x| for ``mae``, and for ``bce`` the cross-entropy above x's own entropy. All at z = mu: for
-        ``reconstruction_probability``, a mean over z, that is an approximation, and of ``elbo`` only the reconstruction
+        ``reconstruction_probability`` and ``sampled`` that is an approximation, and of ``elbo`` only the reconstruction
         is shared out, since the KL has no features. ``kl`` and ``latent_distance`` have none at all: there a feature's
         part is what the score falls by when it is set to its training mean, each row being scored once a feature.
         """

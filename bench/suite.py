@@ -31,10 +31,9 @@ from backends.spec import (
     Precision,
     RandomSource,
     TrainingSettings,
-    no_score,
 )
 from bench import detectors
-from bench.autoencoder import SCORES, Autoencoder, Score
+from bench.autoencoder import SCORES, Autoencoder, Score, no_score
 from bench.published import Published
 from bench.thresholds import ROWS, RULES, Threshold
 

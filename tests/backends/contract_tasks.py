@@ -42,6 +42,7 @@ class Outcome:
     initial: Weights
     encoded: tuple[np.ndarray, np.ndarray]
     reconstructed: np.ndarray
+    generated: np.ndarray
     losses: list[EpochLoss]
     weights: Weights
     evaluation: EpochLoss
@@ -81,6 +82,7 @@ def train(name: str, case: Case) -> Outcome:
     X = make_rows(case.rows, case.spec.features)
     model = make_model(name, case)
     initial, encoded, reconstructed = model.export_weights(), model.encode(X), model.reconstruct(X)
+    generated = model.generate(encoded[0] + np.exp(encoded[1] / 2))
     model.load_data(X)
     if case.compile:
         model.compile()
@@ -93,6 +95,7 @@ def train(name: str, case: Case) -> Outcome:
         initial,
         encoded,
         reconstructed,
+        generated,
         losses,
         model.export_weights(),
         model.evaluate(X),

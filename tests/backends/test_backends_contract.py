@@ -130,6 +130,8 @@ def test_forward_pass_equals_the_reference(backend, run, case):
     expected, got = run(train, "reference", case), run(train, backend, case)
     np.testing.assert_allclose(got.encoded, expected.encoded, atol=1e-12)
     np.testing.assert_allclose(got.reconstructed, expected.reconstructed, atol=1e-12)
+    np.testing.assert_allclose(got.generated, expected.generated, atol=1e-12)
+    assert np.abs(got.generated - got.reconstructed).max() > 1e-3
 
 
 @pytest.mark.parametrize("case", GRADIENT.values(), ids=GRADIENT)

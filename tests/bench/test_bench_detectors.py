@@ -146,6 +146,28 @@ def test_a_latent_distance_that_is_the_detectors_own_score_is_fitted_before_trai
     )
 
 
+def test_a_sampled_score_draws_each_rows_z_by_its_place_and_varies_as_the_posterior_does(data):
+    detector = make("vae", data).fit(data.X_train)
+    X = np.repeat(data.X_test[:1], 4_000, axis=0)
+    scores = detector.score(X, "sampled")
+    np.testing.assert_array_equal(scores, detector.score(X, "sampled"))
+    mu, logvar = (part[0] for part in detector.encode(X))
+    draws = np.random.default_rng(8).normal(mu, np.exp(logvar / 2), (4_000, len(mu)))
+    expected = np.square(detector.model.generate(draws) - X).sum(axis=1)
+    assert scores.mean() == pytest.approx(expected.mean(), rel=0.1)
+    assert scores.std() == pytest.approx(expected.std(), rel=0.2)
+    assert expected.std() > 0.01 * expected.mean()
+
+
+def test_a_sampled_score_can_be_the_detectors_own(data):
+    spec = NetworkSpec(features=data.features, hidden=(16,), latent=4)
+    detector = detectors.load("vae")(
+        backend=reference, spec=spec, settings=TrainingSettings(precision="float64"), epochs=1, score="sampled"
+    ).fit(data.X_train)
+    detector.compile()
+    np.testing.assert_array_equal(detector.decision_function(data.X_test), detector.score(data.X_test, "sampled"))
+
+
 def test_a_collapsed_posterior_is_noticed(data):
     spec = NetworkSpec(features=data.features, hidden=(16,), latent=4)
     detector = detectors.load("vae")(

@@ -217,6 +217,12 @@ def test_the_suite_speed_has_both_networks_and_a_curve_over_the_batch():
         assert {(backend, "tuned", 2, (128, 64), 8, size) for size in (32, 128, 512, 2048, 8192)} <= networks
 
 
+def test_a_network_without_a_posterior_is_not_asked_for_a_sampled_score(tmp_path):
+    found = axes(tmp_path, 'training = { scores = ["sampled", "mse"] }\n').vary(detectors=["vae", "autoencoder"])
+    scores = {scenario.detector: scenario.training.scores for scenario in found.scenarios(1) if scenario.training}
+    assert scores == {"vae": ("sampled", "mse"), "autoencoder": ("mse",)}
+
+
 def test_the_latent_distance_is_a_score_of_every_network(tmp_path):
     found = axes(tmp_path, 'training = { scores = ["latent_distance", "elbo"] }\n').scenarios(1)
     assert found[0].training.scores == ("latent_distance", "elbo")
