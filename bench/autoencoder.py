@@ -11,7 +11,7 @@ from typing import Any, ClassVar, Self
 import numpy as np
 
 from backends.early_stopping import EarlyStopping
-from backends.interface import Backend, Model
+from backends.interface import Backend, Model, Weights
 from backends.spec import Kind, NetworkSpec, Score, TrainingSettings
 from backends.weights import initial_weights
 from bench.detectors import Rows
@@ -47,6 +47,7 @@ class Autoencoder:
     """Both are what a suite gets that names none."""
     model: Model
     early_stopping: EarlyStopping
+    training_rows: Rows
 
     def __init__(
         self,
@@ -73,6 +74,7 @@ class Autoencoder:
         self.model = self.backend.build(self.spec, weights, self.settings)
         self.model.load_data(np.asarray(X, dtype=np.float32))
         self.early_stopping = EarlyStopping(self.patience)
+        self.training_rows = X
 
     def fit(self, X: Rows, X_val: Rows | None = None) -> Self:
         """Trains from the canonical weights; only early stopping looks at ``X_val``, and it cannot do without."""
@@ -85,6 +87,15 @@ class Autoencoder:
                 break
         self.finish()
         self.model.synchronize()
+        return self
+
+    def restore(self, weights: Weights, X: Rows) -> Self:
+        """Takes trained weights instead of training. ``X`` are the training rows, or, where nothing but the network was
+        fitted on them, one row that is their mean."""
+        self.model = self.backend.build(self.spec, weights, self.settings)
+        self.early_stopping = EarlyStopping(0)
+        self.training_rows = X
+        self.finish()
         return self
 
     def validation_loss(self, X_val: Rows) -> float:
