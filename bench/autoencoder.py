@@ -91,6 +91,7 @@ class Autoencoder:
     """Both are what a suite gets that names none."""
     model: Model
     early_stopping: EarlyStopping
+    training_rows: Rows
 
     def __init__(
         self,
@@ -132,6 +133,16 @@ class Autoencoder:
                 break
         self.finish()
         self.model.synchronize()
+        return self
+
+    def take(self, weights: Weights, X: Rows) -> Self:
+        """Takes trained weights instead of training. ``X`` are the training rows, or, where nothing but the network was
+        fitted on them, one row that is their mean."""
+        self.model = self.backend.build(self.spec, weights, self.settings)
+        self.early_stopping = EarlyStopping(0)
+        self.training_rows = X
+        self.latent_space = self.typical = None
+        self.finish()
         return self
 
     def validation_loss(self, X_val: Rows) -> float:

@@ -13,7 +13,10 @@ from pathlib import Path
 from bench import DISTRIBUTION, __version__
 from bench.options import UsageError, one_line
 
-COMMANDS = ("list", "run", "verify", "report", "compare", "calibrate", "history", "export", "env")
+COMMANDS = (
+    *("list", "run", "fit", "score", "verify", "report"),
+    *("compare", "calibrate", "history", "export", "env"),
+)
 """Modules of ``bench.commands``, in the order of the help."""
 
 USAGE_ERROR = 2

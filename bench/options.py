@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import math
 import re
 import shlex
 import sys
@@ -105,3 +106,45 @@ def share(text: str) -> float:
 def shares(text: str) -> list[float]:
     """Shares in percent, with or without the sign: ``2,5,10``."""
     return [share(part.strip().removesuffix("%") + "%") for part in text.split(",")]
+
+
+def natural(text: str) -> int:
+    if not text.isascii() or not text.isdigit():
+        raise argparse.ArgumentTypeError(f"expected 0 or a positive integer, got {text!r}")
+    return int(text)
+
+
+def seed(text: str) -> int:
+    found = seeds(text)
+    if len(found) != 1:
+        raise argparse.ArgumentTypeError(f"expected one integer, got {text!r}")
+    return found[0]
+
+
+def number(text: str) -> float:
+    try:
+        found = float(text)
+    except ValueError:
+        found = math.nan
+    if not math.isfinite(found):
+        raise argparse.ArgumentTypeError(f"expected a number, got {text!r}")
+    return found
+
+
+def pair(text: str) -> tuple[str, Any]:
+    """``NAME=VALUE`` with the value read as in TOML, or as a word."""
+    name, equals, value = text.partition("=")
+    if not name or not equals:
+        raise argparse.ArgumentTypeError(f"expected NAME=VALUE, got {text!r}")
+    import tomllib
+
+    try:
+        return name, tomllib.loads(f"value = {value}")["value"]
+    except tomllib.TOMLDecodeError:
+        return name, value
+
+
+def threshold(text: str) -> dict[str, Any]:
+    """``RULE`` or ``RULE:VALUE``, as the keys of a suite's threshold."""
+    rule, colon, value = text.partition(":")
+    return {"rule": rule, "value": number(value)} if colon else {"rule": rule}

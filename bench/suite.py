@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import difflib
 import hashlib
+import math
 import random
 import tomllib
 from collections.abc import Iterable, Mapping, Sequence
@@ -358,6 +359,16 @@ def load(name_or_path: str) -> Suite:
     except (tomllib.TOMLDecodeError, UnicodeDecodeError, OSError) as error:
         raise SuiteError(f"{name_or_path}: not a TOML file: {error}") from None
     return _suite(table, path.stem, str(name_or_path))
+
+
+def single(table: dict[str, Any], *, seed: int, threads: int, where: str) -> tuple[Suite, Scenario]:
+    """A suite of one block, given by a table of its keys, and the first scenario of the first detector that it names.
+
+    Raises SuiteError, with ``where`` before it, for what a suite file would be refused for.
+    """
+    block = _block(table, where)
+    suite = Suite(where, "", (seed,), 1, math.inf, (block,), block)
+    return suite, next(found for found in suite.scenarios(threads) if found.detector == block.detectors[0])
 
 
 def _suite(table: dict[str, Any], stem: str, where: str) -> Suite:

@@ -80,7 +80,7 @@ class Scaler:
 
         `unit` is what ``none`` divides by, so that pixels need not be left as bytes; `seed` draws the sample.
         """
-        shift, divisor, quantiles = np.zeros(features), np.full(features, unit), np.zeros((0, features))
+        shift, divisor, quantiles = np.zeros(features), np.full(features, float(unit)), np.zeros((0, features))
         sampled = None
         if kind in ("standard", "minmax"):
             columns = _Columns.of(rows)

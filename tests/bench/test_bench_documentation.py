@@ -67,8 +67,9 @@ def test_the_training_table_of_the_documentation_holds_every_key_with_its_defaul
     assert {key: tuple(value) if isinstance(value, list) else value for key, value in shown.items()} == defaults
 
 
-def test_every_command_line_in_the_readme_parses():
-    lines = [line for text in blocks((ROOT / "README.md").read_text(), "sh") for line in text.splitlines()]
+def test_every_command_line_in_the_readme_and_of_the_data_parses():
+    pages = [(ROOT / "README.md").read_text(), (ROOT / "docs" / "data.md").read_text()]
+    lines = [line for page in pages for text in blocks(page, "sh") for line in text.splitlines()]
     commands = [shlex.split(line, comments=True) for line in lines if line.startswith("bench ")]
     assert len(commands) > 5
     for command in commands:
