@@ -4,18 +4,21 @@ from __future__ import annotations
 
 import re
 import shlex
+import subprocess
 import tomllib
 from dataclasses import asdict
 from pathlib import Path
 
 import pytest
 
+from bench import detectors
 from bench.autoencoder import VAE
 from bench.cli import _parser
-from bench.suite import Training
+from bench.suite import Training, load
 
 ROOT = Path(__file__).resolve().parents[2]
 EXTENDING = (ROOT / "docs" / "extending.md").read_text()
+DETECTORS = (ROOT / "docs" / "detectors.md").read_text()
 
 
 def blocks(text: str, language: str) -> list[str]:
@@ -67,8 +70,36 @@ def test_the_training_table_of_the_documentation_holds_every_key_with_its_defaul
     assert {key: tuple(value) if isinstance(value, list) else value for key, value in shown.items()} == defaults
 
 
-def test_every_command_line_in_the_readme_and_of_the_data_parses():
-    pages = [(ROOT / "README.md").read_text(), (ROOT / "docs" / "data.md").read_text()]
+def test_the_scripts_of_the_documentation_print_what_they_say(python, installed, tmp_path):
+    scripts = blocks(DETECTORS, "python")
+    assert len(scripts) == 2
+    if detectors.unavailable("pyod:ECOD"):
+        scripts = [script for script in scripts if "pyod" not in script]
+    script = "\n".join(scripts).replace("torch", installed[0])
+    done = subprocess.run(
+        [python, "-c", script], cwd=tmp_path, capture_output=True, text=True, timeout=240, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    for promised in re.findall(r"# (\[.*\])", script):
+        assert promised in done.stdout
+
+
+def test_the_hybrids_and_guests_of_the_documentation_can_be_set_as_shown(suite_file):
+    (text,) = blocks(DETECTORS, "toml")
+    scenarios = load(suite_file('backends = ["torch"]\n' + text)).scenarios(1)
+    parameters = {scenario.detector: scenario.parameters for scenario in scenarios}
+    assert parameters["latent_knn"] == {"n_neighbors": 10}
+    assert parameters["rank_average"]["score"] == "elbo"
+    assert parameters["pyod:HBOS"] == {"n_bins": 20}
+
+
+def test_the_table_of_the_documentation_names_every_detector():
+    for name in detectors.names():
+        assert name not in detectors.REGISTRY or f"`{name}`" in DETECTORS
+
+
+def test_every_command_line_in_the_documentation_parses():
+    pages = [page.read_text() for page in (ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md")))]
     lines = [line for page in pages for text in blocks(page, "sh") for line in text.splitlines()]
     commands = [shlex.split(line, comments=True) for line in lines if line.startswith("bench ")]
     assert len(commands) > 5
