@@ -193,7 +193,9 @@ class Duets:
 
     def _play(self, match: Match, number: int) -> None:
         parts = []
-        for side, scenario, folder in zip(self.sides, (match.baseline, match.candidate), self.folders, strict=True):
+        planted = (0.0, self.slowdown)
+        scenarios = (match.baseline, match.candidate)
+        for side, scenario, folder, slowdown in zip(self.sides, scenarios, self.folders, planted, strict=True):
             trial = Trial(
                 self.suite.name,
                 scenario,
@@ -202,7 +204,6 @@ class Duets:
                 data_dir=str(self.data_dir) if self.data_dir else None,
                 results=str(folder.absolute()),
             )
-            slowdown = self.slowdown if side is self.sides[1] else 0.0
             parts.append(Part(trial, side.environment, side.home, slowdown, self.command))
         play(parts[0], parts[1], self.suite.timeout)
         for place, part in enumerate(parts):

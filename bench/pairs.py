@@ -47,7 +47,9 @@ class Pair:
         if metric.quality:
             return self.differences.get(metric.name)
         logs = self.logs.get(metric.name)
-        return float(np.median(logs)) if logs else None
+        if not logs:
+            return None
+        return logs[0] if len(logs) == 1 else float(np.median(logs))
 
 
 def pair(baseline: Record, candidate: Record, folders: tuple[Path, Path], metrics: Sequence[str]) -> Pair:

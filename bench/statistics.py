@@ -13,8 +13,7 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache
-
-import numpy as np
+from statistics import fmean
 
 CONFIDENCE = 0.95
 MOST_PAIRS = 10_000
@@ -43,10 +42,10 @@ def estimate(values: Sequence[float], shared_variance: float = 0.0) -> Estimate:
     shared_variance : float
         Variance of the mean that pairs do not show, since they share its cause: the test rows.
     """
-    count, mean = len(values), float(np.mean(values))
+    count, mean = len(values), fmean(values)
     if count < 2:
         return Estimate(mean, -math.inf, math.inf, math.inf, 1.0, count)
-    error = math.sqrt(float(np.var(values, ddof=1)) / count + shared_variance)
+    error = math.sqrt(math.fsum((value - mean) ** 2 for value in values) / (count - 1) / count + shared_variance)
     half = quantile(count - 1) * error
     return Estimate(mean, mean - half, mean + half, error, _p_value(mean, error, count - 1), count)
 
