@@ -13,7 +13,9 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
+from itertools import islice
 from pathlib import Path
+from statistics import median
 from typing import Any
 
 import msgspec
@@ -99,7 +101,7 @@ def resampled_comparisons(
 
 def _next_seconds(one: Found) -> float:
     """What another pair is expected to take; the first one is always played."""
-    return float(np.median([pair.seconds for pair in one.pairs])) if one.pairs else -np.inf
+    return median(pair.seconds for pair in one.pairs) if one.pairs else -math.inf
 
 
 def _drawn(pairs: Sequence[Pair], slowdown: float, rng: np.random.Generator) -> Source:
@@ -326,10 +328,14 @@ def _smallest(
     """The smallest slowdown, in steps of half a percent, that is seen in ``POWER`` of resampled comparisons at least,
     by the lower bound of the rate; None where ``LARGEST`` is not."""
     few, enough, count = int(terms.threshold / STEP), int(LARGEST / STEP) + 1, max(count, PROMISED_BY)
+    allowed = max(misses for misses in range(count // 10) if rate_interval(count - misses, count)[0] >= POWER)
     while enough - few > 1:
         middle = (few + enough) // 2
-        outcomes = resampled_comparisons(equal, terms, budget, slowdown=middle * STEP, count=count, seed=middle)
-        if _seen(outcomes, label, name)["low"] >= POWER:
+        sources = {one: _drawn(pairs, middle * STEP, np.random.default_rng(middle)) for one, pairs in equal.items()}
+        outcomes = (compared(sources, terms, budget) for _ in range(count))
+        missed = (outcome for outcome in outcomes if outcome.verdicts.get((label, name)) != "regressed")
+        # no more are played than it takes to see that too many are missed
+        if len(list(islice(missed, allowed + 1))) <= allowed:
             enough = middle
         else:
             few = middle

@@ -74,10 +74,17 @@ def more_pairs(found: Estimate, threshold: float) -> int | None:
 
 def adjusted(p_values: Sequence[float]) -> list[float]:
     """P-values for many comparisons at once: the smallest share of false discoveries at which each counts as one
-    (Benjamini and Hochberg 1995)."""
-    from scipy.stats import false_discovery_control
+    (Benjamini and Hochberg 1995).
 
-    return [float(p) for p in false_discovery_control(p_values)] if p_values else []
+    What ``scipy.stats.false_discovery_control`` returns, in a hundredth of its time: a calibration asks a hundred
+    thousand times.
+    """
+    found, least = list(p_values), 1.0
+    falling = sorted(range(len(found)), key=found.__getitem__, reverse=True)
+    for place, number in enumerate(falling):
+        least = min(least, found[number] * len(found) / (len(found) - place))
+        found[number] = least
+    return found
 
 
 def rate_interval(hits: int, of: int) -> tuple[float, float]:

@@ -123,6 +123,10 @@ def test_among_many_comparisons_one_weak_change_is_not_reported():
 
 def test_adjusted_p_values_are_those_of_benjamini_and_hochberg():
     assert adjusted([0.01, 0.04, 0.03, 0.5]) == pytest.approx([0.04, 0.16 / 3, 0.16 / 3, 0.5])
+    from scipy.stats import false_discovery_control
+
+    p_values = np.random.default_rng(0).random(50) ** 3
+    assert adjusted(list(p_values)) == pytest.approx(false_discovery_control(p_values))
     assert adjusted([]) == []
 
 
