@@ -248,3 +248,15 @@ def test_names_from_outside_cannot_break_the_comment():
     assert "<b>" not in page
     assert "&lt;b&gt;" in page
     ElementTree.fromstring(comparison.junit(result))
+
+
+def test_every_command_line_of_the_guide_parses():
+    import shlex
+
+    from bench.cli import _parser
+
+    page = Path(__file__).resolve().parents[2] / "docs" / "comparing.md"
+    lines = [line.partition(">")[0] for line in page.read_text().splitlines() if line.startswith("bench ")]
+    assert len(lines) > 8
+    for line in lines:
+        _parser().parse_args(shlex.split(line, comments=True)[1:])
