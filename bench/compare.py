@@ -130,7 +130,7 @@ class Duets:
         self.data_dir, self.slowdown, self.command = data_dir, slowdown, command
         self.folders = (out / NAMES[0], out / NAMES[1])
         self.records: list[dict[records.Key, Record]] = [{}, {}]
-        self.known: dict[tuple[str, int], Pair] = {}
+        self.known: dict[tuple[Any, ...], Pair] = {}
 
     def __enter__(self) -> Duets:
         self.out.mkdir(parents=True, exist_ok=True)
@@ -229,7 +229,7 @@ class Duets:
         for first, second in self._both(match):
             found.reason = found.reason or _fault(first, second)
             if found.reason is None:
-                key = (match.label, first["round"])
+                key = (match.label, first["round"], terms.metrics)
                 if key not in self.known:
                     self.known[key] = pairs.pair(first, second, self.folders, terms.metrics)
                 found.pairs.append(self.known[key])
