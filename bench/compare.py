@@ -300,6 +300,9 @@ def verdicts(found: Sequence[Found], terms: Terms) -> dict[tuple[str, str], Judg
         for name in terms.metrics:
             metric = METRICS[name]
             with_it = [pair for pair in one.pairs if pair.worse(metric) is not None]
+            if metric.quality:
+                # further rounds with a seed repeat the same training: they are no further evidence of what it learns
+                with_it = list({pair.seed: pair for pair in reversed(with_it)}.values())
             worse = [value for pair in with_it if (value := pair.worse(metric)) is not None]
             if one.reason is None and worse:
                 threshold = metric.threshold(terms.threshold, terms.quality_threshold)

@@ -41,6 +41,7 @@ class Pair:
     shown: dict[str, tuple[float, float]] = field(default_factory=dict)
     seconds: float = 0.0
     checksum: str | None = None
+    seed: int | None = None
 
     def worse(self, metric: Metric) -> float | None:
         """This pair's value of a metric; None where it has none."""
@@ -57,6 +58,7 @@ def pair(baseline: Record, candidate: Record, folders: tuple[Path, Path], metric
     found = Pair(
         seconds=max(baseline.get("wall_seconds", 0.0), candidate.get("wall_seconds", 0.0)),
         checksum=baseline.get("data", {}).get("checksum"),
+        seed=baseline.get("seed"),
     )
     for name in metrics:
         metric = METRICS[name]

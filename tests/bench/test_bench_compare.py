@@ -161,6 +161,20 @@ def test_quality_is_compared_on_the_same_rows(tmp_path, loss, verdict):
     assert words(found)["average_precision"] == verdict
 
 
+def test_rounds_that_repeat_a_training_are_no_further_evidence_of_its_quality(tmp_path):
+    def rounds(loss: float) -> list[dict]:
+        found = []
+        for n in range(6):
+            metrics = {TRAIN: 1000.0 + n, "roc_auc": 0.9 - loss * (1 + n % 2)}
+            found.append(record(n, seed=n % 2, metrics=metrics, intervals={"roc_auc": [0.89, 0.91]}))
+        return found
+
+    worse = compared(tmp_path / "1", rounds(0.0), rounds(0.1))
+    (row,) = (row for row in worse["verdicts"] if row["metric"] == "roc_auc")
+    assert (row["verdict"], row["pairs"]) == ("inconclusive", 2)
+    assert words(worse)[TRAIN] == "unchanged"
+
+
 def test_shared_test_rows_widen_the_interval(tmp_path):
     rng = np.random.default_rng(0)
     labels = (rng.random(300) < 0.2).astype(np.uint8)

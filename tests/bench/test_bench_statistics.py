@@ -113,6 +113,11 @@ def test_few_pairs_are_inconclusive_however_alike_and_say_how_many_are_wanting()
     assert (judged.verdict, judged.more_pairs) == ("inconclusive", 1)
 
 
+def test_sides_that_are_equal_to_the_last_digit_need_no_further_pairs():
+    assert verdict([0.0, 0.0], "roc_auc") == "unchanged"
+    assert verdict([0.0], "roc_auc") == "inconclusive"
+
+
 def test_among_many_comparisons_one_weak_change_is_not_reported():
     weak = Values(METRICS[TRAIN], 0.001, [0.004, 0.012, 0.009, 0.0055])
     rng = np.random.default_rng(3)
