@@ -8,11 +8,14 @@ ones check.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
+from itertools import islice
 from pathlib import Path
+from statistics import median
 from typing import Any
 
 import msgspec
@@ -35,6 +38,8 @@ POWER = 0.95
 """How often a slowdown must be seen for it to be promised."""
 STEP = 0.005
 LARGEST = 0.5
+PROMISED_BY = 300
+"""Resampled comparisons at least that a promise rests on: of much fewer no rate is known to be as high as ``POWER``."""
 LEAST_PAIRS = 8
 """Live pairs of equal sides to resample from."""
 
@@ -96,17 +101,18 @@ def resampled_comparisons(
 
 def _next_seconds(one: Found) -> float:
     """What another pair is expected to take; the first one is always played."""
-    return float(np.median([pair.seconds for pair in one.pairs])) if one.pairs else -np.inf
+    return median(pair.seconds for pair in one.pairs) if one.pairs else -math.inf
 
 
 def _drawn(pairs: Sequence[Pair], slowdown: float, rng: np.random.Generator) -> Source:
-    """Pairs without an end: each one drawn from those played, its neighbours drawn from its own."""
+    """Pairs without an end: each one drawn from those played, its neighbours drawn from its own; only their median is
+    kept."""
     while True:
         pair = pairs[int(rng.integers(len(pairs)))]
         logs: dict[str, Sequence[float]] = {}
         for name, values in pair.logs.items():
             drawn = np.asarray(values)[rng.integers(len(values), size=len(values))]
-            logs[name] = list(drawn + np.log1p(slowdown) if name in STRETCHED else drawn)
+            logs[name] = [float(np.median(drawn)) + (math.log1p(slowdown) if name in STRETCHED else 0.0)]
         yield replace(pair, logs=logs)
 
 
@@ -321,11 +327,15 @@ def _smallest(
 ) -> float | None:
     """The smallest slowdown, in steps of half a percent, that is seen in ``POWER`` of resampled comparisons at least,
     by the lower bound of the rate; None where ``LARGEST`` is not."""
-    few, enough = int(terms.threshold / STEP), int(LARGEST / STEP) + 1
+    few, enough, count = int(terms.threshold / STEP), int(LARGEST / STEP) + 1, max(count, PROMISED_BY)
+    allowed = max(misses for misses in range(count // 10) if rate_interval(count - misses, count)[0] >= POWER)
     while enough - few > 1:
         middle = (few + enough) // 2
-        outcomes = resampled_comparisons(equal, terms, budget, slowdown=middle * STEP, count=count, seed=middle)
-        if _seen(outcomes, label, name)["low"] >= POWER:
+        sources = {one: _drawn(pairs, middle * STEP, np.random.default_rng(middle)) for one, pairs in equal.items()}
+        outcomes = (compared(sources, terms, budget) for _ in range(count))
+        missed = (outcome for outcome in outcomes if outcome.verdicts.get((label, name)) != "regressed")
+        # no more are played than it takes to see that too many are missed
+        if len(list(islice(missed, allowed + 1))) <= allowed:
             enough = middle
         else:
             few = middle

@@ -130,7 +130,7 @@ class Duets:
         self.data_dir, self.slowdown, self.command = data_dir, slowdown, command
         self.folders = (out / NAMES[0], out / NAMES[1])
         self.records: list[dict[records.Key, Record]] = [{}, {}]
-        self.known: dict[tuple[str, int], Pair] = {}
+        self.known: dict[tuple[Any, ...], Pair] = {}
 
     def __enter__(self) -> Duets:
         self.out.mkdir(parents=True, exist_ok=True)
@@ -193,7 +193,9 @@ class Duets:
 
     def _play(self, match: Match, number: int) -> None:
         parts = []
-        for side, scenario, folder in zip(self.sides, (match.baseline, match.candidate), self.folders, strict=True):
+        planted = (0.0, self.slowdown)
+        scenarios = (match.baseline, match.candidate)
+        for side, scenario, folder, slowdown in zip(self.sides, scenarios, self.folders, planted, strict=True):
             trial = Trial(
                 self.suite.name,
                 scenario,
@@ -202,7 +204,6 @@ class Duets:
                 data_dir=str(self.data_dir) if self.data_dir else None,
                 results=str(folder.absolute()),
             )
-            slowdown = self.slowdown if side is self.sides[1] else 0.0
             parts.append(Part(trial, side.environment, side.home, slowdown, self.command))
         play(parts[0], parts[1], self.suite.timeout)
         for place, part in enumerate(parts):
@@ -228,7 +229,7 @@ class Duets:
         for first, second in self._both(match):
             found.reason = found.reason or _fault(first, second)
             if found.reason is None:
-                key = (match.label, first["round"])
+                key = (match.label, first["round"], terms.metrics)
                 if key not in self.known:
                     self.known[key] = pairs.pair(first, second, self.folders, terms.metrics)
                 found.pairs.append(self.known[key])
@@ -299,6 +300,9 @@ def verdicts(found: Sequence[Found], terms: Terms) -> dict[tuple[str, str], Judg
         for name in terms.metrics:
             metric = METRICS[name]
             with_it = [pair for pair in one.pairs if pair.worse(metric) is not None]
+            if metric.quality:
+                # further rounds with a seed repeat the same training: they are no further evidence of what it learns
+                with_it = list({pair.seed: pair for pair in reversed(with_it)}.values())
             worse = [value for pair in with_it if (value := pair.worse(metric)) is not None]
             if one.reason is None and worse:
                 threshold = metric.threshold(terms.threshold, terms.quality_threshold)

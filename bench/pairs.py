@@ -41,13 +41,16 @@ class Pair:
     shown: dict[str, tuple[float, float]] = field(default_factory=dict)
     seconds: float = 0.0
     checksum: str | None = None
+    seed: int | None = None
 
     def worse(self, metric: Metric) -> float | None:
         """This pair's value of a metric; None where it has none."""
         if metric.quality:
             return self.differences.get(metric.name)
         logs = self.logs.get(metric.name)
-        return float(np.median(logs)) if logs else None
+        if not logs:
+            return None
+        return logs[0] if len(logs) == 1 else float(np.median(logs))
 
 
 def pair(baseline: Record, candidate: Record, folders: tuple[Path, Path], metrics: Sequence[str]) -> Pair:
@@ -55,6 +58,7 @@ def pair(baseline: Record, candidate: Record, folders: tuple[Path, Path], metric
     found = Pair(
         seconds=max(baseline.get("wall_seconds", 0.0), candidate.get("wall_seconds", 0.0)),
         checksum=baseline.get("data", {}).get("checksum"),
+        seed=baseline.get("seed"),
     )
     for name in metrics:
         metric = METRICS[name]

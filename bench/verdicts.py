@@ -96,7 +96,8 @@ def judge(comparisons: Mapping[Key, Values]) -> dict[Key, Judged]:
 
     ``regressed`` and ``improved``: the whole interval lies beyond the threshold, and of the changes that are reported
     no more than ``FALSE_DISCOVERIES`` are expected to be none. ``unchanged``: the whole interval lies within the
-    threshold. ``inconclusive``: neither, or fewer than ``LEAST_PAIRS``.
+    threshold. ``inconclusive``: neither, or fewer than ``LEAST_PAIRS``, unless all of several are equal to the last
+    digit.
     """
     found = {key: estimate(values.worse, values.shared_variance) for key, values in comparisons.items()}
     adjusted_p = dict(zip(found, adjusted([one.p for one in found.values()]), strict=True))
@@ -107,7 +108,7 @@ def judge(comparisons: Mapping[Key, Values]) -> dict[Key, Judged]:
 
 
 def _judged(found: Estimate, limit: float, q: float) -> Judged:
-    if found.pairs >= LEAST_PAIRS:
+    if found.pairs >= LEAST_PAIRS or (found.mean == 0 and found.error == 0):
         if found.low > limit and q <= FALSE_DISCOVERIES:
             return Judged("regressed", found, q)
         if found.high < -limit and q <= FALSE_DISCOVERIES:

@@ -1,0 +1,175 @@
+"""Live comparisons: two workers in turn, pairs that are kept, and sides that break."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from bench import compare, records, suite
+from bench.cli import main
+from bench.compare import Duets, Match, Terms
+from bench.duet import SCORINGS, Part, play
+from bench.environment import environment
+from bench.sides import Side
+from bench.suite import Scenario, Trial
+from bench.thresholds import Threshold
+from bench.trial import Worker
+
+TRAIN = "train_samples_per_second"
+
+TINY = """
+    seeds = [3]
+    threads = [1]
+    timeout = 60
+    [[scenarios]]
+    datasets = ["blobs-2d?rows=600"]
+    detectors = ["knn"]
+"""
+
+
+def knn() -> Scenario:
+    return Scenario("blobs-2d?rows=600", "knn", None, None, "cpu", "float32", 1, (Threshold(),))
+
+
+@pytest.fixture
+def tiny(suite_file) -> str:
+    return suite_file(TINY)
+
+
+def test_a_live_comparison_keeps_its_pairs_and_goes_on_with_them(tiny, tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    command = ["compare", "here", "here", "--suite", tiny, "--budget", "1s", "--format", "json", "--out", "kept"]
+    assert main(command) == 0
+    first = json.loads(capsys.readouterr().out)
+    by_metric = {row["metric"]: row for row in first["verdicts"]}
+    assert {TRAIN, "score_samples_per_second", "score_latency_p50_seconds", "roc_auc", "f1"} <= set(by_metric)
+    assert {row["pairs"] for row in first["verdicts"]} == {1}
+    assert by_metric["roc_auc"]["change"] == 0
+    (kept,), _ = records.read(Path("kept/baseline"))
+    assert (kept["seed"], kept["round"], kept["duet_scorings"]) == (3, 0, SCORINGS)
+
+    # killed between the two records of a pair: the half is none, and its pair is played again
+    records.append(Path("kept/baseline"), kept | {"seed": 4, "round": 1})
+    assert main([*command, "--budget", "1h", "--metric", "roc_auc"]) == 0
+    (row,) = json.loads(capsys.readouterr().out)["verdicts"]
+    assert (row["verdict"], row["pairs"]) == ("unchanged", 4)
+    rounds = [[one["round"] for one in records.read(Path("kept") / name)[0]] for name in compare.NAMES]
+    assert rounds == [[0, 1, 1, 2, 3], [0, 1, 2, 3]]
+
+    assert main(["compare", "here", "set:threads=2", "--suite", tiny, "--out", "kept"]) == 2
+    assert "holds another comparison" in capsys.readouterr().err
+
+
+def test_neighbours_are_one_epoch_each_and_their_order_is_drawn(monkeypatch):
+    asked = []
+
+    class Recorder(Worker):
+        def request(self, command, *arguments, **more):
+            asked.append((self, command))
+            return super().request(command, *arguments, **more)
+
+    monkeypatch.setattr("bench.duet.Worker", Recorder)
+    trial = Trial("t", knn(), seed=0, round=0)
+    parts = Part(trial, environment()), Part(trial, environment())
+    play(*parts, timeout=60)
+    assert [part.record["status"] for part in parts] == ["ok", "ok"]
+    scorings = [worker for worker, command in asked if command == "scoring"]
+    turns = list(zip(scorings[::2], scorings[1::2], strict=True))
+    assert len(turns) == SCORINGS
+    assert all(first is not second for first, second in turns)
+    assert len({first for first, _ in turns}) == 2
+    assert sum(command == "epoch" for _, command in asked) == 2
+
+
+def test_a_planted_slowdown_is_read_as_what_it_is():
+    from bench import pairs
+
+    trial = Trial("t", knn(), seed=0, round=0)
+    parts = Part(trial, environment()), Part(trial, environment(), slowdown=1.0)
+    play(*parts, timeout=60)
+    assert parts[1].record["slowdown"] == 1.0
+    found = pairs.pair(parts[0].record, parts[1].record, (Path(), Path()), ["score_latency_p50_seconds"])
+    assert 1.5 < 2.718281828 ** float(found.worse(compare.METRICS["score_latency_p50_seconds"])) < 2.7
+
+
+def test_a_side_that_dies_makes_its_scenario_incomparable_and_both_logs_are_kept(bench, suite_file, tmp_path):
+    path = suite_file(TINY.replace('["knn"]', '["knn", "exiting"]'))
+    done = bench("compare", "here", "here", "--suite", path, "--budget", "1s", "--out", "kept", "--format", "markdown")
+    assert done.returncode == 4, done.stderr
+    assert "no licence" in done.stdout
+    assert "Traceback" not in done.stderr
+    logs = sorted((tmp_path / "kept" / "logs").iterdir())
+    assert [log.stem.rpartition("-")[2] for log in logs] == ["baseline", "candidate"]
+    assert any("no licence" in log.read_text() for log in logs)
+    again = bench("compare", "here", "here", "--suite", path, "--budget", "1s", "--out", "kept", "--format", "markdown")
+    assert (again.returncode, again.stdout) == (4, done.stdout)
+
+
+def side(name: str = "x") -> Side:
+    return Side("here", name, environment={"machine": {"memory_bytes": 0}, "packages": {}})
+
+
+def fake_play(seconds: dict[str, float], log: list[str]):
+    """Stands for the workers: pairs of so many seconds, by the detector's parameter."""
+
+    def played(baseline: Part, candidate: Part, timeout: float, **_: object) -> None:
+        what = baseline.trial.scenario.dataset
+        log.append(what)
+        for part in (baseline, candidate):
+            noise = 1.0 + 0.1 * ((part.trial.round * 7) % 5) * (part is candidate)
+            part.record |= {
+                "data": {"checksum": what},
+                "metrics": {TRAIN: 1000.0 * noise},
+                "wall_seconds": seconds[what],
+                "samples": {},
+            }
+            part.record |= {"train_rows_per_sample": 1}
+
+    return played
+
+
+def test_the_budget_is_shared_in_turn_and_not_overdrawn(tmp_path, monkeypatch):
+    log: list[str] = []
+    monkeypatch.setattr(compare, "play", fake_play({"blobs-2d": 10.0, "blobs": 4.0}, log))
+    found = []
+    for dataset in ("blobs-2d", "blobs"):
+        scenario = Scenario(dataset, "knn", None, None, "cpu", "float32", 1, (Threshold(),))
+        found.append(Match(scenario.label, scenario, scenario))
+    with Duets(found, side(), side(), tmp_path, suite.load("compare")) as duets:
+        duets.play(Terms(metrics=(TRAIN,)), 47.0)
+        assert duets.spent() == 46.0
+    assert log == ["blobs-2d", "blobs", "blobs-2d", "blobs", "blobs-2d", "blobs", "blobs"]
+
+
+def test_a_calibration_says_what_it_saw_and_a_comparison_quotes_it(tmp_path, monkeypatch, capsys, suite_file):
+    def played(baseline: Part, candidate: Part, timeout: float, **_: object) -> None:
+        offset = 0.01 * ((baseline.trial.round * 7) % 5 - 2)
+        for part in (baseline, candidate):
+            speed = 1000.0 / (1.0 + part.slowdown) * (1.0 + offset * (part is candidate))
+            metrics = {TRAIN: speed, "peak_memory_bytes": 4e8}
+            part.record |= {"data": {"checksum": "c"}, "metrics": metrics, "wall_seconds": 5.0}
+
+    monkeypatch.setattr(compare, "play", played)
+    monkeypatch.chdir(tmp_path)
+    path = suite_file(TINY)
+    command = ["calibrate", "--suite", path, "--slowdowns", "10", "--duration", "3m", "--comparisons", "60"]
+    assert main([*command, "--format", "json"]) == 0
+    result = json.loads(capsys.readouterr().out)
+    assert result["pairs"] == {"0": 18, "0.1": 18}
+    alarms = result["false_alarms"]
+    assert (alarms["all"]["count"], alarms["all"]["of"]) == (0, 60)
+    assert alarms["live"]["of"] + alarms["resampled"]["of"] == 60
+    assert alarms["live"]["of"] >= 1
+    (seen,) = (row for row in result["power"] if row["metric"] == TRAIN)
+    assert seen["resampled"]["count"] == 60
+    assert seen["measured"][0] == pytest.approx(0.1, abs=0.01)
+    (smallest,) = (row for row in result["smallest"] if row["metric"] == TRAIN)
+    assert 0.03 < smallest["slowdown"] <= 0.07
+
+    assert main(command) == 0  # every pair is there already
+    text = capsys.readouterr().out.replace("\u00a0", " ")
+    assert "a slowdown by" in text
+    assert main(["compare", "here", "here", "--suite", path, "--out", "kept", "--metric", TRAIN]) == 0
+    assert "0 of 60 comparisons of equal sides" in capsys.readouterr().out
