@@ -2,22 +2,17 @@
 
 from __future__ import annotations
 
-import importlib.util
 import shutil
 import subprocess
 import sys
-from pathlib import Path
 
+import history_makers as makers
 import pytest
 
 from bench import cli
 from bench.history import condense, store
 from bench.history.series import living, series
 from bench.history.store import HistoryError
-
-_spec = importlib.util.spec_from_file_location("history_makers", Path(__file__).with_name("history_makers.py"))
-makers = importlib.util.module_from_spec(_spec)
-_spec.loader.exec_module(makers)
 
 
 def point_of(entry, metric):

@@ -78,16 +78,10 @@ def _weighted(window: Array) -> tuple[float, float]:
 
 
 def least_squares(series: Array) -> list[int]:
-    """ruptures with the linear kernel, as strict as its false alarms ask for."""
+    """ruptures with the linear kernel."""
     scaled = (series / noise(series)).reshape(-1, 1)
     found = ruptures.KernelCPD(kernel="linear", min_size=2).fit(scaled).predict(pen=16 * np.log(len(series)))
     return [int(place) for place in found[:-1]]
-
-
-def least_deviations(series: Array) -> list[int]:
-    """ruptures with absolute deviations: as robust as the kernel, some hundred times as slow."""
-    search = ruptures.Pelt(model="l1", min_size=2, jump=1).fit(series / noise(series))
-    return [int(place) for place in search.predict(pen=3 * np.log(len(series)))[:-1]]
 
 
 def rules() -> dict[str, Rule]:
@@ -95,7 +89,6 @@ def rules() -> dict[str, Rule]:
     found: dict[str, Rule] = {
         "`bench history`: ruptures, Gaussian kernel": change_points,
         "ruptures, least squares": least_squares,
-        "ruptures, absolute deviations": least_deviations,
         "Perfherder, t > 7": perfherder,
     }
     if find_spec("otava"):
