@@ -4,7 +4,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 STAMP := .venv/.installed
 
-.PHONY: bench test setup lint benchmarks constraints clean
+.PHONY: bench test setup lint benchmarks showcase constraints clean
 
 bench: setup
 	@$(BIN)/bench run quick --verify
@@ -29,6 +29,14 @@ lint: setup
 
 benchmarks: setup
 	$(BIN)/python -m pytest -o addopts=--import-mode=importlib tests/benchmarks --benchmark-only --benchmark-columns=min,median,iqr,rounds
+
+# what the front page shows: real data where DATA_DIR has them, else the data that needs no download
+DATA_DIR ?= $(BENCH_DATA_DIR)
+SHOWCASE := $(if $(wildcard $(DATA_DIR)/mnist $(DATA_DIR)/nsl-kdd),showcase,quick)
+
+showcase: setup
+	@$(BIN)/bench run $(SHOWCASE) $(if $(DATA_DIR),--data-dir $(DATA_DIR)) --out results/front-page-$(SHOWCASE)
+	@$(BIN)/python -m bench.showcase results/front-page-$(SHOWCASE) reports/showcase README.md
 
 constraints:
 	@{ sed -n 1p constraints.txt; $(BIN)/pip freeze --exclude-editable | sed 's/+cpu$$//'; } > constraints.new && mv constraints.new constraints.txt
