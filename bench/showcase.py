@@ -67,8 +67,7 @@ def _page(found: Sequence[Record], drawn: bool) -> str:
         "## Speed",
         *([f"![Training throughput by backend]({FIGURE})"] if drawn else []),
         _table(found, "throughput"),
-        "Made by `make showcase`"
-        + (f", which ran {listing([code(command) for command in commands])}." if commands else "."),
+        "Made by `make showcase`; another run replaces it.",
     ]
     return "\n\n".join(parts) + "\n"
 

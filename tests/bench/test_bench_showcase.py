@@ -9,7 +9,7 @@ import pytest
 
 from bench import showcase
 
-README = "# Ours\n\n<!-- showcase -->\nold\n<!-- /showcase -->\n\nmore\n"
+README = "# Ours\n\n<!-- showcase -->\nlast year\n<!-- /showcase -->\n\nmore\n"
 
 
 def record(detector: str, backend: str | None, auc: float) -> dict:
@@ -47,10 +47,10 @@ def test_the_readme_gets_the_current_table_and_figure_and_keeps_its_own_words(re
     text = readme.read_text()
     assert text.startswith("# Ours\n\n<!-- showcase -->\n")
     assert text.endswith("<!-- /showcase -->\n\nmore\n")
-    assert "old" not in text
+    assert "last year" not in text
     assert "| `vae`    | `jax`" in text
     assert "(reports/showcase/throughput.svg)" in text
-    assert "A &lt;b&gt; CPU, 2 cores" in text
+    assert "A &lt;b&gt; CPU, 2 cores." in text
     assert (folder / "throughput.svg").read_bytes().startswith(b"<?xml")
     page = (folder / "README.md").read_text()
     assert "`knn`" in page
