@@ -88,9 +88,9 @@ def collect(records: Records, folder: Path, warnings: Sequence[str]) -> Contents
         parts.append(DatasetPart(title, _about(record), key))
         panels[key] = {"series": album.of(part), "left_out": max(0, len(part) - MOST_SERIES)}
         found[f"quality-{key}"] = grids.quality(part, several=False)
-    if len(blocks) > 1:
+    if 1 < len(blocks) <= MOST_DATASETS:
         found["overview"] = grids.overview(quality)
-    if len(blocks) > MOST_DATASETS:
+    elif blocks[MOST_DATASETS:]:
         found["quality"] = grids.quality(quality, several=True)
     if not throughput.empty:
         found |= {"training": grids.training(throughput), "scoring": grids.scoring(throughput)}
