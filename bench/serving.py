@@ -14,6 +14,8 @@ from urllib.parse import parse_qs, urlsplit
 from bench.options import UsageError
 
 HOST = "127.0.0.1"
+FAREWELL_SECONDS = 5.0
+"""How long the end of the server waits for who was told of the last page to load it."""
 WAITING = (
     b"<!doctype html><html lang=en><meta charset=utf-8><meta http-equiv=refresh content=5>"
     b"<title>Benchmark report</title><body><p>The report comes when the trial that runs now has ended."
@@ -39,6 +41,7 @@ class Board:
         """Whether anybody has asked for the page yet."""
         self._news = threading.Condition()
         self._page, self._version, self._closed = WAITING, 0, False
+        self._looking = self._owed = 0  # who waits for a new page, and who was told of one and has yet to load it
         try:
             self._server = _Server((HOST, port), self)
         except (OSError, OverflowError) as error:
@@ -53,6 +56,7 @@ class Board:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         with self._news:
+            self._news.wait_for(lambda: self._owed == 0, FAREWELL_SECONDS)
             self._closed = True
             self._news.notify_all()
         self._server.shutdown()
@@ -63,6 +67,7 @@ class Board:
         with self._news:
             self._version += 1
             self._page = page.replace(b"<body>", f'<body data-version="{self._version}">'.encode(), 1)
+            self._owed = self._looking
             self._news.notify_all()
 
     def page(self) -> bytes:
@@ -70,10 +75,18 @@ class Board:
         with self._news:
             return self._page
 
+    def delivered(self) -> None:
+        """Somebody has the page that ``page`` returned."""
+        with self._news:
+            self._owed = max(0, self._owed - 1)
+            self._news.notify_all()
+
     def newer(self, seen: str) -> bool:
         """Sleeps until the page is another one than was seen; False when the server ends first."""
         with self._news:
+            self._looking += 1
             self._news.wait_for(lambda: self._closed or str(self._version) != seen)
+            self._looking -= 1
             return not self._closed
 
 
@@ -98,6 +111,7 @@ class _Handler(BaseHTTPRequestHandler):
         url = urlsplit(self.path)
         if url.path == "/":
             self._answer("text/html; charset=utf-8", self.server.board.page())
+            self.server.board.delivered()
         elif url.path == "/events":
             self._answer("text/event-stream", b"")
             if self.server.board.newer(*parse_qs(url.query).get("seen", [""])[:1]):

@@ -11,11 +11,12 @@ import pandas as pd
 
 from reports import DISTRIBUTION, numbers, tables, trial_equality
 from reports.equality import REFERENCE, as_text
+from reports.frames import BLOCK, split
 from reports.headline import headline
 from reports.html import grids, rates
 from reports.html.pictures import MOST_SERIES, Album, rounded
 from reports.markup import clean
-from reports.tables import BLOCK, held, mapping, number, split
+from reports.tables import held, mapping, number
 
 MOST_DATASETS = 24
 """Data sets that get pictures; a page on hundreds is read by its tables."""
@@ -88,9 +89,9 @@ def collect(records: Records, folder: Path, warnings: Sequence[str]) -> Contents
         parts.append(DatasetPart(title, _about(record), key))
         panels[key] = {"series": album.of(part), "left_out": max(0, len(part) - MOST_SERIES)}
         found[f"quality-{key}"] = grids.quality(part, several=False)
-    if len(blocks) > 1:
+    if 1 < len(blocks) <= MOST_DATASETS:
         found["overview"] = grids.overview(quality)
-    if len(blocks) > MOST_DATASETS:
+    elif blocks[MOST_DATASETS:]:
         found["quality"] = grids.quality(quality, several=True)
     if not throughput.empty:
         found |= {"training": grids.training(throughput), "scoring": grids.scoring(throughput)}

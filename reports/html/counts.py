@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 from safetensors import SafetensorError, safe_open
 
-MOST_THRESHOLDS = 400
+MOST_THRESHOLDS = 600
 """Of one trial: a curve through so many points is smooth at the width of a screen."""
 MOST_BYTES = 256 * 2**20
 """Of one file of arrays that a report reads."""

@@ -13,15 +13,17 @@ import pandas as pd
 
 from reports import numbers
 from reports.columns import heading, varying
+from reports.documents import HEADS
+from reports.frames import Row, rows
 from reports.markup import clean
-from reports.tables import QUALITY, SANITY, Row, failures, held, mapping, number, rows
+from reports.tables import QUALITY, SANITY, failures, held, mapping, number
 
 MOST_TRIALS = 3_000
 """Trials that the table of them holds, the latest ones."""
+MOST_ENVIRONMENTS = 12
+"""Columns of the table of environments, the first ones."""
 PHASES = ("import", "data", "build", "compile", "warmup", "train", "score", "latency")
 """Phases in the order in which a trial goes through them; others follow."""
-
-HEADS = dict(zip(QUALITY, ("ROC AUC", "AP", "F1", "precision", "recall"), strict=True))
 
 Cell = str | dict[str, Any]
 """Text, or ``t`` text, ``v`` what sorts it, ``s`` small print, ``m`` a mark: ``best`` or ``tie``."""
@@ -245,7 +247,8 @@ def _whole(key: str) -> Column:
 def environments(trials: pd.DataFrame, records: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
     """What the records say of machine, packages and frameworks, with a column for each environment."""
     found: dict[str, dict[str, str]] = {}
-    for row in rows(trials.drop_duplicates(["environment", "backend"])):
+    shown = trials["environment"].drop_duplicates()[:MOST_ENVIRONMENTS]
+    for row in rows(trials[trials["environment"].isin(shown)].drop_duplicates(["environment", "backend"])):
         told = mapping(held(records[row["position"]], "environment"))
         own = found.setdefault(row["environment"], {"environment hash": clean(row["environment_hash"])[:12]})
         parts = {

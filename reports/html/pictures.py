@@ -18,17 +18,21 @@ from numpy.typing import NDArray
 
 from reports import numbers
 from reports.columns import varying, written
+from reports.equality import as_text
+from reports.frames import ROW, Row, rows
 from reports.html import counts
 from reports.html.counts import Arrays
 from reports.markup import clean
 from reports.palette import INK, LINE_STYLES, colour
-from reports.tables import ROW, Row, held, mapping, number, rows
+from reports.tables import held, mapping, number
 from reports.tables import numbers as finite
 
 MOST_SERIES = 24
 """Rows of one data set that get pictures, the best first."""
 MOST_PICTURED = 24
 """Rows of a whole report that show single test rows: they are what takes most room."""
+MOST_OTHERS = 48
+"""Further scores of networks, of a whole report, that a threshold can be moved on."""
 MOST_POINTS = 1_000
 """Test rows in one picture of a latent space."""
 MOST_EPOCHS = 300
@@ -60,7 +64,7 @@ class Album:
         finished = trials[trials["status"] == "ok"].sort_values(["seed", "round"], kind="stable")
         self.positions: dict[Any, list[int]] = finished.groupby(ROW, sort=False)["position"].agg(list).to_dict()
         self.records, self.folder = records, folder
-        self.pictured = 0
+        self.pictured = self.others = 0
 
     def of(self, part: pd.DataFrame) -> list[Plain]:
         """The series of one data set, a row of the quality table each."""
@@ -84,11 +88,18 @@ class Album:
         kind = first.get("score")
         keys = ["y_test", f"score.{kind if isinstance(kind, str) else 'decision'}"]
         wanted = self.pictured < MOST_PICTURED
+        others = self._others(first)
+        keys += [f"score.{as_text(entry.get('score'))}" for entry in others]
         arrays = counts.read(self.folder, first.get("arrays"), [*keys, *(PICTURES if wanted else ())])
         found = {
             "curve": _curve(first),
             "histogram": _histogram(first),
             "counts": _counts(first, arrays, keys[1]),
+            "others": [
+                {"kind": clean(entry.get("score")), "histogram": _histogram(entry), "counts": known}
+                for entry, key in zip(others, keys[2:], strict=True)
+                if (known := _counts(entry, arrays, key))
+            ],
             "loss": _losses(own, "loss"),
             "validation": _losses(own, "validation_loss"),
             "top": _top(first),
@@ -96,7 +107,14 @@ class Album:
             "latent": _latent(arrays, keys[1]),
         }
         self.pictured += bool(found["latent"] or found["images"])
+        self.others += len(found["others"] or ())
         return series | {key: value for key, value in found.items() if value}
+
+    def _others(self, record: Mapping[str, Any]) -> list[Plain]:
+        """What the record says of its further scores, as far as there is room."""
+        listed = held(record, "other_scores")
+        known = [mapping(entry) for entry in (listed if isinstance(listed, list) else [])]
+        return known[: MOST_OTHERS - self.others]
 
 
 PICTURES = ("X_plane", "mu", "mu_pca", "mu_tsne", "mu_rows", "top_rows", "top_inputs", "top_reconstructions")

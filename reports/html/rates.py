@@ -9,11 +9,12 @@ from typing import Any
 import pandas as pd
 
 from reports.columns import threads, varying, written
+from reports.frames import Row, rows, split
 from reports.html.pictures import DASHES, rounded
 from reports.markup import clean
 from reports.palette import INK, backend_colour, colour, in_order
 from reports.speed import Curve, Curves, batch_curves, scale_curves
-from reports.tables import Row, held, mapping, number, rows, split
+from reports.tables import held, mapping, number
 
 MOST_BARS = 48
 """Of one data set."""

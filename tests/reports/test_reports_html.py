@@ -115,7 +115,19 @@ junk = st.recursive(
     lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=3), inner, max_size=2),
     max_leaves=5,
 )
-KEYS = ("phases", "thresholds", "top_anomalies", "histogram", "roc_curve", "loss", "limits", "data", "arrays", "score")
+KEYS = (
+    "phases",
+    "thresholds",
+    "top_anomalies",
+    "histogram",
+    "roc_curve",
+    "loss",
+    "limits",
+    "data",
+    "arrays",
+    "score",
+    "other_scores",
+)
 
 
 @settings(max_examples=25, deadline=None)
@@ -177,6 +189,7 @@ def pictured(record: Any, tmp_path: Path) -> dict[str, Any]:
     arrays = {
         "y_test": labels,
         "score.elbo": (rng.random(90) + labels).astype(np.float32),
+        "score.mae": rng.random(90).astype(np.float32),
         "mu_rows": np.arange(0, 90, 2, dtype=np.int32),
         "mu_pca": rng.standard_normal((45, 2)).astype(np.float32),
         "top_rows": np.array([0, 9, 4], np.int32),
@@ -187,6 +200,7 @@ def pictured(record: Any, tmp_path: Path) -> dict[str, Any]:
     save_file(arrays, tmp_path / "outside.safetensors")
     found: dict[str, Any] = record("digits:4", arrays="arrays/one.safetensors")
     found["data"] |= {"image_shape": [4, 4]}
+    found["other_scores"] = [{"score": "mae", "histogram": found["histogram"]}, {"score": "gone"}]
     found["thresholds"] = [{"rule": "percentile 95", "oracle": False, "metrics": {"threshold": 0.9}}]
     return found
 
@@ -195,6 +209,7 @@ def test_arrays_become_counts_latent_space_and_images(pictured: dict[str, Any], 
     (series,) = data_of(rendered([pictured], tmp_path / "results"))["datasets"]["data-1"]["series"]
     assert (series["counts"]["rows"], series["counts"]["anomalies"], series["counts"]["whole"]) == (90, 10, True)
     assert series["counts"]["marks"][0]["rule"] == "percentile 95"
+    assert [(other["kind"], other["counts"]["rows"]) for other in series["others"]] == [("mae", 90)]
     assert list(series["latent"]["views"]) == ["principal components"]
     assert series["latent"]["anomaly"][:6] == [1, 0, 0, 0, 0, 0]
     assert series["images"]["anomaly"] == [True, True, False]
@@ -228,6 +243,13 @@ def test_every_asset_of_the_page_is_there_and_the_bundled_library_names_its_lice
     for name in (page.PLOTLY, *page.SCRIPTS, page.LIVE):
         assert "</script" not in page.asset(name)
         assert "<!--" not in page.asset(name)
+
+
+def test_hundreds_of_data_sets_are_one_table_with_pictures_for_the_first(record: Any) -> None:
+    data = data_of(rendered([record(f"set-{i}", "knn") for i in range(200)]))
+    assert len(data["tables"]["quality"]["rows"]) == 200
+    assert "overview" not in data["tables"]
+    assert len(data["datasets"]) == 24
 
 
 def test_the_page_stays_small_with_as_many_rows_as_the_suite_standard_has(run: Any) -> None:

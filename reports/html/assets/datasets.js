@@ -63,7 +63,7 @@ const Datasets = (() => {
         };
       });
       if (kind.chance) traces.unshift({ x: kind.chance[0], y: kind.chance[1], mode: "lines", hoverinfo: "skip", line: { color: Theme.colour("strong"), width: 1, dash: "dot" } });
-      if (view.here && !view.hidden.has(view.here.series)) {
+      if (view.here && !view.here.series.aside && !view.hidden.has(view.here.series)) {
         const [x, y] = kind.here(view.here.judged);
         traces.push({
           x: [x], y: [y], mode: "markers", hoverinfo: "skip",
@@ -80,7 +80,9 @@ const Datasets = (() => {
   // -------------------------------------------------------------------------------------------------------- scores
 
   function scores(view) {
-    const known = view.all.filter((series) => series.histogram);
+    // a network's further scores have no curve above, but thresholds of their own
+    const more = (series) => (series.others ?? []).map((other) => ({ ...other, label: `${series.label}, ${other.kind}`, seed: series.seed, aside: true }));
+    const known = view.all.flatMap((series) => [series, ...more(series)]).filter((series) => series.histogram);
     if (!known.length) return null;
     let series = known.find((one) => one.counts) ?? known[0];
     const pick = Elements.choice("Detector", known.map((one) => one.label), (place) => choose(known[place]));

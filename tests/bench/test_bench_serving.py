@@ -1,0 +1,199 @@
+"""The page that is served: to this machine alone, a new one when there is one, and rebuilt between trials alone."""
+
+from __future__ import annotations
+
+import http.client
+import signal
+import subprocess
+import threading
+import time
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import pytest
+
+from bench.options import UsageError
+from bench.serving import WAITING, Board
+from bench.watching import Pace, Watched
+
+RECORD = {
+    "schema": 1,
+    "dataset": "blobs",
+    "detector": "knn",
+    "scenario_hash": "a",
+    "environment_hash": "b",
+    "seed": 0,
+    "round": 0,
+    "status": "ok",
+    "metrics": {"roc_auc": 0.9},
+}
+
+
+def ask(board: Board, path: str = "/", host: str | None = None) -> tuple[int, bytes]:
+    port = int(board.address.rstrip("/").rsplit(":", 1)[1])
+    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=30)
+    connection.request("GET", path, headers={"Host": host} if host else {})
+    answer = connection.getresponse()
+    found = answer.status, answer.read()
+    connection.close()
+    return found
+
+
+def test_what_was_shown_last_is_served_under_a_number_of_its_own() -> None:
+    with Board() as board:
+        assert ask(board) == (200, WAITING)
+        for number in ("1", "2"):
+            board.show(f"<body>page {number}".encode())
+            assert ask(board) == (200, f'<body data-version="{number}">page {number}'.encode())
+        assert ask(board, "/records.jsonl")[0] == 404
+
+
+def test_a_page_that_points_another_name_at_this_address_gets_nothing() -> None:
+    with Board() as board:
+        port = board.address.rstrip("/").rsplit(":", 1)[1]
+        assert ask(board, host=f"evil.example:{port}")[0] == 403
+        assert ask(board, "/events?seen=1", host="evil.example")[0] == 403
+        assert ask(board, host=f"localhost:{port}")[0] == 200
+
+
+def test_who_looks_at_an_old_page_is_told_of_a_new_one_and_who_sees_the_new_one_waits() -> None:
+    with Board() as board:
+        board.show(b"<body>one")
+        told: list[tuple[int, bytes]] = []
+        waits = threading.Thread(target=lambda: told.append(ask(board, "/events?seen=1")))
+        waits.start()
+        waits.join(0.2)
+        assert waits.is_alive()
+        board.show(b"<body>two")
+        waits.join(30)
+        assert told == [(200, b"event: changed\ndata:\n\n")]
+        assert ask(board, "/events?seen=1") == told[0]
+
+
+def test_the_end_of_the_server_ends_who_waits() -> None:
+    told: list[bool] = []
+    with Board() as board:
+        board.show(b"<body>one")
+        waits = threading.Thread(target=lambda: told.append(board.newer("1")))
+        waits.start()
+    waits.join(30)
+    assert told == [False]
+
+
+def test_who_was_told_of_the_last_page_still_gets_it_though_the_run_has_ended() -> None:
+    told: list[bytes] = []
+
+    def browser(board: Board) -> None:
+        ask(board, "/events?seen=1")
+        told.append(ask(board)[1])
+
+    with Board() as board:
+        board.show(b"<body>one")
+        waits = threading.Thread(target=browser, args=(board,))
+        waits.start()
+        while not board._looking:
+            time.sleep(0.01)
+        board.show(b"<body>two")
+    waits.join(30)
+    assert told == [b'<body data-version="2">two']
+
+
+def test_a_port_that_is_taken_is_one_line() -> None:
+    with Board() as board, pytest.raises(UsageError, match=r"^port \d+ of 127\.0\.0\.1 cannot be used"):
+        Board(int(board.address.rstrip("/").rsplit(":", 1)[1]))
+
+
+class Silent:
+    """A display that keeps what it was told."""
+
+    def __init__(self) -> None:
+        self.told: list[str] = []
+
+    def __getattr__(self, name: str) -> Any:
+        return lambda *arguments: self.told.append(name)
+
+
+def test_a_watched_run_is_rebuilt_after_a_trial_and_only_when_somebody_looks() -> None:
+    made: list[int] = []
+    now = [0.0]
+
+    def render() -> bytes:
+        made.append(len(made))
+        now[0] += 2.0
+        return b"<body>"
+
+    with Board() as board:
+        shown = Silent()
+        watched = Watched(shown, Pace(board, render, clock=lambda: now[0]))  # type: ignore[arg-type]
+        trial: Any = None
+        watched.begin(3, 0)
+        watched.ended(trial, {})
+        assert made == []
+        ask(board)
+        watched.doing(trial, "training", 1, 2)
+        watched.measuring()
+        assert made == []
+        watched.ended(trial, {})
+        assert made == [0]
+        watched.ended(trial, {})  # it took 2 s, so for 20 s the trials go first
+        assert made == [0]
+        now[0] += 20
+        watched.ended(trial, {})
+        assert made == [0, 1]
+        watched.close()
+    assert shown.told == ["begin", "ended", "doing", "measuring", "ended", "ended", "ended", "close"]
+
+
+def test_report_serve_shows_new_records_until_it_is_stopped(tmp_path: Path, environ: dict[str, str]) -> None:
+    records = tmp_path / "records.jsonl"
+    records.write_bytes(msgspec.json.encode(RECORD) + b"\n")
+    command = [environ["BENCH_COMMAND"], "report", str(tmp_path), "--serve"]
+    served = subprocess.Popen(command, env=environ, stdout=subprocess.PIPE, text=True)
+    try:
+        assert served.stdout is not None
+        address = served.stdout.readline().split()[4]
+        port = int(address.rstrip("/").rsplit(":", 1)[1])
+        connection = http.client.HTTPConnection("127.0.0.1", port, timeout=60)
+        connection.request("GET", "/")
+        first = connection.getresponse().read()
+        assert b"blobs" in first
+        assert b"moons" not in first
+        with records.open("ab") as file:
+            file.write(msgspec.json.encode(RECORD | {"dataset": "moons", "scenario_hash": "c"}) + b"\n")
+        connection.request("GET", "/events?seen=1")
+        assert connection.getresponse().read().startswith(b"event: changed")
+        connection.request("GET", "/")
+        assert b"moons" in connection.getresponse().read()
+        connection.close()
+        served.send_signal(signal.SIGINT)
+        assert served.wait(60) == 0
+    finally:
+        served.kill()
+        served.communicate()
+    assert not (tmp_path / "report.html").exists()
+
+
+@pytest.mark.parametrize(
+    ("options", "line"),
+    [
+        (["--serve", "--format", "html"], "--serve shows the whole report and takes no --format"),
+        (["--port", "80"], "--port is for --serve"),
+        (["--format", "html", "--pivot", "roc_auc"], "--format html is the whole report"),
+    ],
+)
+def test_options_that_do_not_go_together_are_one_line(
+    bench: Any, tmp_path: Path, options: list[str], line: str
+) -> None:
+    done = bench("report", str(tmp_path), *options)
+    assert (done.returncode, done.stdout) == (2, "")
+    assert done.stderr.startswith(f"bench: {line}")
+    assert done.stderr.count("\n") == 1
+
+
+def test_the_html_report_goes_beside_its_records_or_where_it_is_asked_to(bench: Any, tmp_path: Path) -> None:
+    (tmp_path / "out").mkdir()
+    (tmp_path / "out" / "records.jsonl").write_bytes(msgspec.json.encode(RECORD) + b"\n")
+    assert bench("report", "out", "--format", "html").stdout == "report: out/report.html\n"
+    assert bench("report", "out", "--format", "html", "--out", "mine.html").returncode == 0
+    assert (tmp_path / "mine.html").read_bytes() == (tmp_path / "out" / "report.html").read_bytes()
