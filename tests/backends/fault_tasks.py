@@ -292,6 +292,33 @@ def clipped_probabilities(module: Any) -> Any:
     return mock.patch.object(ops, "binary_crossentropy", clipped)
 
 
+@fault("torch", ladder.LOSS, "gaussian")
+def sigma_as_variance(module: Any) -> Any:
+    """σ taken for σ²: the squared errors of a Gaussian over σ"""
+    real = module.torch.exp
+    return mock.patch.object(module.torch, "exp", lambda x: real(x / 2 if x.shape == (1,) else x))
+
+
+@fault("jax", ladder.LOSS, "gaussian")
+def without_log_sigma(module: Any) -> Any:
+    """a Gaussian without its log σ²"""
+    return patch(
+        module.Network,
+        "reconstruction",
+        lambda real: lambda self, output, x: real(self, output, x) - self.spec.features * self.log_sigma[...],
+    )
+
+
+@fault("keras", ladder.LOSS, "gaussian")
+def sigma_of_the_last_epoch(module: Any) -> Any:
+    """a Gaussian trained with the σ of the epoch before instead of the batch's own"""
+    return mock.patch.object(
+        module.Network,
+        "batch_reconstruction",
+        lambda self, output, x: module.ops.mean(self.reconstruction(output, x)),
+    )
+
+
 @fault("torch", ladder.LOSS, "dense")
 def beta_late(module: Any) -> Any:
     """β off by one epoch"""
@@ -396,6 +423,12 @@ def beta_for_report_only(module: Any) -> Any:
     """a β that is reported but not trained with"""
     stop = module.ops.stop_gradient
     return patch(module.Network, "kl", lambda real: lambda self, mu, logvar: stop(real(self, mu, logvar)))
+
+
+@fault("torch", ladder.GRADIENTS, "gaussian")
+def sigma_fixed(module: Any) -> Any:
+    """a Gaussian whose σ is never fitted"""
+    return mock.patch.object(module.Network, "fit_sigma")
 
 
 # ------------------------------------------------------------------------------------------------ optimiser steps
@@ -643,6 +676,28 @@ def elbo_without_beta(module: Any) -> Any:
     return patch(module.IdiomaticModel, "score", forgetful)
 
 
+@fault("jax", ladder.SCORING)
+def kl_with_beta(module: Any) -> Any:
+    """the score KL weighted by β"""
+
+    def weighted(real: Any) -> Any:
+        return lambda self, X, kind="reconstruction": (
+            real(self, X, kind) * (self.settings.beta if kind == "kl" else 1.0)
+        )
+
+    return patch(module.IdiomaticModel, "score", weighted)
+
+
+@fault("torch", ladder.SCORING)
+def error_of_logits(module: Any) -> Any:
+    """squared errors of the logits where they should be of the probabilities"""
+
+    def of_logits(self: Any, x: Any) -> Any:
+        return ((self.propagate(x)[0] - x).square().sum(-1),)
+
+    return mock.patch.object(module.Network, "squared_error", of_logits)
+
+
 @fault("torch", ladder.SCORING)
 def sampled_scores(module: Any) -> Any:
     """scores with a sampled z"""
@@ -653,7 +708,7 @@ def sampled_scores(module: Any) -> Any:
                 return real(self, X, kind)
             x = module.torch.tensor(self.rows(X))
             epsilon = module.torch.randn((len(x), self.spec.latent), dtype=x.dtype)
-            return self.network.terms(x, epsilon)[0].detach().numpy()
+            return self.network.reconstruction(self.network.propagate(x, epsilon)[0], x).detach().numpy()
 
         return score
 

@@ -74,6 +74,24 @@ def test_one_trial_tells_two_scores_under_three_thresholds(bench, suite_file, re
     assert (entry["value"], entry["score"], entry["source"]) == (0.5, "elbo", "Nobody (2020), table 1")
 
 
+def test_a_gaussian_tells_its_sigma_and_every_score_that_each_network_has(bench, suite_file, read_records, backend):
+    text = SUITE.replace('"reconstruction", "elbo"', '"kl", "elbo", "mse"').replace("epochs = 2", "epochs = 20")
+    text = text.replace(
+        "latent = 2", 'latent = 2\n    likelihood = "gaussian"\n    batch_size = 32\n    learning_rate = 0.01'
+    )
+    text = text.replace("pictures = true", "").replace('"norm"', '"autoencoder"')
+    done = bench("run", suite_file(text.format(backend=backend)), "--out", "out", "--jobs", "2")
+    assert done.returncode == 0, done.stdout + done.stderr
+    records = {record["detector"]: record for record in read_records()}
+    kinds = {
+        n: [r["score"], *(other["score"] for other in r["other_scores"])] for n, r in records.items() if r["score"]
+    }
+    assert kinds == {"vae": ["kl", "elbo", "mse"], "autoencoder": ["elbo", "mse"]}
+    # the blobs have two dimensions and so has the latent space, which an autoencoder makes the most of
+    assert 0 < records["autoencoder"]["sigma"] < records["vae"]["sigma"] < 1
+    assert "sigma" not in records["norm"]
+
+
 def test_the_anomalies_that_a_record_explains_are_those_that_score_highest(
     bench, suite_file, read_records, tmp_path, backend
 ):

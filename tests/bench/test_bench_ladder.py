@@ -9,7 +9,8 @@ import numpy as np
 import pytest
 
 from backends import randomness, reference
-from backends.spec import Likelihood, Optimizer
+from backends.spec import SCORES, Likelihood, Optimizer
+from backends.weights import LOG_SIGMA
 from bench import ladder, verify
 from bench.ladder import Case
 
@@ -43,6 +44,7 @@ def shown(backend: Any, case: Case, data: ladder.Data) -> ladder.Observed:
 def test_no_optimiser_likelihood_or_network_is_left_off_the_ladder():
     assert {case.settings.optimizer for case in WHOLE} == set(get_args(Optimizer))
     assert {case.spec.likelihood for case in WHOLE} == set(get_args(Likelihood))
+    assert {case.spec.likelihood for case in WHOLE if case.spec.filters} == {"bce", "gaussian"}
     assert {(case.spec.kind, bool(case.spec.filters)) for case in WHOLE} == {
         ("vae", False),
         ("vae", True),
@@ -69,6 +71,13 @@ def test_no_optimiser_likelihood_or_network_is_left_off_the_ladder():
 )
 def test_no_option_is_left_off_the_ladder(uses):
     assert any(map(uses, WHOLE))
+
+
+def test_no_score_is_left_off_the_ladder_and_none_is_asked_of_a_network_that_has_it_not():
+    assert {kind for case in WHOLE for kind in case.scores} | set(WHOLE[0].spec.scores) == set(SCORES)
+    assert all(set(case.scores) <= set(case.spec.scores) for case in WHOLE)
+    # with β = 1, or on a standard normal, one would be as good as another
+    assert any("kl" in case.scores and case.settings.beta != 1.0 for case in WHOLE)
 
 
 def test_the_training_that_is_proved_has_3750_steps_and_a_partial_batch(data):
@@ -109,9 +118,10 @@ def test_every_case_climbs_as_it_was_asked_to():
 def test_a_bias_that_is_never_loaded_would_be_seen():
     for case in WHOLE:
         weights = ladder.starting_weights(case)
-        biases = [array for name, array in weights.items() if name.endswith(".bias")]
+        biases = [array for array in weights.values() if array.ndim == 1]
         assert case.whole or all(np.any(bias) for bias in biases)
     assert np.abs(ladder.starting_weights(find("bce"))["output.bias"]).max() > 16
+    assert ladder.starting_weights(find("gaussian"))["output.log_sigma"] < -0.5, "σ² could be taken for σ"
 
 
 # ----------------------------------------------------------------------------------------------------- what is seen
@@ -126,6 +136,7 @@ def test_the_step_that_should_leave_the_gradient_leaves_it(case, data):
     weight = case.settings.kl_weight(ladder.ANNEALED_EPOCH)
     *_, gradients = network.gradient(batch[drawn.order], drawn.noise, drawn.masks, weight)
     assert list(seen) == [f"{case.name} · {name}" for name in ladder.starting_weights(case)]
+    assert gradients.keys() == ladder.starting_weights(case).keys() - {LOG_SIGMA}
     for name, gradient in gradients.items():
         assert verify.difference("relative to the largest", seen[f"{case.name} · {name}"], gradient) < 1e-16
 

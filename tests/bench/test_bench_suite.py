@@ -155,6 +155,26 @@ def test_a_size_that_the_suite_gives_holds_for_all_networks_but_filters_for_conv
     assert found["vae"] == networks(tmp_path, "hidden = []\nlatent = 3\nfilters = [9]")["vae"]
 
 
+def test_a_detector_that_lacks_one_of_the_scores_is_scored_by_the_others(tmp_path):
+    found = networks(tmp_path, 'scores = ["kl", "elbo", "mse"]')
+    assert {name: t.scores for name, t in found.items()} == {
+        "vae": ("kl", "elbo", "mse"),
+        "autoencoder": ("elbo", "mse"),
+        "conv_vae": ("kl", "elbo", "mse"),
+    }
+
+
+def test_a_score_may_wait_for_the_blocks_own_likelihood(tmp_path):
+    path = tmp_path / "mine.toml"
+    path.write_text(
+        '[training]\nscores = ["mse", "mae", "bce"]\n[[scenarios]]\ndatasets = ["digits:4"]\n'
+        'detectors = ["vae"]\nbackends = ["torch"]\ntraining = { likelihood = "bce" }\n'
+    )
+    assert suite.load(str(path)).scenarios(1)[0].training.scores == ("mse", "mae", "bce")
+    with pytest.raises(SuiteError, match=r"^options: training.scores: vae: the score 'bce' needs .* 'mse' gives none$"):
+        suite.load(str(path)).vary(datasets=["blobs"])
+
+
 def test_every_training_key_reaches_the_backend():
     training = Training(
         **{"batch_size": 7, "optimizer": "sgd", "learning_rate": 0.5, "momentum": 0.25, "weight_decay": 0.125},

@@ -25,6 +25,9 @@ source = "Nobody (2020), table 1"
 """
 
 
+NO_MEAN = ["multiply beta by their number", "collapse", "set beta to its beta times the number of features"]
+
+
 def refused(done: subprocess.CompletedProcess[str], *parts: str) -> None:
     lines = done.stderr.strip().splitlines()
     assert done.returncode == 2, done.stdout + done.stderr
@@ -62,6 +65,12 @@ def refused(done: subprocess.CompletedProcess[str], *parts: str) -> None:
         ('[training]\nscores = ["elbow"]\n' + ONE, ["training.scores", "did you mean 'elbo'?"]),
         ('[training]\nscores = ["elbo", "elbo"]\n' + ONE, ["training.scores", "twice"]),
         ("[training]\nscore = 'elbo'\n" + ONE, ["'score'", "did you mean 'scores'?"]),
+        ('[training]\nlikelihood = "gausian"\n' + ONE, ["training.likelihood", "did you mean 'gaussian'?"]),
+        ('[training]\nlikelihood = "mse_mean"\n' + ONE, ["training.likelihood", *NO_MEAN]),
+        ('[training]\nreduction = "mean"\n' + ONE, ["training.reduction", *NO_MEAN]),
+        (ONE + 'training = { likelihood = "mean_squared_error" }\n', ["1: training.likelihood", *NO_MEAN]),
+        (ONE.replace("norm", "autoencoder") + 'training = { scores = ["kl"] }\n', ["autoencoder", "'kl'", "has none"]),
+        (ONE.replace("norm", "vae") + 'training = { scores = ["mae", "bce"] }\n', ["vae", "'bce'", "'mse' gives none"]),
         (ONE + "[[published]]\ndetector = 'norm'\n", ["published"]),
         (ONE + PUBLISHED.replace("roc_auc", "roc"), ["metric", "'roc'"]),
         (ONE + PUBLISHED + "high = 0.5\n", ["0.9", "bounds"]),
