@@ -247,6 +247,16 @@ def test_bad_input_gets_one_line_and_status_2(tmp_path, monkeypatch, capsys, arg
     assert not (tmp_path / "results").exists()
 
 
+def test_a_comment_says_once_what_all_scenarios_have_in_common(tmp_path):
+    both = [
+        one | {"backend": backend, "scenario_hash": backend} for backend in ("torch", "jax") for one in with_speed(1000)
+    ]
+    page = comparison.markdown(compared(tmp_path, both, both) | {"baseline": {"text": "a"}, "candidate": {"text": "b"}})
+    assert "All scenarios: `blobs vae cpu float32 batch 128 threads 1`" in page
+    assert page.count("float32") == 1
+    assert page.count("`jax/idiomatic`") == 2
+
+
 def test_names_from_outside_cannot_break_the_comment():
     row = {"scenario": "a|b`<script>", "metric": None, "verdict": "incomparable", "reason": "<b>*x*"}
     counts = dict.fromkeys(comparison.ORDER, 0) | {"incomparable": 1}

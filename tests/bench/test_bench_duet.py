@@ -17,6 +17,7 @@ from bench.sides import Side
 from bench.suite import Scenario, Trial
 from bench.thresholds import Threshold
 from bench.trial import Worker
+from bench.worker import Session
 
 TRAIN = "train_samples_per_second"
 
@@ -64,17 +65,20 @@ def test_a_live_comparison_keeps_its_pairs_and_goes_on_with_them(tiny, tmp_path,
 
 
 def test_neighbours_are_one_epoch_each_and_their_order_is_drawn(monkeypatch):
-    asked = []
+    asked, planted = [], []
 
     class Recorder(Worker):
         def request(self, command, *arguments, **more):
             asked.append((self, command))
+            planted.extend([more.get("slowdown", 0.0)] if command == "prepare" else [])
             return super().request(command, *arguments, **more)
 
     monkeypatch.setattr("bench.duet.Worker", Recorder)
     trial = Trial("t", knn(), seed=0, round=0)
-    parts = Part(trial, environment()), Part(trial, environment())
+    parts = Part(trial, environment()), Part(trial, environment(), slowdown=0.01)
     play(*parts, timeout=60)
+    assert sorted(planted) == [0.0, 0.01]
+    assert "slowdown" not in parts[0].record
     assert [part.record["status"] for part in parts] == ["ok", "ok"]
     scorings = [worker for worker, command in asked if command == "scoring"]
     turns = list(zip(scorings[::2], scorings[1::2], strict=True))
@@ -84,15 +88,24 @@ def test_neighbours_are_one_epoch_each_and_their_order_is_drawn(monkeypatch):
     assert sum(command == "epoch" for _, command in asked) == 2
 
 
-def test_a_planted_slowdown_is_read_as_what_it_is():
-    from bench import pairs
+def test_a_planted_slowdown_stretches_what_is_timed_by_its_share():
+    class Seconds:
+        """A clock that stands still but for a tick at each look, and the work."""
 
-    trial = Trial("t", knn(), seed=0, round=0)
-    parts = Part(trial, environment()), Part(trial, environment(), slowdown=1.0)
-    play(*parts, timeout=60)
-    assert parts[1].record["slowdown"] == 1.0
-    found = pairs.pair(parts[0].record, parts[1].record, (Path(), Path()), ["score_latency_p50_seconds"])
-    assert 1.5 < 2.718281828 ** float(found.worse(compare.METRICS["score_latency_p50_seconds"])) < 2.7
+        value = 0.0
+
+        def __call__(self) -> float:
+            self.value += 0.01
+            return self.value
+
+    spent = []
+    for slowdown in (0.0, 0.5):
+        session, seconds = Session(Trial("t", knn(), seed=0, round=0), slowdown), Seconds()
+        session.clock.now = seconds
+        with session.clock.phase("train"), session._stretched():
+            seconds.value += 10.0
+        spent += session.clock.samples["train"]
+    assert spent == pytest.approx([10.0, 15.0], abs=0.1)
 
 
 def test_a_side_that_dies_makes_its_scenario_incomparable_and_both_logs_are_kept(bench, suite_file, tmp_path):
