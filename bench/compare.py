@@ -53,9 +53,14 @@ def of_directories(baseline: Path, candidate: Path, terms: Terms) -> list[Found]
             continue
         one = Found(label, [])
         for key in [key for key in first if key in second]:
-            one.reason = one.reason or fault(first[key], second[key]) or _other_environment(first[key], second[key])
-            if one.reason is None:
-                one.pairs.append(pairs.pair(first[key], second[key], (baseline, candidate), terms.metrics))
+            if one.reason is not None:
+                break
+            try:
+                one.reason = fault(first[key], second[key]) or _other_environment(first[key], second[key])
+                if one.reason is None:
+                    one.pairs.append(pairs.pair(first[key], second[key], (baseline, candidate), terms.metrics))
+            except (LookupError, TypeError, ValueError, AttributeError):  # what a directory holds may be anybody's
+                one.reason = "the records of seed {} and round {} are damaged".format(*key)
         if one.reason is None and not one.pairs:
             one.reason = "no seed and round are in both"
         found.append(one)
@@ -183,7 +188,8 @@ def _other_environment(baseline: Record, candidate: Record) -> str | None:
 def _by_scenario(directory: Path) -> dict[str, dict[tuple[int, int], Record]]:
     found: dict[str, dict[tuple[int, int], Record]] = {}
     for record in records.latest(records.read(directory)[0]):
-        if record["detector"] not in detectors.SANITY:
+        # nobody asks how fast a sanity line is, and a skipped trial never ran
+        if record["detector"] not in detectors.SANITY and record["status"] != "skipped":
             found.setdefault(record["scenario_hash"], {})[record["seed"], record["round"]] = record
     return found
 
@@ -198,7 +204,7 @@ def _unmatched(record: Record, others: Mapping[str, Mapping[Any, Record]], where
     for trials in others.values():
         other = next(iter(trials.values()))
         if _work(other) == _work(record):
-            old, new = record.get("settings") or {}, other.get("settings") or {}
+            old, new = _settings(record), _settings(other)
             changed = [
                 f"{key}: {old.get(key)} against {new.get(key)}"
                 for key in {**old, **new}
@@ -208,8 +214,13 @@ def _unmatched(record: Record, others: Mapping[str, Mapping[Any, Record]], where
     return f"the {where} does not have it"
 
 
+def _settings(record: Record) -> dict[str, Any]:
+    found = record.get("settings")
+    return found if isinstance(found, dict) else {}
+
+
 def _label(record: Record) -> str:
-    settings = record.get("settings") or {}
+    settings = _settings(record)
     words = [record["dataset"], record["detector"]]
     if record.get("backend"):
         words += [f"{record['backend']}/{record['mode']}", str(record.get("device")), str(record.get("precision"))]
