@@ -73,7 +73,7 @@ def junit(result: Result, *, strict: bool = False) -> str:
         if row["metric"] is None:
             ElementTree.SubElement(case, "error", message=clean(row["reason"]))
             continue
-        said = f"{row['title']}: {_change(row)}{_more(row)}"
+        said = f"{row['title']}: {_change(row)}, {row['pairs']} pairs{_more(row)}"
         if row["verdict"] in failing:
             ElementTree.SubElement(case, "failure", message=said, type=row["verdict"])
         elif row["verdict"] == "inconclusive":
