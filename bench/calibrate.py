@@ -24,7 +24,8 @@ from filelock import FileLock
 from platformdirs import user_state_path
 
 from bench import DISTRIBUTION
-from bench.compare import Duets, Found, Match, Terms, verdicts
+from bench.compare import Found, Terms, verdicts
+from bench.duets import Duets, Match
 from bench.pairs import Pair
 from bench.sides import Side
 from bench.statistics import estimate, rate_interval

@@ -132,7 +132,9 @@ def _revision(text: str, revision: str, tell: Callable[[str], None]) -> Side:
                 raise SideError(f"{text}: git archive: {_last_line(archive.stderr)}")
             draft = Path(tempfile.mkdtemp(dir=tree.parent))
             with tarfile.open(fileobj=io.BytesIO(archive.stdout)) as packed:
-                packed.extractall(draft, filter="data")
+                # as the standard library says to do where the filter may be missing, as in the first of Python 3.11
+                packed.extraction_filter = getattr(tarfile, "data_filter", lambda member, path: member)
+                packed.extractall(draft)
             draft.rename(tree)
     missing = [name for name in ("bench", "backends", "datasets") if not (tree / name / "__init__.py").is_file()]
     if missing:

@@ -48,16 +48,15 @@ def sentence(result: Result) -> str:
     return (
         f"{alarms['count']} of {alarms['of']} comparisons of equal sides ({live} live, {alarms['of'] - live} resampled)"
         f" reported a change, at most {_percent(alarms['high'])}; {promise} "
-        f"(budget {result['budget']:g} s, {len(result['scenarios'])} scenario"
-        f"{'s' if len(result['scenarios']) > 1 else ''}, {result['made'][:10]})."
+        f"(budget {result['budget']:g} s, {_several(result['scenarios'], 'scenario')}, "
+        f"{_several(result['metrics'], 'metric')}, {result['made'][:10]})."
     )
 
 
 def _alarms(result: Result) -> list[str]:
     lines = [
         f"Threshold {_percent(result['threshold'])}, budget {result['budget']:g} s a comparison of "
-        f"{len(result['scenarios'])} scenario{'s' if len(result['scenarios']) > 1 else ''} and "
-        f"{len(result['metrics'])} metrics.",
+        f"{_several(result['scenarios'], 'scenario')} and {_several(result['metrics'], 'metric')}.",
         "False alarms, comparisons of equal sides in which any metric regressed or improved:",
     ]
     for kind in ("live", "resampled", "all"):
@@ -104,6 +103,10 @@ def _noise(result: Result, name: Any) -> list[str]:
         for one in result["noise"]
         if one["within"] is not None and one["between"] is not None
     ]
+
+
+def _several(things: Sequence[object], word: str) -> str:
+    return f"{len(things)} {word}{'' if len(things) == 1 else 's'}"
 
 
 def _rate(rate: Mapping[str, Any]) -> str:

@@ -35,17 +35,20 @@ def text(result: Result) -> str:
 
 def markdown(result: Result) -> str:
     """For a pull request's comment: what is unchanged is folded."""
+    common, short = _short(result)
     parts = [f"**{_headline(result)}**", _setting(result, code)]
+    if common:
+        parts.append(f"All scenarios: {code(common)}")
     open_rows = [row for row in _sorted(result) if row["verdict"] != "unchanged"]
     folded = [row for row in _sorted(result) if row["verdict"] == "unchanged"]
     if compared := [row for row in open_rows if row["metric"] is not None]:
-        parts.append(_table(compared))
+        parts.append(_table(compared, short))
     if apart := [row for row in open_rows if row["metric"] is None]:
-        lines = [f"- {SIGNS['incomparable']} {code(row['scenario'])}: {escape(row['reason'])}" for row in apart]
+        lines = [f"- {SIGNS['incomparable']} {code(short[row['scenario']])}: {escape(row['reason'])}" for row in apart]
         parts.append("\n".join(lines))
     if folded:
         summary = f"<details><summary>{len(folded)} unchanged</summary>"
-        parts.append(f"{summary}\n\n{_table(folded)}\n\n</details>")
+        parts.append(f"{summary}\n\n{_table(folded, short)}\n\n</details>")
     return "\n\n".join([*parts, *_notes(result, escape)]) + "\n"
 
 
@@ -70,7 +73,7 @@ def junit(result: Result, *, strict: bool = False) -> str:
         if row["metric"] is None:
             ElementTree.SubElement(case, "error", message=clean(row["reason"]))
             continue
-        said = f"{row['title']}: {_change(row)}{_more(row)}"
+        said = f"{row['title']}: {_change(row)}, {row['pairs']} pairs{_more(row)}"
         if row["verdict"] in failing:
             ElementTree.SubElement(case, "failure", message=said, type=row["verdict"])
         elif row["verdict"] == "inconclusive":
@@ -174,12 +177,27 @@ def _value(metric: str, value: float) -> str:
     return numbers.fixed(value, 4)
 
 
-def _table(rows: Sequence[Row]) -> str:
-    several = len({row["scenario"] for row in rows}) > 1
+def _short(result: Result) -> tuple[str, dict[str, str]]:
+    """What all scenarios have in common, and of each one what tells it from the others; nothing in common where there
+    is but one, or their names are not built alike."""
+    names = list(dict.fromkeys(row["scenario"] for row in result["verdicts"]))
+    words = [name.split() for name in names]
+    if len(names) < 2 or len({len(parts) for parts in words}) > 1:
+        return "", dict(zip(names, names, strict=True))
+    varies = [len(set(column)) > 1 for column in zip(*words, strict=True)]
+    common = [word for word, apart in zip(words[0], varies, strict=True) if not apart]
+    return " ".join(common), {
+        name: " ".join(word for word, apart in zip(parts, varies, strict=True) if apart)
+        for name, parts in zip(names, words, strict=True)
+    }
+
+
+def _table(rows: Sequence[Row], short: Mapping[str, str]) -> str:
+    several = len(short) > 1
     cells = []
     for row in rows:
         verdict, *others = _cells(row)
-        cells.append([f"{SIGNS[verdict]} {verdict}", *([code(row["scenario"])] if several else []), *others])
+        cells.append([f"{SIGNS[verdict]} {verdict}", *([code(short[row["scenario"]])] if several else []), *others])
     header = [_HEADER[0], *(["scenario"] if several else []), *_HEADER[1:]]
     lead = "" if several else f"{code(rows[0]['scenario'])}\n\n"
     return lead + table(header, cells, "ll" + ("l" if several else "") + "rrrr")

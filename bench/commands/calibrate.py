@@ -62,7 +62,7 @@ def add(commands: Any) -> None:
 def _calibrate(arguments: argparse.Namespace) -> int:
     import json
 
-    from bench import calibrate, compare, runner, sides, suite
+    from bench import calibrate, duets, runner, sides, suite
     from bench.commands.compare import terms_of
     from bench.environment import available_cores, environment_hash
     from reports import calibration
@@ -71,10 +71,10 @@ def _calibrate(arguments: argparse.Namespace) -> int:
     data_dir = arguments.data_dir.absolute() if arguments.data_dir else None
     terms = terms_of(arguments)
     side = sides.live("here")
-    found, notes = compare.matches(chosen, side, side, available_cores())
+    found, notes = duets.matches(chosen, side, side, available_cores())
     runner.check(chosen, data_dir)
     environment = environment_hash(side.environment)
-    out = arguments.out or calibrate.folder(environment) / compare.folder_name(side, side, found)
+    out = arguments.out or calibrate.folder(environment) / duets.folder_name(side, side, found)
     for note in notes:
         _tell(note)
     slowdowns = arguments.slowdowns or SLOWDOWNS

@@ -84,27 +84,27 @@ def _compare(arguments: argparse.Namespace) -> int:
 
 
 def _live(arguments: argparse.Namespace, terms: Terms) -> dict[str, Any]:
-    from bench import compare, runner, sides, suite
+    from bench import compare, duets, runner, sides, suite
     from bench.environment import available_cores, differences
 
     chosen = suite.load(arguments.suite or "compare").vary(backends=arguments.backends)
     data_dir = arguments.data_dir.absolute() if arguments.data_dir else None
     baseline, candidate = (sides.live(text, _tell) for text in (arguments.baseline, arguments.candidate))
-    found, notes = compare.matches(chosen, baseline, candidate, available_cores())
+    found, notes = duets.matches(chosen, baseline, candidate, available_cores())
     most = max(scenario.threads for match in found for scenario in (match.baseline, match.candidate))
     if most > available_cores():
         raise UsageError(f"{most} threads are more than the {available_cores()} cores available here")
     runner.check(chosen, data_dir)
-    out = arguments.out or Path("results") / "compare" / compare.folder_name(baseline, candidate, found)
+    out = arguments.out or Path("results") / "compare" / duets.folder_name(baseline, candidate, found)
     command = options.command_line()
-    with compare.Duets(found, baseline, candidate, out, chosen, data_dir=data_dir, command=command) as duets:
-        duets.play(terms, arguments.budget or compare.BUDGET, _tell)
-        compared = compare.result(duets.found(terms), terms)
-        seconds = duets.spent()
+    with duets.Duets(found, baseline, candidate, out, chosen, data_dir=data_dir, command=command) as played:
+        played.play(terms, arguments.budget or duets.BUDGET, _tell)
+        compared = compare.result(played.found(terms), terms)
+        seconds = played.spent()
     return compared | {
         "live": True,
         "suite": chosen.name,
-        "budget": arguments.budget or compare.BUDGET,
+        "budget": arguments.budget or duets.BUDGET,
         "seconds": seconds,
         "pairs": str(out),
         "baseline": {"text": arguments.baseline, "name": baseline.name, "environment": dict(baseline.environment)},

@@ -120,6 +120,22 @@ def test_what_cannot_be_compared_is_named_with_what_differs(tmp_path, changes, s
     assert compare.status(result, strict=False) == 4
 
 
+@pytest.mark.parametrize(
+    "damage",
+    [{"metrics": None}, {"metrics": {TRAIN: "fast"}}, {"environment": 3}, {"settings": "many", "metrics": []}],
+)
+def test_damaged_records_are_incomparable_and_no_crash(tmp_path, damage):
+    result = compared(tmp_path, with_speed(1000), [one | damage for one in with_speed(1000)])
+    (row,) = result["verdicts"]
+    assert row["reason"] == "the records of seed 0 and round 0 are damaged"
+
+
+def test_what_neither_side_ran_is_left_out(tmp_path):
+    skipped = [record(0, status="skipped", reason="jax is not installed", scenario_hash="j")]
+    result = compared(tmp_path, with_speed(1000) + skipped, with_speed(1000) + skipped)
+    assert "incomparable" not in words(result).values()
+
+
 def test_a_machine_is_the_same_though_its_kernel_keeps_some_pages_more_for_itself(tmp_path):
     environment = with_speed(1)[0]["environment"]
     other = environment | {"machine": MACHINE | {"memory_bytes": (8 << 30) + 4096}}
@@ -245,6 +261,16 @@ def test_bad_input_gets_one_line_and_status_2(tmp_path, monkeypatch, capsys, arg
     for part in parts:
         assert part in line
     assert not (tmp_path / "results").exists()
+
+
+def test_a_comment_says_once_what_all_scenarios_have_in_common(tmp_path):
+    both = [
+        one | {"backend": backend, "scenario_hash": backend} for backend in ("torch", "jax") for one in with_speed(1000)
+    ]
+    page = comparison.markdown(compared(tmp_path, both, both) | {"baseline": {"text": "a"}, "candidate": {"text": "b"}})
+    assert "All scenarios: `blobs vae cpu float32 batch 128 threads 1`" in page
+    assert page.count("float32") == 1
+    assert page.count("`jax/idiomatic`") == 2
 
 
 def test_names_from_outside_cannot_break_the_comment():

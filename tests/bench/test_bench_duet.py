@@ -7,15 +7,17 @@ from pathlib import Path
 
 import pytest
 
-from bench import compare, records, suite
+from bench import compare, duets, records, suite
 from bench.cli import main
-from bench.compare import Duets, Match, Terms
+from bench.compare import Terms
 from bench.duet import SCORINGS, Part, play
+from bench.duets import Duets, Match
 from bench.environment import environment
 from bench.sides import Side
 from bench.suite import Scenario, Trial
 from bench.thresholds import Threshold
 from bench.trial import Worker
+from bench.worker import Session
 
 TRAIN = "train_samples_per_second"
 
@@ -54,26 +56,29 @@ def test_a_live_comparison_keeps_its_pairs_and_goes_on_with_them(tiny, tmp_path,
     records.append(Path("kept/baseline"), kept | {"seed": 4, "round": 1})
     assert main([*command, "--budget", "1h", "--metric", "roc_auc"]) == 0
     (row,) = json.loads(capsys.readouterr().out)["verdicts"]
-    assert (row["verdict"], row["pairs"]) == ("unchanged", 4)
+    assert (row["verdict"], row["pairs"]) == ("unchanged", 2)
     rounds = [[one["round"] for one in records.read(Path("kept") / name)[0]] for name in compare.NAMES]
-    assert rounds == [[0, 1, 1, 2, 3], [0, 1, 2, 3]]
+    assert rounds == [[0, 1, 1], [0, 1]]
 
     assert main(["compare", "here", "set:threads=2", "--suite", tiny, "--out", "kept"]) == 2
     assert "holds another comparison" in capsys.readouterr().err
 
 
 def test_neighbours_are_one_epoch_each_and_their_order_is_drawn(monkeypatch):
-    asked = []
+    asked, planted = [], []
 
     class Recorder(Worker):
         def request(self, command, *arguments, **more):
             asked.append((self, command))
+            planted.extend([more.get("slowdown", 0.0)] if command == "prepare" else [])
             return super().request(command, *arguments, **more)
 
     monkeypatch.setattr("bench.duet.Worker", Recorder)
     trial = Trial("t", knn(), seed=0, round=0)
-    parts = Part(trial, environment()), Part(trial, environment())
+    parts = Part(trial, environment()), Part(trial, environment(), slowdown=0.01)
     play(*parts, timeout=60)
+    assert sorted(planted) == [0.0, 0.01]
+    assert "slowdown" not in parts[0].record
     assert [part.record["status"] for part in parts] == ["ok", "ok"]
     scorings = [worker for worker, command in asked if command == "scoring"]
     turns = list(zip(scorings[::2], scorings[1::2], strict=True))
@@ -83,15 +88,24 @@ def test_neighbours_are_one_epoch_each_and_their_order_is_drawn(monkeypatch):
     assert sum(command == "epoch" for _, command in asked) == 2
 
 
-def test_a_planted_slowdown_is_read_as_what_it_is():
-    from bench import pairs
+def test_a_planted_slowdown_stretches_what_is_timed_by_its_share():
+    class Seconds:
+        """A clock that stands still but for a tick at each look, and the work."""
 
-    trial = Trial("t", knn(), seed=0, round=0)
-    parts = Part(trial, environment()), Part(trial, environment(), slowdown=1.0)
-    play(*parts, timeout=60)
-    assert parts[1].record["slowdown"] == 1.0
-    found = pairs.pair(parts[0].record, parts[1].record, (Path(), Path()), ["score_latency_p50_seconds"])
-    assert 1.5 < 2.718281828 ** float(found.worse(compare.METRICS["score_latency_p50_seconds"])) < 2.7
+        value = 0.0
+
+        def __call__(self) -> float:
+            self.value += 0.01
+            return self.value
+
+    spent = []
+    for slowdown in (0.0, 0.5):
+        session, seconds = Session(Trial("t", knn(), seed=0, round=0), slowdown), Seconds()
+        session.clock.now = seconds
+        with session.clock.phase("train"), session._stretched():
+            seconds.value += 10.0
+        spent += session.clock.samples["train"]
+    assert spent == pytest.approx([10.0, 15.0], abs=0.1)
 
 
 def test_a_side_that_dies_makes_its_scenario_incomparable_and_both_logs_are_kept(bench, suite_file, tmp_path):
@@ -132,14 +146,14 @@ def fake_play(seconds: dict[str, float], log: list[str]):
 
 def test_the_budget_is_shared_in_turn_and_not_overdrawn(tmp_path, monkeypatch):
     log: list[str] = []
-    monkeypatch.setattr(compare, "play", fake_play({"blobs-2d": 10.0, "blobs": 4.0}, log))
+    monkeypatch.setattr(duets, "play", fake_play({"blobs-2d": 10.0, "blobs": 4.0}, log))
     found = []
     for dataset in ("blobs-2d", "blobs"):
         scenario = Scenario(dataset, "knn", None, None, "cpu", "float32", 1, (Threshold(),))
         found.append(Match(scenario.label, scenario, scenario))
-    with Duets(found, side(), side(), tmp_path, suite.load("compare")) as duets:
-        duets.play(Terms(metrics=(TRAIN,)), 47.0)
-        assert duets.spent() == 46.0
+    with Duets(found, side(), side(), tmp_path, suite.load("compare")) as played:
+        played.play(Terms(metrics=(TRAIN,)), 47.0)
+        assert played.spent() == 46.0
     assert log == ["blobs-2d", "blobs", "blobs-2d", "blobs", "blobs-2d", "blobs", "blobs"]
 
 
@@ -151,7 +165,7 @@ def test_a_calibration_says_what_it_saw_and_a_comparison_quotes_it(tmp_path, mon
             metrics = {TRAIN: speed, "peak_memory_bytes": 4e8}
             part.record |= {"data": {"checksum": "c"}, "metrics": metrics, "wall_seconds": 5.0}
 
-    monkeypatch.setattr(compare, "play", played)
+    monkeypatch.setattr(duets, "play", played)
     monkeypatch.chdir(tmp_path)
     path = suite_file(TINY)
     command = ["calibrate", "--suite", path, "--slowdowns", "10", "--duration", "3m", "--comparisons", "60"]
