@@ -59,8 +59,16 @@ def test_a_guest_that_draws_from_numpys_generator_leaves_it_as_it_was(data):
     np.random.seed(1)
     detectors.load("pyod:LODA")(seed=7).fit(data.X_train[:300])  # its projections are drawn from that generator
     assert np.random.rand() == expected
-    first, second = (detectors.load("pyod:LODA")(seed=7).fit(data.X_train[:300]) for _ in range(2))
-    np.testing.assert_array_equal(first.decision_function(data.X_test), second.decision_function(data.X_test))
+
+
+@needs_pyod
+def test_a_guest_that_draws_from_numpys_generator_goes_by_its_seed_alone(data):
+    def scores(seed: int, state: int) -> np.ndarray:
+        np.random.seed(state)
+        return detectors.load("pyod:LODA")(seed=seed).fit(data.X_train[:300]).decision_function(data.X_test)
+
+    np.testing.assert_array_equal(scores(7, state=1), scores(7, state=2))
+    assert (scores(7, state=1) != scores(8, state=1)).any()
 
 
 @needs_pyod
