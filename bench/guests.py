@@ -10,6 +10,7 @@ import contextlib
 import difflib
 import importlib
 import importlib.util
+import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cache
@@ -108,8 +109,9 @@ class Guest:
 
     def fit(self, X: Rows) -> Self:
         """PyOD's ``fit``, which also scores the training rows for a threshold of its own."""
+        kind = getattr(importlib.import_module(self.requires[0]), self.name)
         with self._seeded():
-            self.model_ = getattr(importlib.import_module(self.requires[0]), self.name)(**self.settings)
+            self.model_ = kind(**self.settings)
             self.model_.fit(np.asarray(X, dtype=np.float64))
         self.notes = [f"{GUEST}{self.name} is PyOD {version('pyod')}'s; its fit also scores the training rows"]
         if self.name in BY_BATCH:
@@ -124,10 +126,15 @@ class Guest:
 
     @contextlib.contextmanager
     def _seeded(self) -> Iterator[None]:
-        """NumPy's global generator as the seed has it, and then as it was: some detectors take no ``random_state``."""
+        """NumPy's global generator, and PyTorch's where the detector brought it, as the seed has them and then as they
+        were: some detectors take no ``random_state``."""
+        torch = sys.modules.get("torch")
         before = np.random.get_state()
-        np.random.seed(self.seed)
-        try:
-            yield
-        finally:
-            np.random.set_state(before)
+        with torch.random.fork_rng(devices=[]) if torch else contextlib.nullcontext():
+            np.random.seed(self.seed)
+            if torch:
+                torch.manual_seed(self.seed)
+            try:
+                yield
+            finally:
+                np.random.set_state(before)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import sys
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -52,15 +54,32 @@ def test_a_guest_gets_the_seed_the_threads_and_the_suites_parameters(data):
     assert "random_state" not in (detectors.parameters("pyod:IForest") or {})
 
 
-@needs_pyod
-def test_a_guest_that_draws_from_numpys_generator_leaves_it_as_it_was(data):
+class Drawing:
+    """A detector that takes no ``random_state`` and draws from NumPy's global generator."""
+
+    def fit(self, X):
+        self.weights = np.random.rand(X.shape[1])
+
+    def decision_function(self, X):
+        return X @ self.weights + np.random.rand(len(X))
+
+
+def test_a_guest_that_draws_from_the_global_generator_goes_by_its_seed_alone_and_leaves_it_as_it_was(data, monkeypatch):
+    monkeypatch.setitem(sys.modules, "drawing", SimpleNamespace(Drawing=Drawing))
+    monkeypatch.setattr(guests, "version", lambda name: "3")
+    about = {"name": "Drawing", "arguments": (), "options": (), "requires": ("drawing",)}
+    guest = type("Drawing", (guests.Guest,), about)
+
+    def scores(seed: int) -> np.ndarray:
+        return guest(seed=seed).fit(data.X_train[:300]).decision_function(data.X_test)
+
     np.random.seed(1)
-    expected = np.random.rand()
+    first = scores(7)
+    left = np.random.rand()
     np.random.seed(1)
-    detectors.load("pyod:LODA")(seed=7).fit(data.X_train[:300])  # its projections are drawn from that generator
-    assert np.random.rand() == expected
-    first, second = (detectors.load("pyod:LODA")(seed=7).fit(data.X_train[:300]) for _ in range(2))
-    np.testing.assert_array_equal(first.decision_function(data.X_test), second.decision_function(data.X_test))
+    assert left == np.random.rand()
+    np.testing.assert_array_equal(scores(7), first)
+    assert (scores(8) != first).any()
 
 
 @needs_pyod
