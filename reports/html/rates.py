@@ -167,6 +167,8 @@ def _curves(curves: Curves, key: str) -> Plain:
     parts = [_titled(curves.dataset, curves.environment), clean(curves.device), threads(curves.threads)]
     if "detector" not in telling:
         parts.insert(1, clean(curves.curves[0].shared["detector"]))
+    if "variant" not in telling and (variant := clean(curves.curves[0].shared["variant"])):
+        parts.append(variant)
     return {
         "name": " · ".join(parts),
         "lines": [_line(c, telling, modes, key) for c in curves.curves[:MOST_LINES]],
