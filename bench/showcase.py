@@ -15,7 +15,7 @@ from pathlib import Path
 
 from bench import records
 from bench.records import Record
-from reports import documents, figures, replace, tables
+from reports import documents, replace, tables
 from reports.headline import headline
 from reports.markup import escape, listing
 
@@ -28,14 +28,15 @@ def main(arguments: Sequence[str]) -> int:
     found, _ = records.read_for_report(results)
     latest = records.latest(found)
     folder.mkdir(parents=True, exist_ok=True)
-    figure = _figure(latest)
-    if figure is not None:
-        replace(folder / FIGURE, figure)
-    replace(folder / "README.md", _page(latest, figure is not None).encode())
+    figure = results / "figures" / FIGURE  # as the run's own report has it
+    drawn = figure.is_file()
+    if drawn:
+        replace(folder / FIGURE, figure.read_bytes())
+    replace(folder / "README.md", _page(latest, drawn).encode())
     print(f"showcase: {folder / 'README.md'}")
     where = Path(os.path.relpath(folder, readme.parent)).as_posix()
     text = readme.read_text()
-    if (new := inserted(text, _block(latest, where, figure is not None))) != text:
+    if (new := inserted(text, _block(latest, where, drawn))) != text:
         replace(readme, new.encode())
         print(f"showcase: {readme}")
     return 0
@@ -46,12 +47,6 @@ def inserted(text: str, block: str) -> str:
     before, start, rest = text.partition(START + "\n")
     _, end, after = rest.partition(END)
     return f"{before}{START}\n\n{block}\n\n{END}{after}" if start and end else text
-
-
-def _figure(found: Sequence[Record]) -> bytes | None:
-    trials = tables.trials(found)
-    drawn = figures.draw(trials, tables.quality(trials), tables.throughput(trials), found)
-    return next((figure.svg for figure in drawn if figure.name == FIGURE), None)
 
 
 def _page(found: Sequence[Record], drawn: bool) -> str:

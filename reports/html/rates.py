@@ -40,7 +40,7 @@ def bars(throughput: pd.DataFrame) -> list[Plain]:
     for (environment, dataset), part in split(throughput, ["environment", "dataset"]):
         if len(found) == MOST_DATASETS:
             break
-        telling = varying(rows(part[part["backend"] != ""]))
+        telling = [*varying(rows(part), ["detector"]), *varying(rows(part[part["backend"] != ""]))]
         order = in_order(part["backend"])
         body = [row for backend in order for row in rows(part[part["backend"] == backend])]
         body.sort(key=lambda row: (not row["backend"], row["detector"]))
@@ -61,7 +61,7 @@ def _titled(dataset: str, environment: str) -> str:
 def _bar(row: Row, telling: Sequence[str]) -> Plain:
     found = colour(row["detector"], row["backend"])
     return {
-        "label": _label(row, telling if row["backend"] else ("variant",)),
+        "label": _label(row, telling if row["backend"] else ("detector", "variant")),
         "colour": "ink" if found == INK else found,
         "network": bool(row["backend"]),
         **{f"{kind}{part}": rounded(row[f"{kind}{part}"]) for kind in ("train", "scoring") for part in _PARTS},
@@ -72,7 +72,10 @@ _PARTS = ("", "_low", "_high")
 
 
 def _label(row: Row, telling: Sequence[str]) -> str:
-    return " · ".join(filter(None, [clean(row["detector"]), clean(row["backend"]), clean(written(row, telling))]))
+    """``vae · torch · tuned``, or ``torch · tuned`` where there is but one detector."""
+    first = [row["detector"]] if "detector" in telling else []
+    rest = written(row, [key for key in telling if key != "detector"])
+    return " · ".join(clean(part) for part in (*first, row["backend"], rest) if part)
 
 
 # ---------------------------------------------------------------------------------------------------------- roofline
@@ -165,6 +168,8 @@ def _curves(curves: Curves, key: str) -> Plain:
     parts = [_titled(curves.dataset, curves.environment), clean(curves.device), threads(curves.threads)]
     if "detector" not in telling:
         parts.insert(1, clean(curves.curves[0].shared["detector"]))
+    if "variant" not in telling and (variant := clean(curves.curves[0].shared["variant"])):
+        parts.append(variant)
     return {
         "name": " · ".join(parts),
         "lines": [_line(c, telling, modes, key) for c in curves.curves[:MOST_LINES]],

@@ -37,6 +37,8 @@ def results(tmp_path: Path) -> Path:
     folder.mkdir()
     rows = [record("vae", "torch", 0.9), record("vae", "jax", 0.91), record("knn", None, 0.8)]
     (folder / "records.jsonl").write_bytes(b"".join(msgspec.json.encode(row) + b"\n" for row in rows))
+    (folder / "figures").mkdir()
+    (folder / "figures" / "throughput.svg").write_text("<?xml a figure")
     return folder
 
 

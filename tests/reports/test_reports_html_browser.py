@@ -68,6 +68,8 @@ def report(tmp_path_factory: pytest.TempPathFactory, run: Any, record: Any) -> P
         if one["dataset"] == "digits:4" and detector in SCORES and one["seed"] == 0:
             mark = {"rule": "percentile 95", "oracle": False, "metrics": {"threshold": 1.5}}
             one |= {"arrays": f"arrays/{detector}.safetensors", "thresholds": [mark]}
+            feature = {"name": HOSTILE, "share": 0.75, "value": 3.5, "reconstruction": 0.25}
+            one["top_anomalies"] = [{"row": 7, "score": 9.5, "anomaly": True, "features": [feature]}]
     records += [record(HOSTILE, "vae", backend, auc=0.9) for backend in ("torch", "jax")]
     records.append(record("kdd99", status="failed", reason=HOSTILE, seed=9))
     for place, batch in enumerate((32, 128, 512)):
@@ -284,6 +286,19 @@ def test_nothing_is_wider_than_a_phone(page: Any) -> None:
     screen(page, 390, page.execute_script("return document.documentElement.scrollHeight"))
     until(lambda: page.execute_script("return document.querySelectorAll('.plot .main-svg').length") > 10)
     assert page.execute_script("return document.documentElement.scrollWidth") == 390
+
+
+def test_the_highest_rows_are_shown_with_the_features_that_explain_them(page: Any) -> None:
+    text = one(digits(page), ".top").get_attribute("textContent")
+    for words in (
+        "row 7",
+        "anomaly",
+        "score 9.5",
+        "<script>window.broken=1</script>",
+        "75 %",
+        "is 3.50, rebuilt as 0.250",
+    ):
+        assert words in text
 
 
 def test_names_that_try_to_break_out_are_shown_as_text(page: Any) -> None:

@@ -144,7 +144,7 @@ const Datasets = (() => {
         ? [{ type: "line", x0: threshold, x1: threshold, yref: "paper", y0: 0, y1: 1, line: { color: Theme.colour("ink"), width: 1.5 } }]
         : [];
       const x = axis("score (greater: more anomalous)", { range: [edges[0], edges.at(-1)] });
-      const more = { barmode: "overlay", bargap: 0, height: 260, shapes, showlegend: true, legend: { orientation: "h", x: 1, xanchor: "right", y: 1.16, font: { size: 12 } }, margin: { l: 48, r: 10, t: 26, b: 40 } };
+      const more = { barmode: "overlay", bargap: 0, shapes, showlegend: true, legend: { orientation: "h", x: 1, xanchor: "right", y: 1.16, font: { size: 12 } }, margin: { l: 48, r: 10, t: 26, b: 40 } };
       return { traces: [bars(normal, "normal", "normal"), bars(anomaly, "anomaly", "anomaly")], layout: layout(x, axis("test rows"), more) };
     });
     choose(series);

@@ -3,9 +3,14 @@
 // Speed: bars with intervals, the roofline, curves over batch size and rows; and the ladder of equality.
 const Speed = (() => {
   const { plain, colour, axis, logarithmic, layout, short } = Charts;
-  const LONGEST = 34; // letters of a bar's label
+  const LETTER = 15; // pixels of a panel for each letter of a bar's label: these take less than half of it
 
-  const cut = (text) => (text.length > LONGEST ? `${text.slice(0, LONGEST - 1)}…` : text);
+  /** A label's first and last letters: settings that tell bars apart mostly stand at the end. */
+  function cut(text, width) {
+    const most = Math.max(18, Math.floor(width / LETTER));
+    const end = Math.floor(most / 2);
+    return text.length > most ? `${text.slice(0, most - end - 1)}…${text.slice(-end)}` : text;
+  }
 
   /** Distances from the value to its bounds, as error bars want them. */
   function bounds(values, lows, highs) {
@@ -43,7 +48,7 @@ const Speed = (() => {
           error_x: bounds(x, lows, highs), width: 0.7, customdata: shown.map((bar) => plain(bar.label)), text: said, textposition: "none",
           hovertemplate: "%{customdata}<br>%{x:.3s} samples/s%{text}<extra></extra>",
         };
-        const y = axis("", { tickvals: shown.map((_, at) => at), ticktext: shown.map((bar) => plain(cut(bar.label))), showgrid: false, showline: false, tickfont: { size: 11, color: Theme.colour("ink") } });
+        const y = axis("", { tickvals: shown.map((_, at) => at), ticktext: shown.map((bar) => plain(cut(bar.label, element.clientWidth))), showgrid: false, showline: false, tickfont: { size: 11, color: Theme.colour("ink") } });
         const look = { height: Math.max(150, 74 + 23 * shown.length), hovermode: "closest", margin: { l: 10, r: 14, t: 4, b: 42 } };
         return { traces: [trace], layout: layout(axis(`${kind === "train" ? "training" : "scoring"} samples/s`, { tickformat: "~s", rangemode: "tozero", nticks: 6 }), y, look) };
       });
