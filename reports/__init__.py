@@ -13,7 +13,14 @@ from typing import Any
 DISTRIBUTION = "vaebench"
 
 
-def write_report(records: Sequence[Mapping[str, Any]], out_dir: Path, warnings: Sequence[str] = ()) -> Path:
+def write_report(
+    records: Sequence[Mapping[str, Any]],
+    out_dir: Path,
+    warnings: Sequence[str] = (),
+    *,
+    homes: Mapping[str, Path] | None = None,
+    png: bool = False,
+) -> Path:
     """Writes ``report.md`` and ``figures/*.svg`` into a directory and returns the path of ``report.md``.
 
     The same records and warnings give the same bytes. Every file is replaced as a whole, the report after the figures
@@ -29,6 +36,10 @@ def write_report(records: Sequence[Mapping[str, Any]], out_dir: Path, warnings: 
         Made where it does not exist.
     warnings : sequence of str
         One line each, about records that could not be read; shown at the top of the report.
+    homes : mapping of str to Path, optional
+        Where the arrays of several runs lie, by the name that a record's ``run`` has; else beside the report.
+    png : bool
+        Whether each figure is written as PNG as well, 300 dots an inch.
 
     Raises
     ------
@@ -36,21 +47,26 @@ def write_report(records: Sequence[Mapping[str, Any]], out_dir: Path, warnings: 
         Where the directory cannot be written.
     """
     from reports import figures, markdown, tables
+    from reports.arrays import Shelf
 
     trials = tables.trials(records)
     quality, throughput = tables.quality(tables.scored(trials, records)), tables.throughput(trials)
-    drawn = figures.draw(trials, quality[quality["primary"].astype(bool)], throughput, records)
+    studio = figures.Studio(Shelf(out_dir, homes), png)
+    drawn = figures.draw(trials, quality[quality["primary"].astype(bool)], throughput, records, studio)
     text = markdown.render(trials, quality, throughput, records, drawn, warnings)
 
     folder = out_dir / "figures"
     folder.mkdir(parents=True, exist_ok=True)
     for figure in drawn:
         replace(folder / figure.name, figure.svg)
+        if figure.png is not None:
+            replace((folder / figure.name).with_suffix(".png"), figure.png)
     path = out_dir / "report.md"
     replace(path, text.encode())
     current = {figure.name for figure in drawn}
+    current |= {figure.name.removesuffix("svg") + "png" for figure in drawn if figure.png is not None}
     for kind in figures.KINDS:
-        for old in folder.glob(f"*{kind}.svg"):
+        for old in (*folder.glob(f"*{kind}.svg"), *folder.glob(f"*{kind}.png")):
             if old.name not in current:
                 old.unlink()
     return path

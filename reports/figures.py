@@ -7,26 +7,30 @@ with fixed identifiers, the same bytes for the same records. matplotlib is loade
 from __future__ import annotations
 
 import hashlib
-import io
 import math
 import re
 import textwrap
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from reports import numbers
+from reports import numbers, pictures, roofline
+from reports.arrays import Shelf
+from reports.canvas import canvas as new_canvas
+from reports.canvas import png, svg
 from reports.columns import varying, written
 from reports.curves import over_batch, over_rows
 from reports.frames import Row, split
 from reports.frames import rows as table_rows
 from reports.markup import clean, escape
 from reports.palette import INK, LINE_STYLES, LOOK, NORMAL_COLOUR, backend_colour, colour, in_order, tick, words
+from reports.pictures import Drawn
+from reports.resampling import GRID, roc_band, weights
 from reports.speed import Curves, batch_curves, scale_curves
 from reports.tables import held, mapping, number
 from reports.tables import numbers as finite
@@ -38,17 +42,19 @@ if TYPE_CHECKING:
 Records = Sequence[Mapping[str, Any]]
 Array = NDArray[np.float64]
 
-KINDS = ("-roc", "-scores", "-loss", "throughput", "-batch", "-rows")
+KINDS = (
+    *("-roc", "-scores", "-loss", "-plane", "-latent", "-top", "throughput", "roofline", "ranks", "-batch", "-rows"),
+)
 """How the names of all figures end, so that an earlier report's can be told from a user's own files."""
 
-_WIDTH = 9.0
-"""Inches; at SVG's 72 points an inch the figure is 648 points, or 864 pixels, wide: the width of a page on GitHub."""
 _GAP = 0.7
 """Between groups of bars, in bars."""
 _MOST_SERIES = 16
 _MOST_PANELS = 9
 _MOST_TRIALS = 50
 """Trials of a scenario that its curves are averaged over: more change no line that one could see."""
+_MOST_BANDS = 3
+_BAND_TRIALS, _BAND_RESAMPLES, _BAND_ROWS = 3, 200, 20_000
 MOST_CURVES = 8
 """Groups of curves over batch, and over rows, that a report shows."""
 MOST_DATASETS = 24
@@ -65,6 +71,7 @@ class Figure:
     alt: str
     caption: str
     svg: bytes
+    png: bytes | None = None
     curves: Curves | None = None
     """What a figure over batch or over rows shows."""
 
@@ -74,8 +81,30 @@ class Figure:
         return f"![{escape(self.alt)}](figures/{self.name})\n\n*{escape(self.caption)}*"
 
 
-def draw(trials: pd.DataFrame, quality: pd.DataFrame, throughput: pd.DataFrame, records: Records) -> list[Figure]:
+@dataclass(frozen=True)
+class Studio:
+    """Where the arrays are that figures show, and whether each is drawn as PNG too."""
+
+    shelf: Shelf = field(default_factory=lambda: Shelf(None))
+    png: bool = False
+
+    def figure(
+        self, environment: str, dataset: str | None, name: str, drawn: Drawn, curves: Curves | None = None
+    ) -> Figure:
+        canvas, alt, caption = drawn
+        pixels = png(canvas) if self.png else None
+        return Figure(environment, dataset, f"{name}.svg", alt, caption, svg(canvas), pixels, curves)
+
+
+def draw(
+    trials: pd.DataFrame,
+    quality: pd.DataFrame,
+    throughput: pd.DataFrame,
+    records: Records,
+    studio: Studio | None = None,
+) -> list[Figure]:
     """All figures of a report, those of the first ``MOST_DATASETS`` data sets only."""
+    studio = studio or Studio()
     blocks = list(dict.fromkeys(zip(quality["environment"], quality["dataset"], strict=True)))[:MOST_DATASETS]
     backends = throughput[(throughput["backend"] != "") & throughput["train"].notna()]
     if not blocks and backends.empty:
@@ -90,20 +119,27 @@ def draw(trials: pd.DataFrame, quality: pd.DataFrame, throughput: pd.DataFrame, 
         for (environment, dataset), stem in zip(blocks, _stems(blocks), strict=True):
             rows = quality[(quality["environment"] == environment) & (quality["dataset"] == dataset)]
             series = _series(rows, finished, records)
-            for kind, plot in (("roc", _roc), ("scores", _scores), ("loss", _loss)):
-                if (plotted := plot(series)) is not None:
-                    canvas, what, caption = plotted
-                    alt = f"{what} on {clean(dataset)}"
-                    figures.append(Figure(environment, dataset, f"{stem}-{kind}.svg", alt, caption, _svg(canvas)))
+            for kind, plot in _PLOTS:
+                if (drawn := plot(series, studio.shelf)) is not None:
+                    canvas, what, caption = drawn
+                    told = canvas, f"{what} on {clean(dataset)}", caption
+                    figures.append(studio.figure(environment, dataset, f"{stem}-{kind}", told))
+        roofs = roofline.points(trials, throughput, records)
         for (environment,), rows in split(backends, ["environment"]):
             canvas, caption = _bars(rows)
-            name = f"{_slug(environment)}-throughput.svg" if environment else "throughput.svg"
-            alt = "Training throughput by backend"
-            figures.append(Figure(environment, None, name, alt, caption, _svg(canvas)))
-        return figures + _curves(throughput)
+            drawn = canvas, "Training throughput by backend", caption
+            figures.append(studio.figure(environment, None, _named("throughput", environment), drawn))
+            known = [row for row in roofs if row["environment"] == environment]
+            if (roof := roofline.draw(known)) is not None:
+                figures.append(studio.figure(environment, None, _named("roofline", environment), roof))
+        return figures + _curves(throughput, studio)
 
 
-def _curves(throughput: pd.DataFrame) -> list[Figure]:
+def _named(kind: str, environment: str) -> str:
+    return f"{_slug(environment)}-{kind}" if environment else kind
+
+
+def _curves(throughput: pd.DataFrame, studio: Studio) -> list[Figure]:
     """The first ``MOST_CURVES`` figures over batch, and as many over rows."""
     figures = []
     for kind, found, plot, what in (
@@ -113,10 +149,10 @@ def _curves(throughput: pd.DataFrame) -> list[Figure]:
         shown = found[:MOST_CURVES]
         titles = [(c.environment, f"{c.dataset} {c.curves[0].shared['detector']} {c.threads}") for c in shown]
         for curves, stem in zip(shown, _stems(titles), strict=True):
-            canvas = _canvas(3.4)
+            canvas = new_canvas(3.4)
             caption = plot(canvas, curves)
-            alt = f"{what} on {clean(curves.dataset)}"
-            figures.append(Figure(curves.environment, None, f"{stem}-{kind}.svg", alt, caption, _svg(canvas), curves))
+            drawn = canvas, f"{what} on {clean(curves.dataset)}", caption
+            figures.append(studio.figure(curves.environment, None, f"{stem}-{kind}", drawn, curves))
     return figures
 
 
@@ -132,17 +168,19 @@ def _stems(blocks: Sequence[tuple[str, str]]) -> list[str]:
     return [f"{s}-{d}" if count[s] > 1 else s for s, d in zip(slugs, digests, strict=True)]
 
 
-def _svg(canvas: Canvas) -> bytes:
-    layout = canvas.get_layout_engine()
-    if layout is not None:
-        layout.execute(canvas)
-        canvas.set_layout_engine(None)  # else matplotlib draws the whole figure once more to find its layout
-    buffer = io.BytesIO()
-    canvas.savefig(buffer, format="svg", metadata={"Date": None, "Creator": None})
-    return buffer.getvalue()
-
-
 # ---------------------------------------------------------------------------------------------- one data set's figures
+
+
+def _of_rows(plot: Callable[[Mapping[str, Any], Shelf, str], Drawn | None]) -> Callable[..., Drawn | None]:
+    """A figure of single rows shows the best network that left arrays for it, by its first trial."""
+
+    def drawn(series: Sequence[_Series], shelf: Shelf) -> Drawn | None:
+        for s in sorted((s for s in series if s.backend), key=lambda s: -s.auc):
+            if (found := plot(s.records[0], shelf, s.short)) is not None:
+                return found
+        return None
+
+    return drawn
 
 
 @dataclass(frozen=True)
@@ -219,24 +257,22 @@ def _best(series: Sequence[_Series], key: Callable[[_Series], object], what: str
     return [best[place] for place in kept], told
 
 
-def _canvas(height: float) -> Canvas:
-    from matplotlib.figure import Figure as Canvas
-
-    return Canvas(figsize=(_WIDTH, height), layout="constrained")
-
-
-def _roc(series: Sequence[_Series]) -> tuple[Canvas, str, str] | None:
+def _roc(series: Sequence[_Series], shelf: Shelf) -> Drawn | None:
     shown, omitted = _chosen([s for s in series if _pairs(s.records, "roc_curve", "fpr", "tpr")])
     if not shown:
         return None
-    canvas = _canvas(3.3)
+    canvas = new_canvas(3.3)
     whole, corner = canvas.subplots(1, 2, subplot_kw={"box_aspect": 1})
     whole.plot([0, 1], [0, 1], color="#BBBBBB", linewidth=0.8)
     order = in_order(s.backend for s in shown)
+    bands = _bands(shown, shelf)
     handles = []
     for s in shown:
         curves = _pairs(s.records, "roc_curve", "fpr", "tpr")
         place = order.index(s.backend)
+        if (band := bands.get(id(s))) is not None:
+            for axes in (whole, corner):
+                axes.fill_between(GRID, *band, color=s.colour, alpha=0.13, linewidth=0, zorder=2)
         for axes in (whole, corner):
             handles += axes.plot(
                 *(curves[0] if len(curves) == 1 else _mean_curve(curves)),
@@ -255,7 +291,28 @@ def _roc(series: Sequence[_Series]) -> tuple[Canvas, str, str] | None:
         "ROC curves, averaged over trials at equal false positive rates; right: few false alarms, enlarged. The grey "
         "diagonal is guessing. Curves that coincide lie on top of each other, the widest below."
     )
+    if bands:
+        caption += f" Bands: 95 % of bootstrap resamples of the test rows, of the best {len(bands)} detectors."
     return canvas, "ROC curves of all detectors", caption + omitted
+
+
+def _bands(shown: Sequence[_Series], shelf: Shelf) -> dict[int, tuple[Array, Array]]:
+    """Of the best row of each of the best detectors, averaged over its first trials; only where rows are few enough
+    for a band to be seen."""
+    best: dict[str, _Series] = {}
+    for s in sorted(shown, key=lambda s: -s.auc):
+        best.setdefault(s.detector, s)
+    found = {}
+    for s in list(best.values())[:_MOST_BANDS]:
+        bounds = []
+        for record in s.records[:_BAND_TRIALS]:
+            scored = shelf.scores(record)
+            if scored is not None and len(scored[0]) <= _BAND_ROWS:
+                bounds.append(roc_band(*scored, weights(scored[1], _BAND_RESAMPLES)))
+        if bounds:
+            low, high = np.mean(bounds, axis=0)
+            found[id(s)] = low, high
+    return found
 
 
 def _mean_curve(curves: Sequence[tuple[Array, Array]]) -> tuple[Array, Array]:
@@ -264,7 +321,7 @@ def _mean_curve(curves: Sequence[tuple[Array, Array]]) -> tuple[Array, Array]:
     return np.r_[0.0, grid], np.r_[0.0, np.mean([np.interp(grid, fpr, tpr) for fpr, tpr in curves], axis=0)]
 
 
-def _scores(series: Sequence[_Series]) -> tuple[Canvas, str, str] | None:
+def _scores(series: Sequence[_Series], shelf: Shelf) -> Drawn | None:
     drawable = [s for s in series if _histogram(s.records[0])]
     shown, omitted = _best(drawable, lambda s: s.detector, "detector")
     if not shown:
@@ -274,7 +331,7 @@ def _scores(series: Sequence[_Series]) -> tuple[Canvas, str, str] | None:
 
     columns = min(4, len(shown))
     rows = math.ceil(len(shown) / columns)
-    canvas = _canvas((1.65 if not any(s.setting for s in shown) else 1.8) * rows + 0.55)
+    canvas = new_canvas((1.65 if not any(s.setting for s in shown) else 1.8) * rows + 0.55)
     grid = canvas.subplots(rows, columns, squeeze=False).ravel()
     for axes, s in zip(grid, shown, strict=False):
         _score_panel(axes, s)
@@ -323,7 +380,7 @@ def _score_panel(axes: Axes, s: _Series) -> None:
         axis.set_major_formatter(FuncFormatter(tick))
 
 
-def _loss(series: Sequence[_Series]) -> tuple[Canvas, str, str] | None:
+def _loss(series: Sequence[_Series], shelf: Shelf) -> Drawn | None:
     panels: dict[tuple[str, str], list[_Series]] = {}
     for s in series:
         if s.backend and any(len(finite(held(record, "loss"))) > 1 for record in s.records):
@@ -333,16 +390,19 @@ def _loss(series: Sequence[_Series]) -> tuple[Canvas, str, str] | None:
     from matplotlib.lines import Line2D
 
     shown = sorted(panels)[:_MOST_PANELS]
-    columns = min(3 if len(shown) > 4 else 2, len(shown))
+    columns = min(2, len(shown))
     rows = math.ceil(len(shown) / columns)
-    canvas = _canvas(2.6 * rows + 0.4)
-    grid = canvas.subplots(rows, columns, squeeze=False).ravel()
+    canvas = new_canvas(2.5 * rows + 0.4)
+    grid = canvas.subplots(rows, 2 * columns, squeeze=False).reshape(-1, 2)
     backends = in_order(s.backend for key in shown for s in panels[key])
-    for axes, key in zip(grid, shown, strict=False):
-        axes.set_title(words(" · ".join(filter(None, key)), 60))
-        _loss_panel(axes, sorted(panels[key], key=lambda s: backends.index(s.backend)))
-    for axes in grid[len(shown) :]:
-        axes.set_axis_off()
+    for pair, key in zip(grid, shown, strict=False):
+        pair[0].set_title(words(" · ".join(filter(None, key)), 34))
+        pair[1].set_title("logarithmic", color="#666666")
+        for axes, logarithmic in zip(pair, (False, True), strict=True):
+            _loss_panel(axes, sorted(panels[key], key=lambda s: backends.index(s.backend)), logarithmic)
+    for pair in grid[len(shown) :]:
+        for axes in pair:
+            axes.set_axis_off()
     handles = [Line2D([], [], color=backend_colour(b), linewidth=2.5, label=words(b)) for b in backends]
     handles.append(Line2D([], [], color=INK, linewidth=1.5, label="training"))
     handles.append(Line2D([], [], color=INK, linewidth=1.5, linestyle="--", label="validation"))
@@ -356,7 +416,7 @@ def _loss(series: Sequence[_Series]) -> tuple[Canvas, str, str] | None:
     return canvas, "Training and validation loss by epoch", caption
 
 
-def _loss_panel(axes: Axes, series: Sequence[_Series]) -> None:
+def _loss_panel(axes: Axes, series: Sequence[_Series], logarithmic: bool) -> None:
     from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullFormatter
 
     everything: list[float] = []
@@ -372,14 +432,23 @@ def _loss_panel(axes: Axes, series: Sequence[_Series]) -> None:
             width = 1.2 + 1.1 * (len(series) - 1 - place)
             axes.plot(epochs, stacked.mean(axis=0), color=s.colour, linestyle=style, linewidth=width)
             everything += stacked.ravel().tolist()
-    low, high = min(everything), max(everything)
-    if low > 0 and high > 4 * low:
+    if logarithmic and min(everything) > 0:
         axes.set_yscale("log")
         axes.yaxis.set_major_locator(LogLocator(10, subs=(1, 2, 5), numticks=12))
         axes.yaxis.set_minor_formatter(NullFormatter())
     axes.yaxis.set_major_formatter(FuncFormatter(tick))
     axes.xaxis.set_major_locator(MaxNLocator(8, integer=True))
     axes.set(xlabel="epoch", ylabel="loss")
+
+
+_PLOTS: tuple[tuple[str, Callable[[Sequence[_Series], Shelf], Drawn | None]], ...] = (
+    ("roc", _roc),
+    ("scores", _scores),
+    ("loss", _loss),
+    ("plane", _of_rows(pictures.six_panels)),
+    ("latent", _of_rows(pictures.latent_space)),
+    ("top", _of_rows(pictures.top_images)),
+)
 
 
 # ---------------------------------------------------------------------------------------------------------- throughput
@@ -398,7 +467,7 @@ def _bars(rows: pd.DataFrame) -> tuple[Canvas, str]:
     places = {name: sum(_height(*group) + _GAP for group in groups) - _GAP for name, groups in panels.items()}
     tallest = [max(places[d] for d in line) for line in lines]
     heights = [0.21 * most + 0.75 for most in tallest]
-    canvas = _canvas(sum(heights) + 0.4)
+    canvas = new_canvas(sum(heights) + 0.4)
     grid = canvas.subplots(len(lines), columns, squeeze=False, height_ratios=heights).ravel()
     for place, (axes, dataset) in enumerate(zip(grid, shown, strict=False)):
         _bar_panel(axes, panels[dataset])

@@ -18,6 +18,8 @@ CLASSICAL_COLOURS = {"isolation_forest": "#CC79A7", "one_class_svm": "#E69F00", 
 _OTHER_COLOURS = ("#332288", "#882255", "#999933", "#44AA99")
 SANITY_COLOUR = "#8A8A8A"
 INK, NORMAL_COLOUR = "#333333", "#C9CED6"
+ANOMALY_COLOUR = "#AA3377"
+"""Of anomalous rows where no backend is told apart."""
 LINE_STYLES = {"vae": "-", "autoencoder": "--", "norm": ":", "mahalanobis": "-."}
 
 

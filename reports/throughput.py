@@ -43,10 +43,11 @@ def section(trials: pd.DataFrame, throughput: pd.DataFrame, records: Records, fi
         if not neural.empty:
             bound = limits[limits["environment"] == environment] if not limits.empty else limits
             parts += [f"### Backends{label}", *_limit_sentence(bound), *_backends(neural)]
-            parts += [figure.image for figure in own if figure.curves is None]
+            parts += [figure.image for figure in own if figure.name.endswith("throughput.svg")]
             parts += _paybacks([p for p in paybacks if p.row["environment"] == environment], label)
             parts += _batches([c for c in batches if c.environment == environment], own, label)
             parts += _limits(bound, label)
+            parts += [figure.image for figure in own if figure.name.endswith("roofline.svg")]
         if not classical.empty:
             parts += [f"### Classical detectors{label}", _classical(classical)]
         parts += _scales([c for c in scales if c.environment == environment], own, label)

@@ -31,6 +31,7 @@ def add(commands: Any) -> None:
         metavar="METRIC",
         help="one column a data set, with this metric in the cells, for example roc_auc or train_samples_per_second",
     )
+    report.add_argument("--png", action="store_true", help="write each figure as PNG as well, for documents")
     report.add_argument(
         "--out", type=Path, metavar="FILE", help="where the table (default: standard output) or the HTML file goes"
     )
@@ -55,7 +56,7 @@ def _report(arguments: argparse.Namespace) -> int:
         return _table(arguments)
     if arguments.out:
         raise UsageError("--out is for a table (--table, --format or --pivot); a report lies beside its records")
-    print(f"report: {write_report(arguments.directory)}")
+    print(f"report: {write_report(arguments.directory, png=arguments.png)}")
     return 0
 
 
@@ -136,7 +137,7 @@ def write_html(directory: Path, out: Path | None = None) -> Path:
     return path
 
 
-def write_report(directory: Path) -> Path:
+def write_report(directory: Path, *, png: bool = False) -> Path:
     import gc
 
     import reports
@@ -145,6 +146,6 @@ def write_report(directory: Path) -> Path:
     gc.disable()  # records hold no cycles, and looking for some takes longer than reading them
     try:
         found, warnings = records.read_for_report(directory)
-        return reports.write_report(records.latest(found), directory, warnings=warnings)
+        return reports.write_report(records.latest(found), directory, warnings=warnings, png=png)
     finally:
         gc.enable()

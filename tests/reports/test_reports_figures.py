@@ -83,7 +83,9 @@ def test_many_scenarios_leave_the_best_of_each_detector_and_backend_in_the_pictu
 
 
 def curves(records: list[dict[str, Any]]) -> dict[str, figures.Figure]:
-    return {figure.name: figure for figure in figures._curves(tables.throughput(tables.trials(records)))}
+    return {
+        figure.name: figure for figure in figures._curves(tables.throughput(tables.trials(records)), figures.Studio())
+    }
 
 
 def sweep(record: Any, over: str) -> list[dict[str, Any]]:
