@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import tracemalloc
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -203,6 +204,14 @@ def test_gaps_and_unseen_categories_are_scored_and_not_refused(fit, tmp_path):
     new.loc[0, "amount"], new.loc[1, "kind"], new.loc[2, "kind"], new.loc[3, "amount"] = np.nan, None, "new", 1e300
     new.to_csv(tmp_path / "new.csv", index=False)
     assert np.isfinite(score(model, tmp_path / "new.csv")["score"]).all()
+
+
+def test_columns_are_taken_as_they_are_where_a_data_set_tells_of_no_preprocessing(fit, tmp_path, monkeypatch):
+    data = replace(datasets.load("shifted?rows=100&features=3"), preprocessing=None)
+    monkeypatch.setattr(datasets, "load", lambda *_, **__: data)
+    pd.DataFrame(data.X_test, columns=list(data.feature_names)).to_parquet(tmp_path / "new.parquet")
+    found = score(fit(dataset="shifted"), tmp_path / "new.parquet")
+    np.testing.assert_allclose(found["score"], Norm().fit(data.X_train).decision_function(data.X_test), rtol=1e-6)
 
 
 def test_the_features_with_the_largest_shares_are_named(fit, training, monkeypatch):

@@ -64,6 +64,25 @@ def test_mnist_trains_on_the_other_nine_digits_of_the_training_file(mnist: Path)
     assert len(data.provenance.files) == 4
 
 
+def test_mnist_is_contaminated_from_the_training_file_and_its_test_part_stays_whole(mnist: Path) -> None:
+    before, data = (datasets.load(f"mnist:4{options}", data_dir=mnist) for options in ("", "?train_contamination=0.1"))
+    assert shown(data.X_train).count(4) == round(0.1 * len(data.X_train)) == 27
+    assert 4 not in shown(data.X_val)
+    np.testing.assert_array_equal(data.X_test, before.X_test)
+    assert "27 of the 270 training rows (10.0%) are anomalies, unlabelled and from" in data.provenance.notes[0]
+
+
+def test_a_mixed_split_leaves_the_anomalous_digit_in_training_and_says_so(mnist: Path) -> None:
+    for reference in ("mnist:4?protocol=mixed-split", "mnist-one-class:4?protocol=mixed-split"):
+        data = datasets.load(reference, data_dir=mnist)
+        assert set(shown(data.X_train)) == set(range(10))
+        assert "flawed on purpose" in data.provenance.protocol
+        with pytest.raises(DatasetError, match="goes with protocol=held-out"):
+            datasets.load(f"{reference}&train_contamination=0.1", data_dir=mnist)
+    data = datasets.load("digits:4?protocol=mixed-split")
+    assert (len(data.X_train), int(data.y_test.sum())) == (1079, 31)
+
+
 def test_one_class_mnist_trains_on_one_digit_and_all_others_are_anomalous(mnist: Path) -> None:
     data = datasets.load("mnist-one-class:4", data_dir=mnist)
     assert set(shown(data.X_train)) | set(shown(data.X_val)) == {4}

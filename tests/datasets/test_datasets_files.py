@@ -79,6 +79,23 @@ def test_an_archive_of_arrays_is_read_and_scaled(tmp_path: Path) -> None:
     np.testing.assert_allclose(data.X_train.mean(axis=0), 0, atol=1e-6)
 
 
+def test_an_array_whose_label_is_one_of_its_columns_is_read(tmp_path: Path) -> None:
+    X, y = np.random.default_rng(0).normal(3, 2, (100, 4)), np.arange(100) % 5 == 0
+    np.save(tmp_path / "rows.npy", np.column_stack([X, y]))
+    np.savez(tmp_path / "rows.npz", X=X, y=y)
+    data = datasets.load(f"file:{tmp_path / 'rows.npy'}?label=x4")
+    assert data.checksum == datasets.load(f"file:{tmp_path / 'rows.npz'}").checksum
+    assert "no column is plainly the label" in refusal(tmp_path / "rows.npy", (tmp_path / "rows.npy").read_bytes())
+
+
+def test_duplicates_are_dropped_where_it_is_asked_for_and_the_anomalous_copy_stays(tmp_path: Path) -> None:
+    frame = pd.concat([table(), table().iloc[:40].assign(label="normal")])
+    assert len(load(tmp_path, frame).X_test) > len(load(tmp_path, frame, "?duplicates=drop").X_test)
+    data = load(tmp_path, frame, "?duplicates=drop")
+    assert int(data.y_test.sum()) == 20
+    assert "40 of 240 rows were exact duplicates and dropped." in data.provenance.notes
+
+
 def test_labels_of_an_npz_may_be_a_column(tmp_path: Path) -> None:
     X, y = np.random.default_rng(0).normal(size=(ROWS, 2)), np.arange(ROWS) % 10 == 0
     (tmp_path / "flat.npz").write_bytes(npz(X=X, y=y))

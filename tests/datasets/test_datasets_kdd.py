@@ -93,6 +93,42 @@ def test_the_swapped_protocol_trains_on_attacks_and_keeps_a_fifth_of_anomalies(t
     assert "service=ecr_i" in flags
 
 
+def test_duplicates_that_are_kept_stay_together_and_are_counted(kdd99: Path) -> None:
+    data = datasets.load("kdd99?duplicates=keep", data_dir=kdd99)
+    assert sum(sizes(data)[:3]) == 440
+    assert "40 of 440 rows are exact duplicates of others and were kept" in data.provenance.notes[0]
+    train, val, test = ({row.tobytes() for row in part} for part in (data.X_train, data.X_val, data.X_test))
+    assert not (train & val) | (train & test) | (val & test)
+
+
+def test_the_swapped_protocol_without_duplicates_says_that_it_is_not_as_published(tmp_path: Path) -> None:
+    rows = lines(400, 0, tail=".")
+    put(tmp_path, "kddcup99/kddcup.data_10_percent.gz", rows + rows[-50:])
+    data = datasets.load("kdd99-swapped?duplicates=drop", data_dir=tmp_path)
+    assert "50 of 450 rows were exact duplicates and dropped, which is not as published." in data.provenance.notes
+    assert not {row.tobytes() for row in data.X_train} & {row.tobytes() for row in data.X_test}
+
+
+def test_the_swapped_protocol_is_contaminated_with_the_normal_traffic_it_would_have_tested(tmp_path: Path) -> None:
+    put(tmp_path, "kddcup99/kddcup.data_10_percent.gz", lines(400, 0, tail="."))
+    before = datasets.load("kdd99-swapped", data_dir=tmp_path)
+    data = datasets.load("kdd99-swapped?train_contamination=0.1", data_dir=tmp_path)
+    moved = len(data.X_train) - len(before.X_train)
+    assert moved == round(0.1 * len(data.X_train))
+    assert int(before.y_test.sum()) - int(data.y_test.sum()) == moved
+
+
+def test_the_official_test_file_stays_whole_where_nsl_kdd_is_contaminated(nsl_kdd: Path) -> None:
+    before = datasets.load("nsl-kdd", data_dir=nsl_kdd)
+    for options in ("", "&duplicates=keep"):
+        data = datasets.load(f"nsl-kdd?train_contamination=0.1{options}", data_dir=nsl_kdd)
+        assert sizes(data)[2:] == sizes(before)[2:]
+        (note,) = (note for note in data.provenance.notes if "Contaminated" in note)
+        assert "from the training file" in note
+        assert not {row.tobytes() for row in data.X_train} & {row.tobytes() for row in data.X_test}
+    assert len(data.X_train) > len(before.X_train)
+
+
 def test_the_share_of_copies_is_measured(tmp_path: Path) -> None:
     normal, attacks = lines(400, 0, tail=".")[:300], lines(400, 0, tail=".")[300:]
     put(tmp_path, "kddcup99/kddcup.data_10_percent.gz", normal + attacks)
