@@ -138,11 +138,16 @@ def top_anomalies(detector: Any, data: Dataset, scores: Rows) -> list[dict[str, 
                     {
                         "name": data.feature_names[feature],
                         "share": float(shares[place, feature]),
-                        "value": float(X[place, feature]),
-                        "reconstruction": float(reconstructions[place, feature]),
+                        "value": _rounded(X[place, feature]),
+                        "reconstruction": _rounded(reconstructions[place, feature]),
                     }
                     for feature in features
                 ],
             }
         )
     return found
+
+
+def _rounded(value: float) -> float:
+    """To what float32 can tell of a scaled column, so that the mean of one is written as 0."""
+    return round(float(value), 6) + 0.0
