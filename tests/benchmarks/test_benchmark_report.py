@@ -1,4 +1,4 @@
-"""A report from 100,000 records: reading, tables, Markdown and figures, or the HTML file. Run with ``make benchmarks``."""
+"""A report from 100,000 records: reading, tables, Markdown and figures, or HTML. Run with ``make benchmarks``."""
 
 from __future__ import annotations
 
