@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import http.client
+import re
 import signal
 import subprocess
 import threading
@@ -189,6 +190,25 @@ def test_options_that_do_not_go_together_are_one_line(
     assert (done.returncode, done.stdout) == (2, "")
     assert done.stderr.startswith(f"bench: {line}")
     assert done.stderr.count("\n") == 1
+
+
+def test_a_watched_run_prints_its_address_and_leaves_the_page_on_the_disk(
+    bench: Any, suite_file: Any, tmp_path: Path
+) -> None:
+    suite = """
+        name = "tiny"
+        seeds = [0]
+        detectors = ["norm"]
+        [[scenarios]]
+        datasets = ["blobs?rows=300"]
+    """
+    done = bench("run", suite_file(suite), "--out", "out", "--watch")
+    assert done.returncode == 0, done.stderr
+    assert re.match(r"watch it at http://127\.0\.0\.1:\d+/\n", done.stdout)
+    assert "and to look at: out/report.html" in done.stdout
+    page = (tmp_path / "out" / "report.html").read_text()
+    assert "blobs?rows=300" in page
+    assert "EventSource" not in page
 
 
 def test_the_html_report_goes_beside_its_records_or_where_it_is_asked_to(bench: Any, tmp_path: Path) -> None:

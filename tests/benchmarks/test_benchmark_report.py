@@ -1,4 +1,4 @@
-"""A report from 100,000 records: reading, tables, Markdown and figures. Run with ``make benchmarks``."""
+"""A report from 100,000 records: reading, tables, Markdown and figures, or HTML. Run with ``make benchmarks``."""
 
 from __future__ import annotations
 
@@ -111,3 +111,9 @@ def test_benchmark_report_from_100_000_records(benchmark, directory):
     text = (directory / "report.md").read_text()
     assert text.count("figures/") == 10
     assert "| `vae`" in text
+
+
+def test_benchmark_html_report_from_100_000_records(benchmark, directory):
+    command = [sys.executable, "-m", "bench", "report", str(directory), "--format", "html"]
+    benchmark.pedantic(subprocess.run, (command,), {"cwd": ROOT, "check": True, "capture_output": True}, rounds=2)
+    assert (directory / "report.html").stat().st_size < 5_000_000

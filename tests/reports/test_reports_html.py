@@ -217,7 +217,8 @@ def test_arrays_become_counts_latent_space_and_images(pictured: dict[str, Any], 
 
 
 @pytest.mark.parametrize(
-    "path", ["../outside.safetensors", "/etc/hostname", "arrays/none.safetensors", "arrays", "\0", 3, ""]
+    "path",
+    ["../outside.safetensors", "/etc/hostname", "arrays/none.safetensors", "arrays", "\0", 3, "", "x" * 5000, "\ud800"],
 )
 def test_a_record_reads_no_file_outside_its_results(pictured: dict[str, Any], tmp_path: Path, path: object) -> None:
     (series,) = data_of(rendered([pictured | {"arrays": path}], tmp_path / "results"))["datasets"]["data-1"]["series"]
