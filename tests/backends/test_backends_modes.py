@@ -81,15 +81,16 @@ def test_native_training_learns_repeats_itself_and_is_left_alone_by_compile(back
     assert compiled.losses[-1].loss < compiled.losses[2].loss  # from where the KL has its full weight
 
 
-@pytest.mark.parametrize("likelihood", ["mse", "gaussian"])
-def test_bfloat16_trains_near_float32_and_keeps_its_weights_in_it(backend, run, likelihood):
+# 5 % of σ are as much in the logarithm, for each of the six features
+@pytest.mark.parametrize(("likelihood", "off"), [("mse", 0.0), ("gaussian", 6 * 0.05)])
+def test_bfloat16_trains_near_float32_and_keeps_its_weights_in_it(backend, run, likelihood, off):
     case = replace(DEEP, spec=replace(DEEP.spec, likelihood=likelihood), epochs=6, compile=False)
     (single, kept), (half, kept_too) = (
         run(losses_by_precision, backend, in_mode(case, "idiomatic", precision=precision))
         for precision in ("float32", "bfloat16")
     )
     assert kept == kept_too == np.float32
-    assert half == pytest.approx(single, rel=0.03)
+    assert half == pytest.approx(single, rel=0.03, abs=off)
     assert half != pytest.approx(single, rel=1e-5)
 
 
