@@ -83,7 +83,7 @@ def play(
                 part.record["environment"] = {**part.environment, "backend": prepared["backend"]}
                 epochs[side] = prepared["epochs"]
             _train(parts, epochs, rng, ask, progress)
-            scorings = _score(workers, rng, ask)
+            scorings = _score(rng, ask)
             for side in _turns(rng):
                 parts[side].record |= ask(side, "score")
                 parts[side].record["duet_scorings"] = scorings
@@ -120,7 +120,7 @@ def _train(
                 parts[side].record.setdefault(name, []).append(loss)
 
 
-def _score(workers: Sequence[Worker], rng: random.Random, ask: Callable[..., dict[str, Any]]) -> int:
+def _score(rng: random.Random, ask: Callable[..., dict[str, Any]]) -> int:
     """How often both have scored in turn: ``SCORINGS``, or 0 where one is of a revision that cannot do so."""
     for number in range(SCORINGS):
         for side in _turns(rng):

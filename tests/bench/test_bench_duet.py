@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import json
+import math
+import random
 from pathlib import Path
 
 import pytest
 
-from bench import compare, duets, records, suite
+from bench import compare, duet, duets, records, suite
 from bench.cli import main
 from bench.compare import Terms
 from bench.duet import SCORINGS, Part, play
@@ -16,7 +18,7 @@ from bench.environment import environment
 from bench.sides import Side
 from bench.suite import Scenario, Trial
 from bench.thresholds import Threshold
-from bench.trial import Worker
+from bench.trial import TrialFailed, Worker
 from bench.worker import Session
 
 TRAIN = "train_samples_per_second"
@@ -187,3 +189,26 @@ def test_a_calibration_says_what_it_saw_and_a_comparison_quotes_it(tmp_path, mon
     assert "a slowdown by" in text
     assert main(["compare", "here", "here", "--suite", path, "--out", "kept", "--metric", TRAIN]) == 0
     assert "0 of 60 comparisons of equal sides" in capsys.readouterr().out
+
+
+def test_a_revision_that_knows_no_scoring_in_turn_is_scored_at_once_and_another_failure_is_one():
+    def unknown(side: int, command: str) -> dict:
+        raise TrialFailed("failed", "AttributeError: 'Session' object has no attribute 'scoring'")
+
+    def broken(side: int, command: str) -> dict:
+        raise TrialFailed("failed", "RuntimeError: no licence")
+
+    assert duet._score(random.Random(0), unknown) == 0
+    with pytest.raises(TrialFailed, match="no licence"):
+        duet._score(random.Random(0), broken)
+
+
+def test_without_scoring_in_turn_the_medians_are_compared():
+    from bench import pairs
+
+    samples = {"train": [1.0], "score": [0.2, 0.2], "latency": [0.1]}
+    base = {"samples": samples, "train_rows_per_sample": 1, "score_rows_per_sample": 1, "duet_scorings": 0}
+    first = base | {"metrics": {"score_samples_per_second": 100.0}}
+    second = base | {"metrics": {"score_samples_per_second": 50.0}}
+    found = pairs.pair(first, second, (Path(), Path()), ["score_samples_per_second"])
+    assert found.logs == {"score_samples_per_second": [pytest.approx(math.log(2.0))]}
