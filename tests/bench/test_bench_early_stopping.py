@@ -48,6 +48,9 @@ class FakeModel:
     def score(self, X, kind):
         return self.weights + np.linspace(0.0, 0.5, len(X))
 
+    def reconstruct(self, X):
+        return np.zeros(X.shape)
+
     def export_weights(self):
         return {"epoch": np.array([self.weights], dtype=np.float32)}
 
