@@ -65,7 +65,7 @@ def add(commands: Any) -> None:
         help="the same for ROC AUC, AP and F1, as a difference (default: 0.01)",
     )
     checking.add_argument(
-        "--newest", type=options.positive, metavar="N", default=8, help="points that count as newest (default: 8)"
+        "--newest", type=options.positive, metavar="N", default=12, help="points that count as newest (default: 12)"
     )
     checking.set_defaults(action=_check)
 

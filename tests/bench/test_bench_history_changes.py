@@ -110,7 +110,7 @@ def test_check_passes_over_what_its_options_leave_out(tmp_path, options):
 
 
 def test_an_old_regression_is_shown_and_no_longer_fails(tmp_path, capsys):
-    directory = planted(tmp_path / "history", 0.85, points=12)
+    directory = planted(tmp_path / "history", 0.85, points=16)
     assert cli.main(["history", "check", "--history", directory]) == 0
     capsys.readouterr()
     assert cli.main(["history", "show", "--history", directory]) == 0

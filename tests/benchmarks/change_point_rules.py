@@ -35,7 +35,7 @@ STEP = float(np.log(1.10))
 FIRST, LAST = 20, 80
 """Where a step may be: rules that compare windows need some points on both sides."""
 NEAR = 3
-NEWEST = 8
+NEWEST = 12
 """Points that ``bench history check`` takes for the newest."""
 
 
