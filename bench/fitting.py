@@ -71,8 +71,10 @@ def plan(
             f"{scenario.detector} is a network of another library, which would be trained anew at every load: "
             "fit vae or autoencoder instead"
         )
-    if reason := backends.unavailable(scenario.backend) if scenario.backend else detectors.unavailable(detector):
-        raise ModelError(f"{scenario.backend or detector}: {reason}")
+    if scenario.backend and (reason := backends.unavailable(scenario.backend)):
+        raise ModelError(f"{scenario.backend}: {reason}")
+    if reason := detectors.unavailable(detector, scenario.parameters):
+        raise ModelError(f"{detector}: {reason}")
     return chosen, scenario
 
 
@@ -81,7 +83,7 @@ def fit(chosen: Suite, scenario: Scenario, *, seed: int, data_dir: Path | None, 
     kinds = saved.kinds(scenario, scores)
     runner.check(chosen, data_dir)
     data = datasets.load(scenario.dataset, seed=seed, data_dir=data_dir)
-    loaded = detectors.load_required(scenario.detector)
+    loaded = detectors.load_required(scenario.detector, scenario.parameters)
     epochs = None
     if scenario.training is None:
         detector = loaded(seed=seed, threads=scenario.threads, **scenario.parameters)

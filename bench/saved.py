@@ -95,9 +95,8 @@ def kinds(scenario: Scenario, asked: Sequence[str] = ()) -> tuple[str, ...]:
         if asked:
             raise ModelError(f"{scenario.detector} has one score of its own; --scores is for vae and its kind")
         return (DECISION,)
-    # the network tells which kinds its likelihood has, as far as it does
-    known = getattr(scenario.network(1, (1, 1) if training.filters else None), "scores", spec.SCORES)
-    return tuple(dict.fromkeys(asked or (*training.scores, *known)))
+    network = scenario.network(1, (1, 1) if training.filters else None)
+    return tuple(dict.fromkeys(asked or (*training.scores, *network.scores)))
 
 
 def scored(detector: Any, X: Rows, kind: str) -> NDArray[np.float64]:
@@ -181,9 +180,10 @@ def restored(model: Model, kind: str, *, backend: str | None = None, threads: in
     if scenario.backend is None:
         if backend is not None:
             raise ModelError(f"{scenario.detector} runs on no backend: leave --backend out")
-        if reason := detectors.unavailable(scenario.detector):
+        if reason := detectors.unavailable(scenario.detector, scenario.parameters):
             raise ModelError(f"{scenario.detector}: {reason}")
-        detector = detectors.load_required(scenario.detector)(seed=card.seed, threads=threads, **scenario.parameters)
+        loaded = detectors.load_required(scenario.detector, scenario.parameters)
+        detector = loaded(seed=card.seed, threads=threads, **scenario.parameters)
         detector.fit(model.arrays[ROWS])
     else:
         name = backend or scenario.backend
@@ -192,7 +192,7 @@ def restored(model: Model, kind: str, *, backend: str | None = None, threads: in
         if reason := backends.unavailable(name):
             raise ModelError(f"backend {name}: {reason}; any other scores the model too: --backend NAME")
         settings = _elsewhere(scenario, name, threads).training_settings(card.seed)
-        loaded = detectors.load_required(scenario.detector)
+        loaded = detectors.load_required(scenario.detector, scenario.parameters)
         detector = loaded(
             backend=backends.load(name),
             spec=scenario.network(len(model.preprocessing.feature_names), card.image),

@@ -24,6 +24,7 @@ _TICKS = "▁▂▃▄▅▆▇█"
 _MOST_TICKS = 40
 _WIDTH, _HEIGHT = 9.0, 3.2
 _MOST_DATES = 8
+_SECONDS = ((1.0, "s"), (1e-3, "ms"), (1e-6, "µs"), (1e-9, "ns"))
 BETTER, WORSE = "#009E73", "#D55E00"
 
 
@@ -69,6 +70,9 @@ class Line:
     def number(self, value: float) -> str:
         if not self.relative:
             return numbers.fixed(value, 4)
+        if self.unit == "s":
+            scale, unit = next(((s, u) for s, u in _SECONDS if value >= s), _SECONDS[-1])
+            return f"{numbers.significant(value / scale)} {unit}"
         return numbers.si(value) if value >= 1000 else numbers.significant(value)
 
     def size(self, change: Change) -> str:

@@ -65,7 +65,7 @@ def add(commands: Any) -> None:
         help="the same for ROC AUC, AP and F1, as a difference (default: 0.01)",
     )
     checking.add_argument(
-        "--newest", type=options.positive, metavar="N", default=5, help="points that count as newest (default: 5)"
+        "--newest", type=options.positive, metavar="N", default=12, help="points that count as newest (default: 12)"
     )
     checking.set_defaults(action=_check)
 
@@ -198,6 +198,4 @@ def _told(found: Series, change: Change) -> Any:
 
 def _runs(entries: Sequence[Entry]) -> str:
     first, last = entries[0].run.date, entries[-1].run.date
-    machines = len({entry.run.machine_hash for entry in entries})
-    runs = f"{len(entries)} run{'' if len(entries) == 1 else 's'} from {first:%Y-%m-%d} to {last:%Y-%m-%d}"
-    return f"{runs} on {machines} machine{'' if machines == 1 else 's'}"
+    return f"{len(entries)} run{'' if len(entries) == 1 else 's'} from {first:%Y-%m-%d} to {last:%Y-%m-%d}"

@@ -24,10 +24,10 @@ Array = NDArray[np.float64]
 FEWEST = 8
 """Points below which a series is not judged."""
 SHORTEST = 2
-"""Points that make a stretch; the penalty asks for three of them at least."""
+"""Points that make a stretch; at the end of a series the penalty asks for more."""
 BANDWIDTH = 0.1
 """Of the kernel exp(−BANDWIDTH · d²), where d counts in standard deviations of the noise."""
-PENALTY = 1.2
+PENALTY = 1.6
 """Times the logarithm of the number of points: what a change point has to explain."""
 RELATIVE_FLOOR, ABSOLUTE_FLOOR = 0.0025, 0.001
 """The least noise that is believed in: a quarter of a per cent, or a thousandth of a metric of quality."""

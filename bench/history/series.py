@@ -57,7 +57,12 @@ def series(entries: Iterable[Entry]) -> list[Series]:
 
 
 def living(entries: Sequence[Entry]) -> list[Series]:
-    """The series that the newest runs go on with: on the machine of the newest run, the newest of each suite."""
-    machine = entries[-1].run.machine_hash
-    newest = {entry.run.suite: entry.run for entry in entries if entry.run.machine_hash == machine}
-    return [found for found in series(entries) if found.runs[-1] in newest.values() and found.machine == machine]
+    """The series that the newest runs go on with: of each source the newest run's machine, there the newest run of each
+    suite."""
+    machines = {entry.run.source: entry.run.machine_hash for entry in entries}
+    newest = {
+        (entry.run.source, entry.run.suite): entry.run
+        for entry in entries
+        if entry.run.machine_hash == machines[entry.run.source]
+    }
+    return [found for found in series(entries) if found.runs[-1] in newest.values()]

@@ -9,7 +9,7 @@ from typing import Any
 
 import pandas as pd
 
-from reports import DISTRIBUTION, numbers, tables, trial_equality
+from reports import DISTRIBUTION, numbers, protocols, published, tables, trial_equality
 from reports.equality import REFERENCE, as_text
 from reports.frames import BLOCK, split
 from reports.headline import headline
@@ -43,7 +43,7 @@ class Contents:
     Attributes
     ----------
     title : str
-    answer, equality : str
+    answer, equality, protocols, published : str
         Markdown in which every word from outside is escaped.
     alerts : list of str
         The same, a paragraph each.
@@ -66,6 +66,8 @@ class Contents:
     alerts: list[str]
     warnings: list[str]
     equality: str
+    protocols: str
+    published: str
     datasets: list[DatasetPart] = field(default_factory=list)
     more_datasets: int = 0
     commands: list[str] = field(default_factory=list)
@@ -75,7 +77,8 @@ class Contents:
 def collect(records: Records, folder: Path, warnings: Sequence[str]) -> Contents:
     """Everything of the records that a page shows; arrays are read from the results directory ``folder``."""
     trials = tables.trials(records)
-    quality, throughput = tables.quality(trials), tables.throughput(trials)
+    scores, throughput = tables.quality(tables.scored(trials, records)), tables.throughput(trials)
+    quality = scores[scores["primary"].astype(bool)]
     suites = [clean(suite) for suite in trials["suite"].drop_duplicates() if suite]
     equalities = trial_equality.equalities(trials, records)
     blocks = split(quality, BLOCK)
@@ -88,7 +91,8 @@ def collect(records: Records, folder: Path, warnings: Sequence[str]) -> Contents
         record = records[firsts[environment, dataset]["position"].iloc[0]]
         parts.append(DatasetPart(title, _about(record), key))
         panels[key] = {"series": album.of(part), "left_out": max(0, len(part) - MOST_SERIES)}
-        found[f"quality-{key}"] = grids.quality(part, several=False)
+        every = scores[(scores["environment"] == environment) & (scores["dataset"] == dataset)]
+        found[f"quality-{key}"] = grids.quality(every, several=False)
     if 1 < len(blocks) <= MOST_DATASETS:
         found["overview"] = grids.overview(quality)
     elif blocks[MOST_DATASETS:]:
@@ -113,6 +117,8 @@ def collect(records: Records, folder: Path, warnings: Sequence[str]) -> Contents
         alerts=[*_environments(trials), *trial_equality.alerts(equalities)],
         warnings=_bounded([clean(warning) for warning in warnings], MOST_WARNINGS),
         equality="\n\n".join(trial_equality.section(equalities)[1:]),
+        protocols="\n\n".join(protocols.section(scores)[1:]),
+        published="\n\n".join(published.section(trials, records)[1:]),
         datasets=parts,
         more_datasets=max(0, len(blocks) - MOST_DATASETS),
         commands=_bounded(list(distinct), MOST_COMMANDS),

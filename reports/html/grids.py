@@ -12,7 +12,7 @@ from typing import Any
 import pandas as pd
 
 from reports import numbers
-from reports.columns import heading, varying
+from reports.columns import SETTINGS, heading, varying
 from reports.documents import HEADS
 from reports.frames import Row, rows
 from reports.markup import clean
@@ -84,7 +84,7 @@ def quality(part: pd.DataFrame, several: bool) -> dict[str, Any]:
     """One row a scenario; with ``several`` data sets or environments there are columns that tell them apart."""
     body = rows(part)
     places = {m: numbers.decimals((part[f"{m}_high"] - part[f"{m}_low"]) / 2) for m in QUALITY}
-    telling = varying(rows(part[part["backend"] != ""]))
+    telling = varying(rows(part[part["backend"] != ""]), (*SETTINGS, "score"))
     columns = [
         *([named(key) for key in varying(body, ("environment", "dataset"))] if several else []),
         named("detector"),

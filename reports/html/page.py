@@ -103,6 +103,12 @@ def _sections(contents: Contents) -> list[tuple[str, str, str]]:
         if contents.more_datasets:
             body.append(f"<p class=note>{contents.more_datasets:,} more data sets are in the table above alone.</p>")
         found.append(("quality", "Quality", "".join(body)))
+    for key, title, text in (
+        ("protocols", "As published and done right", contents.protocols),
+        ("published", "Beside published figures", contents.published),
+    ):
+        if text:
+            found.append((key, title, prose(text)))
     if "training" in tables:
         found.append(("throughput", "Speed", "".join(_speed(tables, speed))))
     if contents.equality:

@@ -118,4 +118,6 @@ def test_the_anomalies_that_a_record_explains_are_those_that_score_highest(
             assert sorted(values.values()) == pytest.approx(sorted(kept["X_plane"][one["row"]].tolist()), abs=1e-6)
     first = records["vae"]["top_anomalies"][0]
     errors = [(feature["value"] - feature["reconstruction"]) ** 2 for feature in first["features"]]
-    assert [feature["share"] for feature in first["features"]] == pytest.approx(np.divide(errors, sum(errors)), abs=1e-4)
+    assert [feature["share"] for feature in first["features"]] == pytest.approx(
+        np.divide(errors, sum(errors)), abs=1e-4
+    )

@@ -35,7 +35,7 @@ STEP = float(np.log(1.10))
 FIRST, LAST = 20, 80
 """Where a step may be: rules that compare windows need some points on both sides."""
 NEAR = 3
-NEWEST = 5
+NEWEST = 12
 """Points that ``bench history check`` takes for the newest."""
 
 
@@ -145,7 +145,7 @@ def at_the_end(
 
 
 def sample(count: int, deviation: float, phi: float = 0.3, drift: float = 0.0):
-    rng = np.random.default_rng(20_251)
+    rng = np.random.default_rng(7)
     quiet = [simulated(rng, deviation, phi, drift) for _ in range(count)]
     steps = rng.integers(FIRST, LAST + 1, count).tolist()
     stepped = [simulated(rng, deviation, phi, drift) for _ in range(count)]
@@ -180,11 +180,13 @@ def main() -> None:
     for name, rule in chosen.items():
         _row(name, (measured(rule, *drawn) for drawn in samples))
 
-    print("\n| noise (φ = 0.3) | an alarm at any of 93 lengths | seen at 3 points | 5 | 8 | 12 |")
+    print("\n| noise (φ = 0.3) | an alarm at any length | seen at 3 points | 5 | 8 | 12 |")
     print("| :-- | --: | --: | --: | --: | --: |")
     for level in levels:
-        alarms, seen = at_the_end(change_points, *sample(arguments.series, level / 100))
-        print(f"| {level:g} % | {100 * alarms:.1f} | {' | '.join(f'{100 * share:.0f}' for share in seen.values())} |")
+        # a third of them: each is searched at every length
+        alarms, seen = at_the_end(change_points, *sample(arguments.series // 3, level / 100))
+        shares = " | ".join(f"{100 * share:.0f}" for share in seen.values())
+        print(f"| {level:g} % | {100 * alarms:.0f} | {shares} |", flush=True)
 
 
 def _table(corner: str, columns: Sequence[str]) -> None:
