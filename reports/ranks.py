@@ -94,8 +94,8 @@ def draw(found: Ranks) -> Drawn | None:
         drawn,
         "Critical-difference diagram of the detectors",
         (
-            f"Mean rank by ROC AUC over {len(found.table)} data sets, 1 the best. A bar joins detectors that Wilcoxon's "
-            f"signed-rank test with Holm's correction cannot tell apart at {LEVEL:g}."
+            f"Mean rank by ROC AUC over {len(found.table)} data sets, 1 the best. A bar joins detectors that "
+            f"Wilcoxon's signed-rank test with Holm's correction cannot tell apart at {LEVEL:g}."
         ),
     )
 

@@ -45,7 +45,9 @@ def _report(arguments: argparse.Namespace) -> int:
     directories = list(dict.fromkeys(path.resolve() for path in arguments.directories))
     if len(directories) == 1:
         if arguments.out:
-            raise UsageError("--out is for a table or for several runs; the report of one run lies beside its records")
+            raise UsageError(
+                "--out is for a table (--table, --format or --pivot) or several runs; one run has its report beside it"
+            )
         print(f"report: {write_report(arguments.directories[0], png=arguments.png)}")
         return 0
     if not arguments.out:
