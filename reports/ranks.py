@@ -9,7 +9,7 @@ import pandas as pd
 from reports import canvas, numbers
 from reports.frames import Row, rows, split
 from reports.markup import code, folded, table
-from reports.palette import in_order, words
+from reports.palette import INK, in_order, words
 from reports.pictures import Drawn
 
 LEVEL = 0.05
@@ -88,8 +88,16 @@ def draw(found: Ranks) -> Drawn | None:
     named = {name: words(name) for name in found.mean.index}
     pairs = adjusted(found).rename(index=named, columns=named)
     scikit_posthocs.critical_difference_diagram(
-        found.mean.rename(named), pairs, ax=axes, label_props={"fontsize": 8}, text_h_margin=0.02
+        found.mean.rename(named),
+        pairs,
+        ax=axes,
+        label_fmt_left="{label}  {rank:.2f} ",
+        label_fmt_right=" {rank:.2f}  {label}",
+        label_props={"fontsize": 8.5},
+        elbow_props={"linewidth": 1.1},
+        color_palette=dict.fromkeys(named.values(), INK),  # colours tell backends, and here are none
     )
+    axes.grid(False)
     return (
         drawn,
         "Critical-difference diagram of the detectors",
