@@ -53,7 +53,7 @@ def write_report(
     quality, throughput = tables.quality(tables.scored(trials, records)), tables.throughput(trials)
     studio = figures.Studio(Shelf(out_dir, homes), png)
     drawn = figures.draw(trials, quality[quality["primary"].astype(bool)], throughput, records, studio)
-    text = markdown.render(trials, quality, throughput, records, drawn, warnings)
+    text = markdown.render(trials, quality, throughput, records, drawn, warnings, studio.shelf)
 
     folder = out_dir / "figures"
     folder.mkdir(parents=True, exist_ok=True)

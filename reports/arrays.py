@@ -12,6 +12,8 @@ from numpy.typing import NDArray
 Array = NDArray[Any]
 DECISION = "decision"
 """What the scores of a detector with but one kind are called."""
+MOST_BYTES = 256 * 2**20
+"""Of one file that a report reads."""
 
 
 class Shelf:
@@ -37,16 +39,16 @@ class Shelf:
         path = record.get("arrays")
         if home is None or not isinstance(path, str) or not path:
             return {}
-        file = (home / path).resolve()
-        if not file.is_relative_to(home.resolve()) or not file.is_file():
-            return {}
         from safetensors import SafetensorError, safe_open
 
         try:
+            file = (home / path).resolve()
+            if not file.is_relative_to(home.resolve()) or not file.is_file() or file.stat().st_size > MOST_BYTES:
+                return {}
             with safe_open(file, framework="numpy") as arrays:
                 known = set(arrays.keys())
                 return {name: arrays.get_tensor(name) for name in names if name in known}
-        except (SafetensorError, OSError):
+        except (SafetensorError, OSError, ValueError):
             return {}
 
     def scores(self, record: Mapping[str, Any]) -> tuple[NDArray[np.float64], NDArray[np.bool_]] | None:

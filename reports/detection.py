@@ -8,7 +8,8 @@ from typing import Any
 
 import pandas as pd
 
-from reports import details, numbers
+from reports import details, numbers, paired
+from reports.arrays import Shelf
 from reports.columns import SETTINGS, cell, heading, sides, varying
 from reports.details import detected
 from reports.documents import HEADS, MARKDOWN, quality_cell
@@ -21,7 +22,9 @@ from reports.tables import QUALITY, SANITY, Standing, held, mapping, number, sta
 Records = Sequence[Mapping[str, Any]]
 
 
-def section(trials: pd.DataFrame, quality: pd.DataFrame, records: Records, figures: Sequence[Figure]) -> list[str]:
+def section(
+    trials: pd.DataFrame, quality: pd.DataFrame, records: Records, figures: Sequence[Figure], shelf: Shelf
+) -> list[str]:
     if quality.empty:
         return []
     seeds = (
@@ -56,6 +59,7 @@ def section(trials: pd.DataFrame, quality: pd.DataFrame, records: Records, figur
             _quality_table(block),
             *_findings(block, standing.get(key), own, first, splits),
             *details.folds(block, finished[key], records),
+            *paired.fold(block, finished[key], records, shelf),
             *(f.image for f in figures if (f.environment, f.dataset) == key),
         ]
     return parts

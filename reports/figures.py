@@ -19,7 +19,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from reports import numbers, pictures, roofline
+from reports import numbers, pictures, ranks, roofline
 from reports.arrays import Shelf
 from reports.canvas import canvas as new_canvas
 from reports.canvas import png, svg
@@ -132,6 +132,9 @@ def draw(
             known = [row for row in roofs if row["environment"] == environment]
             if (roof := roofline.draw(known)) is not None:
                 figures.append(studio.figure(environment, None, _named("roofline", environment), roof))
+        for found in ranks.ranks(quality):
+            if (diagram := ranks.draw(found)) is not None:
+                figures.append(studio.figure(found.environment, None, _named("ranks", found.environment), diagram))
         return figures + _curves(throughput, studio)
 
 

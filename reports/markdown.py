@@ -7,13 +7,15 @@ from typing import Any
 
 import pandas as pd
 
-from reports import DISTRIBUTION, detection, numbers, protocols, published, trial_equality
+from reports import DISTRIBUTION, detection, numbers, protocols, published, ranks, trial_equality
+from reports.arrays import Shelf
 from reports.columns import cell, heading, sides, varying
 from reports.detection import distinct, listed
 from reports.figures import Figure
 from reports.frames import rows, split
 from reports.headline import headline
 from reports.markup import code, contents, escape, fenced, folded, listing, table
+from reports.sides import section as sides_section
 from reports.tables import failures, held, mapping
 from reports.throughput import section as throughput_section
 
@@ -27,6 +29,7 @@ def render(
     records: Records,
     figures: Sequence[Figure],
     warnings: Sequence[str],
+    shelf: Shelf | None = None,
 ) -> str:
     """The whole report as Markdown; the same arguments give the same text."""
     suites = [code(suite) for suite in trials["suite"].drop_duplicates() if suite]
@@ -37,9 +40,11 @@ def render(
         headline(trials, quality, throughput),
     ]
     sections = [
-        *detection.section(trials, quality, records, figures),
+        *detection.section(trials, quality, records, figures, shelf or Shelf(None)),
+        *ranks.section(ranks.ranks(quality), {f.environment: f.image for f in figures if f.name.endswith("ranks.svg")}),
         *protocols.section(quality),
         *published.section(trials, records),
+        *sides_section(quality, throughput),
         *throughput_section(trials, throughput, records, figures),
         *trial_equality.section(equalities),
         *_failures(trials),
@@ -71,7 +76,14 @@ def _alerts(trials: pd.DataFrame, more: Iterable[str]) -> list[str]:
     """One block of everything a reader has to know first; ``more`` is Markdown already."""
     lines = []
     labels = [label for label in trials["environment"].drop_duplicates() if label]
-    if labels:
+    runs = trials.loc[trials["run"] != "", ["environment", "run"]].drop_duplicates()
+    if len(runs) > 1:
+        told = listing([f"{label} is {code(run)}" for label, run in runs.itertuples(index=False, name=None)], 26)
+        lines.append(
+            f"**{len(runs)} runs side by side: {told}.** They are never averaged; differences between them are "
+            "differences of machines, devices or versions too. [Environment](#environment) tells them apart."
+        )
+    elif labels:
         lines.append(
             f"**These records come from {len(labels)} different environments ({listing(labels)}).** They are shown "
             "apart and never averaged; differences between them are differences of machines or versions too. "
@@ -115,7 +127,8 @@ def _environment(trials: pd.DataFrame, records: Records) -> list[str]:
     """One column for each environment; where they differ, the row says so."""
     columns: dict[str, dict[str, str]] = {}
     for row in rows(trials.drop_duplicates(["environment", "backend"])):
-        found = columns.setdefault(row["environment"], {"environment hash": code(row["environment_hash"][:12])})
+        found = columns.setdefault(row["environment"], {"run": code(row["run"])} if row["run"] else {})
+        found.setdefault("environment hash", code(row["environment_hash"][:12]))
         environment = mapping(held(records[row["position"]], "environment"))
         parts = {
             "": {key: environment.get(key) for key in (DISTRIBUTION, "revision")},

@@ -36,6 +36,11 @@ def spread(value: float, deviation: float, places: int = 3) -> str:
     return fixed(value, places) + more
 
 
+def probability(p: float) -> str:
+    """Three decimals, and nothing below the last of them."""
+    return "<0.001" if p < 0.001 else fixed(p, 3)
+
+
 def interval(low: float, high: float, places: int) -> str:
     """``[0.91, 0.95]``, or nothing where a bound is unknown."""
     return f"[{low:.{places}f},{GLUE}{high:.{places}f}]" if math.isfinite(low) and math.isfinite(high) else ""

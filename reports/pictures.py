@@ -62,7 +62,7 @@ def six_panels(record: Mapping[str, Any], shelf: Shelf, who: str) -> Drawn | Non
         latent.set_axis_off()
     else:
         _classes(latent, plane_of, anomalous[rows])
-        flat = found["mu"].ndim == 2 and found["mu"].shape[1] == 2
+        flat = plane_of is found.get("mu")
         latent.set_title("latent means" if flat else "latent means, PCA")
     low, high = float(X[:, 1].min()), float(X[:, 1].max())
     for axes in (data, detections, errors):
@@ -125,7 +125,13 @@ def top_images(record: Mapping[str, Any], shelf: Shelf, who: str) -> Drawn | Non
         return None
     inputs, outputs = found["top_inputs"].astype(float), found["top_reconstructions"].astype(float)
     rows, labels = found["top_rows"], found["y_test"]
-    if inputs.ndim != 2 or not len(inputs) or inputs.shape[1] != shape[0] * shape[1] or rows.max() >= len(labels):
+    if (
+        inputs.ndim != 2
+        or not len(inputs)
+        or inputs.shape[1] != shape[0] * shape[1]
+        or len(rows) != len(inputs)
+        or rows.max() >= len(labels)
+    ):
         return None
     drawn = canvas.canvas(3.7)
     grid = drawn.subplots(3, len(inputs), squeeze=False)

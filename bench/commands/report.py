@@ -1,9 +1,10 @@
-"""``bench report``: the report of a results directory from its records, as Markdown or HTML, or one of its tables."""
+"""``bench report``: the report of one run or several from their records, as Markdown or HTML, or one of its tables."""
 
 from __future__ import annotations
 
 import argparse
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -17,9 +18,9 @@ def add(commands: Any) -> None:
         help="rebuild the report of a results directory from its records, or print one of its tables",
         description="Rebuilds the report of a results directory from its records; with --format html as one HTML file, "
         "with --serve in the browser. With --table, another --format or --pivot one table is written instead: for a "
-        "README, a paper (LaTeX with booktabs) or another program.",
+        "README, a paper (LaTeX with booktabs) or another program. Several directories are set side by side.",
     )
-    report.add_argument("directory", type=Path, metavar="DIR")
+    report.add_argument("directories", type=Path, metavar="DIR", nargs="+")
     report.add_argument("--table", choices=["quality", "throughput", "equality"], help="default: quality")
     report.add_argument(
         "--format",
@@ -33,7 +34,11 @@ def add(commands: Any) -> None:
     )
     report.add_argument("--png", action="store_true", help="write each figure as PNG as well, for documents")
     report.add_argument(
-        "--out", type=Path, metavar="FILE", help="where the table (default: standard output) or the HTML file goes"
+        "--out",
+        type=Path,
+        metavar="PATH",
+        help="where a table (default: standard output) or the HTML file goes, or the report of several runs with its "
+        "figures",
     )
     report.add_argument(
         "--serve", action="store_true", help="show the report on this machine and rebuild it as records arrive"
@@ -47,31 +52,42 @@ def _report(arguments: argparse.Namespace) -> int:
         raise UsageError("--port is for --serve")
     if arguments.serve:
         return _serve(arguments)
+    directories = list(dict.fromkeys(path.resolve() for path in arguments.directories))
+    several = len(directories) > 1
     if arguments.format == "html":
         if arguments.table or arguments.pivot:
             raise UsageError("--format html is the whole report; --table and --pivot write a table in another format")
-        print(f"report: {write_html(arguments.directory, arguments.out)}")
+        if several and not arguments.out:
+            raise UsageError("a report of several runs belongs to none of them: say with --out FILE where it goes")
+        print(f"report: {write_html(*arguments.directories, out=arguments.out)}")
         return 0
     if arguments.table or arguments.format or arguments.pivot:
         return _table(arguments)
-    if arguments.out:
-        raise UsageError("--out is for a table (--table, --format or --pivot); a report lies beside its records")
-    print(f"report: {write_report(arguments.directory, png=arguments.png)}")
+    if not several:
+        if arguments.out:
+            raise UsageError(
+                "--out is for a table (--table, --format or --pivot), for --format html or for several runs; one run "
+                "has its report beside it"
+            )
+        print(f"report: {write_report(arguments.directories[0], png=arguments.png)}")
+        return 0
+    if not arguments.out:
+        raise UsageError("a report of several runs belongs to none of them: say with --out DIR where it goes")
+    if arguments.out.resolve() in directories:
+        raise UsageError(f"--out {arguments.out} is one of the runs and has a report of its own; choose another")
+    print(f"report: {write_report(*arguments.directories, out=arguments.out, png=arguments.png)}")
     return 0
 
 
 def _table(arguments: argparse.Namespace) -> int:
-    from bench import records
     from reports import documents
 
     if arguments.format == "parquet" and not arguments.out:
         raise UsageError("Parquet is no text: say with --out into which file it goes")
-    found, warnings = records.read_for_report(arguments.directory)
+    found, warnings, _ = _read(arguments.directories)
     for warning in warnings:
         print(f"bench: {warning}", file=sys.stderr)
-    text = documents.written(
-        records.latest(found), arguments.table or "quality", arguments.format or "markdown", arguments.pivot
-    )
+    text = documents.written(found, arguments.table or "quality", arguments.format or "markdown", arguments.pivot)
     if arguments.out:
         arguments.out.write_bytes(text)
     else:
@@ -89,23 +105,30 @@ def _serve(arguments: argparse.Namespace) -> int:
     from bench.serving import Board
     from bench.watching import Pace
 
-    for name in ("table", "format", "pivot", "out"):
+    for name in ("table", "format", "pivot", "out", "png"):
         if getattr(arguments, name):
             raise UsageError(f"--serve shows the whole report and takes no --{name}")
-    path: Path = arguments.directory / records.FILE
-    page = render_html(arguments.directory, live=True)  # one line and no server where there are no records
+    paths = [directory / records.FILE for directory in arguments.directories]
+
+    def made() -> bytes:
+        return render_html(*arguments.directories, live=True)
+
+    def state() -> list[tuple[int, int]]:
+        return [((found := path.stat()).st_size, found.st_mtime_ns) for path in paths]
+
+    page = made()  # one line and no server where there are no records
     with Board(arguments.port or 0) as board:
         board.show(page)
         print(f"the report is at {board.address} until Ctrl-C", flush=True)
         if hasattr(os, "nice"):
             os.nice(10)  # a run on this machine comes first
-        pace = Pace(board, lambda: render_html(arguments.directory, live=True))
-        seen = path.stat()
+        pace = Pace(board, made)
+        seen = state()
         try:
             while True:
                 time.sleep(1)
-                now = path.stat()
-                if (now.st_size, now.st_mtime_ns) != (seen.st_size, seen.st_mtime_ns) and pace.due():
+                now = state()
+                if now != seen and pace.due():
                     seen = now
                     pace.show()
         except KeyboardInterrupt:
@@ -113,39 +136,58 @@ def _serve(arguments: argparse.Namespace) -> int:
     return 0
 
 
-def render_html(directory: Path, *, live: bool = False) -> bytes:
-    """The report as HTML, from the records that a directory holds now."""
+def render_html(*directories: Path, live: bool = False) -> bytes:
+    """The report of one run or several as HTML, from the records that are there now."""
     import gc
 
-    from bench import records
     from reports import html
+    from reports.arrays import Shelf
 
     gc.disable()  # as in write_report
     try:
-        found, warnings = records.read_for_report(directory)
-        return html.render(records.latest(found), directory, warnings, live=live)
+        found, warnings, homes = _read(directories)
+        return html.render(found, Shelf(directories[0], homes), warnings, live=live)
     finally:
         gc.enable()
 
 
-def write_html(directory: Path, out: Path | None = None) -> Path:
-    """Writes ``report.html`` beside the records, or ``out``, as a whole or not at all."""
+def write_html(*directories: Path, out: Path | None = None) -> Path:
+    """Writes ``report.html`` beside the records of one run, or ``out``, as a whole or not at all."""
     from reports import html, replace
 
-    path = out or directory / html.FILE
-    replace(path, render_html(directory))
+    path = out or directories[0] / html.FILE
+    replace(path, render_html(*directories))
     return path
 
 
-def write_report(directory: Path, *, png: bool = False) -> Path:
+def write_report(*directories: Path, out: Path | None = None, png: bool = False) -> Path:
+    """The report of one run beside its records, or of several in ``out``."""
     import gc
 
     import reports
-    from bench import records
 
     gc.disable()  # records hold no cycles, and looking for some takes longer than reading them
     try:
-        found, warnings = records.read_for_report(directory)
-        return reports.write_report(records.latest(found), directory, warnings=warnings, png=png)
+        found, warnings, homes = _read(directories)
+        return reports.write_report(found, out or directories[0], warnings=warnings, homes=homes, png=png)
     finally:
         gc.enable()
+
+
+def _read(directories: Sequence[Path]) -> tuple[list[dict[str, Any]], list[str], dict[str, Path]]:
+    """The last record of each trial of each run, warnings, and where each run lies by the name its records carry."""
+    from bench import records
+
+    distinct = list({path.resolve(): path for path in directories}.values())
+    if len(distinct) == 1:
+        found, warnings = records.read_for_report(distinct[0])
+        return records.latest(found), warnings, {}
+    stems = [path.resolve().name for path in distinct]
+    homes = {name if stems.count(name) == 1 else str(path): path for name, path in zip(stems, distinct, strict=True)}
+    every: list[dict[str, Any]] = []
+    said: list[str] = []
+    for name, path in homes.items():
+        found, warnings = records.read_for_report(path)
+        every += [record | {"run": name} for record in records.latest(found)]
+        said += [f"{name}: {warning}" for warning in warnings]
+    return every, said, homes

@@ -8,14 +8,16 @@ scripts and the style under ``assets`` draw it in the reader's browser.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from reports.arrays import Shelf
 
 FILE = "report.html"
 
 
 def render(
-    records: Sequence[Mapping[str, Any]], folder: Path, warnings: Sequence[str] = (), *, live: bool = False
+    records: Sequence[Mapping[str, Any]], shelf: Shelf, warnings: Sequence[str] = (), *, live: bool = False
 ) -> bytes:
     """The report as one HTML document; the same records, arrays and warnings give the same bytes.
 
@@ -23,9 +25,8 @@ def render(
     ----------
     records : sequence of mappings
         As for ``reports.write_report``.
-    folder : Path
-        The results directory, which a record's ``arrays`` are relative to. What is missing there, or no safetensors
-        file, is left out of the report.
+    shelf : Shelf
+        Where the arrays of the records lie. What is missing there, or no safetensors file, is left out of the report.
     warnings : sequence of str
         One line each, about records that could not be read.
     live : bool
@@ -34,4 +35,4 @@ def render(
     """
     from reports.html import contents, page
 
-    return page.written(contents.collect(records, folder, warnings), live=live)
+    return page.written(contents.collect(records, shelf, warnings), live=live)

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any
 
 import pandas as pd
 
 from reports import DISTRIBUTION, numbers, protocols, published, tables, trial_equality
+from reports.arrays import Shelf
 from reports.equality import REFERENCE, as_text
 from reports.frames import BLOCK, split
 from reports.headline import headline
@@ -74,15 +74,15 @@ class Contents:
     data: Plain = field(default_factory=dict)
 
 
-def collect(records: Records, folder: Path, warnings: Sequence[str]) -> Contents:
-    """Everything of the records that a page shows; arrays are read from the results directory ``folder``."""
+def collect(records: Records, shelf: Shelf, warnings: Sequence[str]) -> Contents:
+    """Everything of the records that a page shows; arrays are read from the ``shelf``."""
     trials = tables.trials(records)
     scores, throughput = tables.quality(tables.scored(trials, records)), tables.throughput(trials)
     quality = scores[scores["primary"].astype(bool)]
     suites = [clean(suite) for suite in trials["suite"].drop_duplicates() if suite]
     equalities = trial_equality.equalities(trials, records)
     blocks = split(quality, BLOCK)
-    album, parts, panels = Album(trials, records, folder), [], {}
+    album, parts, panels = Album(trials, records, shelf), [], {}
     firsts = dict(split(trials[trials["status"] == "ok"], BLOCK))
     found: Plain = {}
     for place, ((environment, dataset), part) in enumerate(blocks[:MOST_DATASETS]):

@@ -8,18 +8,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from functools import lru_cache
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from safetensors import SafetensorError, safe_open
 
 MOST_THRESHOLDS = 600
 """Of one trial: a curve through so many points is smooth at the width of a screen."""
-MOST_BYTES = 256 * 2**20
-"""Of one file of arrays that a report reads."""
 
 Arrays = dict[str, NDArray[Any]]
 
@@ -50,34 +45,6 @@ class Counts:
     def place(self, threshold: float) -> int:
         """The kept threshold that flags what this one does, or the nearest below it; -1 where all rows are flagged."""
         return int(np.searchsorted(self.thresholds, np.float32(threshold), side="right")) - 1
-
-
-def read(folder: Path, name: object, keys: Sequence[str]) -> Arrays:
-    """The arrays of one trial by these names, as far as the file has them; none where there is no usable file.
-
-    A record comes from outside: its path has to lead to a file inside the results directory.
-    """
-    try:
-        path = _inside(folder, name)
-        if path is None or path.stat().st_size > MOST_BYTES:
-            return {}
-        with safe_open(path, framework="numpy") as file:
-            known = set(file.keys())
-            return {key: file.get_tensor(key) for key in keys if key in known}
-    except (OSError, SafetensorError, ValueError, TypeError):
-        return {}
-
-
-def _inside(folder: Path, name: object) -> Path | None:
-    if not isinstance(name, str):
-        return None
-    path, home = (folder / name).resolve(), _resolved(folder)
-    return path if path.is_relative_to(home) and path.is_file() else None
-
-
-@lru_cache(maxsize=8)
-def _resolved(folder: Path) -> Path:
-    return folder.resolve()
 
 
 def labelled(arrays: Arrays, key: str) -> tuple[NDArray[np.float32], NDArray[np.bool_]] | None:

@@ -9,7 +9,6 @@ from __future__ import annotations
 import base64
 import math
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -17,6 +16,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from reports import numbers
+from reports.arrays import Shelf
 from reports.columns import varying, written
 from reports.equality import as_text
 from reports.frames import ROW, Row, rows
@@ -56,14 +56,14 @@ class Album:
     trials : DataFrame
         Of ``tables.trials``.
     records : sequence of mappings
-    folder : Path
-        The results directory.
+    shelf : Shelf
+        Where the arrays of the records lie.
     """
 
-    def __init__(self, trials: pd.DataFrame, records: Records, folder: Path) -> None:
+    def __init__(self, trials: pd.DataFrame, records: Records, shelf: Shelf) -> None:
         finished = trials[trials["status"] == "ok"].sort_values(["seed", "round"], kind="stable")
         self.positions: dict[Any, list[int]] = finished.groupby(ROW, sort=False)["position"].agg(list).to_dict()
-        self.records, self.folder = records, folder
+        self.records, self.shelf = records, shelf
         self.pictured = self.others = 0
 
     def of(self, part: pd.DataFrame) -> list[Plain]:
@@ -90,7 +90,7 @@ class Album:
         wanted = self.pictured < MOST_PICTURED
         others = self._others(first)
         keys += [f"score.{as_text(entry.get('score'))}" for entry in others]
-        arrays = counts.read(self.folder, first.get("arrays"), [*keys, *(PICTURES if wanted else ())])
+        arrays = self.shelf.load(first, *keys, *(PICTURES if wanted else ()))
         found = {
             "curve": _curve(first),
             "histogram": _histogram(first),

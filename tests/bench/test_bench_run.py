@@ -253,7 +253,7 @@ def test_the_report_is_rebuilt_byte_for_byte_from_the_records(bench, suite_file,
     assert printed.stdout.count(r"\\") == 1 + 2  # a header and two detectors
     assert bench("report", "out", "--table", "throughput", "--format", "parquet", "--out", "t.parquet").returncode == 0
     assert set(pd.read_parquet(tmp_path / "t.parquet")["detector"]) == {"norm", "mahalanobis"}
-    unknown = bench("report", "out", "--pivot", "accuracy")
+    unknown = bench("report", "out", "--pivot", "threshold")
     assert (unknown.returncode, unknown.stdout) == (2, "")
     assert "roc_auc" in one_line(unknown.stderr)
 

@@ -19,6 +19,7 @@ from safetensors.numpy import save_file
 from sklearn.metrics import confusion_matrix
 
 from reports import html
+from reports.arrays import Shelf
 from reports.html import counts, page
 
 NAMES = (
@@ -57,7 +58,7 @@ class Tags(HTMLParser):
 
 
 def rendered(records: list[dict[str, Any]], folder: Path = Path("."), **more: Any) -> str:
-    return html.render(records, folder, **more).decode()
+    return html.render(records, Shelf(folder), **more).decode()
 
 
 def data_of(text: str) -> dict[str, Any]:
@@ -66,7 +67,7 @@ def data_of(text: str) -> dict[str, Any]:
 
 
 def test_the_same_records_give_the_same_bytes(run: Any) -> None:
-    assert html.render(run(), Path(".")) == html.render(run(), Path("."))
+    assert html.render(run(), Shelf(None)) == html.render(run(), Shelf(None))
 
 
 def test_the_policy_allows_the_pages_own_scripts_and_nothing_else(run: Any) -> None:
@@ -228,8 +229,9 @@ def test_a_record_reads_no_file_outside_its_results(pictured: dict[str, Any], tm
 
 def test_a_link_does_not_lead_out_of_the_results(pictured: dict[str, Any], tmp_path: Path) -> None:
     (tmp_path / "results" / "arrays" / "link").symlink_to(tmp_path / "outside.safetensors")
-    assert counts.read(tmp_path / "results", "arrays/link", ["y_test"]) == {}
-    assert list(counts.read(tmp_path / "results", "arrays/one.safetensors", ["y_test"])) == ["y_test"]
+    shelf = Shelf(tmp_path / "results")
+    assert shelf.load({"arrays": "arrays/link"}, "y_test") == {}
+    assert list(shelf.load({"arrays": "arrays/one.safetensors"}, "y_test")) == ["y_test"]
 
 
 def test_a_damaged_file_of_arrays_is_left_out(pictured: dict[str, Any], tmp_path: Path) -> None:
@@ -255,4 +257,4 @@ def test_hundreds_of_data_sets_are_one_table_with_pictures_for_the_first(record:
 
 def test_the_page_stays_small_with_as_many_rows_as_the_suite_standard_has(run: Any) -> None:
     sets = [f"set-{i}" for i in range(7)]
-    assert len(html.render(run(sets), Path("."))) < 3_000_000
+    assert len(html.render(run(sets), Shelf(None))) < 3_000_000

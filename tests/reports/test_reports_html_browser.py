@@ -14,6 +14,7 @@ from safetensors.numpy import save_file
 from sklearn.metrics import confusion_matrix, f1_score, precision_score, recall_score
 
 from reports import html
+from reports.arrays import Shelf
 
 webdriver = pytest.importorskip("selenium.webdriver", reason="selenium is not installed")
 CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
@@ -75,7 +76,7 @@ def report(tmp_path_factory: pytest.TempPathFactory, run: Any, record: Any) -> P
     for place, batch in enumerate((32, 128, 512)):
         records.append(record("blobs", batch=batch, speed=1e4 * 2**place))
     path = folder / "report.html"
-    path.write_bytes(html.render(records, folder))
+    path.write_bytes(html.render(records, Shelf(folder)))
     return path
 
 
