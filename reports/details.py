@@ -53,7 +53,8 @@ def count(value: float) -> str:
 def _levels(finished: pd.DataFrame, records: Records) -> pd.DataFrame:
     """One row for each trial, score and threshold, of trials that have several thresholds."""
     found = []
-    for row in rows(finished):
+    having = [bool(records[position].get("thresholds")) for position in finished["position"]]
+    for row in rows(finished[having]):
         record = records[row["position"]]
         entries = [(row["score"], held(record, "thresholds"))]
         if not isinstance(entries[0][1], list) or len(entries[0][1]) < 2:

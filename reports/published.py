@@ -60,7 +60,8 @@ def section(trials: pd.DataFrame, records: Records) -> list[str]:
 def _measured(finished: pd.DataFrame, records: Records) -> pd.DataFrame:
     """One row for each trial and published figure that it measures."""
     found = []
-    for row in rows(finished):
+    having = [bool(records[position].get("published")) for position in finished["position"]]
+    for row in rows(finished[having]):
         record = records[row["position"]]
         entries = held(record, "published")
         for entry in map(mapping, entries if isinstance(entries, list) else ()):

@@ -23,7 +23,7 @@ def drawn(records: list[dict[str, Any]]) -> dict[str, figures.Figure]:
 def test_every_figure_the_report_shows_exists_and_is_an_image(run: Any, tmp_path: Path) -> None:
     text = write_report(run(seeds=[0]), tmp_path).read_text()
     shown = re.findall(r"!\[(.+)\]\((figures/[\w.-]+\.svg)\)", text)
-    assert len(shown) == 4
+    assert len(shown) == 5
     for alt, path in shown:
         assert alt
         assert ElementTree.parse(tmp_path / path).getroot().tag.endswith("svg")
@@ -55,7 +55,13 @@ def test_file_names_are_safe_bounded_and_unique_even_where_case_is_ignored(datas
 
 def test_names_with_mathematics_or_foreign_letters_are_drawn_without_a_warning(record: Any) -> None:
     found = drawn([record("file:/数据/$x_{$.csv", backend="mlx$"), record("file:/数据/$x_{$.csv", detector="knn")])
-    assert set(found) == {"file-x-csv-roc.svg", "file-x-csv-scores.svg", "file-x-csv-loss.svg", "throughput.svg"}
+    assert set(found) == {
+        "file-x-csv-roc.svg",
+        "file-x-csv-scores.svg",
+        "file-x-csv-loss.svg",
+        "throughput.svg",
+        "roofline.svg",
+    }
 
 
 def test_a_backend_keeps_its_colour_in_every_figure(run: Any) -> None:

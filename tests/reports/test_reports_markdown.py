@@ -196,7 +196,7 @@ def test_the_same_records_give_the_same_bytes(run: Any, tmp_path: Path) -> None:
     records = run(seeds=[0, 1])
     first, second = (write_report(records, tmp_path / name).parent for name in "ab")
     files = sorted(p.relative_to(first) for p in first.rglob("*") if p.is_file())
-    assert len(files) == 5
+    assert len(files) == 6
     assert all((first / f).read_bytes() == (second / f).read_bytes() for f in files)
 
 
