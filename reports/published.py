@@ -124,6 +124,7 @@ def _metric(entry: Mapping[str, Any]) -> str:
     metric = HEADS.get(entry["metric"]) or escape(entry["metric"])
     more = [code(entry["score"])] if entry.get("score") else []
     more += [escape(entry["threshold"])] if entry.get("threshold") else []
+    more += [code(f"{key}={value}") for key, value in mapping(entry.get("where")).items()]
     return f"{metric} ({', '.join(more)})" if more else metric
 
 

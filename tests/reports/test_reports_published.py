@@ -89,3 +89,10 @@ def test_the_score_and_the_threshold_named_are_the_ones_compared(record: Any) ->
     assert "0.300 (oracle)" in text
     assert "F1 (`mae`, b)" in text
     assert beside([record(published=[entry])]) == "", "another score stood in for the one that was named"
+
+
+def test_the_settings_that_tell_two_figures_apart_are_shown(record: Any) -> None:
+    entries = [figure(datasets=["digits:4"], where={"latent": latent}) for latent in (2, 32)]
+    text = beside([record(published=[entry], scenario_hash=str(entry["where"])) for entry in entries])
+    assert "ROC AUC (`latent=2`)" in text
+    assert "ROC AUC (`latent=32`)" in text
