@@ -14,6 +14,8 @@ from typing import Annotated, Literal
 import msgspec
 from msgspec import Meta
 
+from bench import verdicts
+
 SCHEMA: Literal[1] = 1
 
 Text = Annotated[str, Meta(max_length=500)]
@@ -31,17 +33,17 @@ class Metric:
     relative: bool = True
 
 
-METRICS = {
-    "train_samples_per_second": Metric("higher", "samples/s"),
-    "score_samples_per_second": Metric("higher", "samples/s"),
-    "score_latency_p50_seconds": Metric("lower", "s"),
-    "compile_seconds": Metric("lower", "s"),
-    "peak_memory_bytes": Metric("lower", "bytes"),
-    "roc_auc": Metric("higher", "", relative=False),
-    "average_precision": Metric("higher", "", relative=False),
-    "f1": Metric("higher", "", relative=False),
-    "seconds": Metric("lower", "s"),
+_UNITS = {
+    "train_samples_per_second": "samples/s",
+    "score_samples_per_second": "samples/s",
+    "score_latency_p50_seconds": "s",
+    "compile_seconds": "s",
+    "peak_memory_bytes": "bytes",
 }
+METRICS = {
+    name: Metric("higher" if metric.higher_is_better else "lower", _UNITS.get(name, ""), relative=not metric.quality)
+    for name, metric in verdicts.METRICS.items()
+} | {"seconds": Metric("lower", "s")}
 """What a history follows. ``seconds`` is the time of one call, as pytest-benchmark measures it."""
 
 
