@@ -18,7 +18,7 @@ from safetensors.numpy import save_file
 
 import datasets
 from bench import saved, scoring
-from bench.classical import Norm
+from bench.sanity import Norm
 from bench.cli import main
 from datasets import tables
 
@@ -111,7 +111,9 @@ def test_a_detector_without_weights_scores_as_when_it_was_fitted(fit, training, 
     )
     labels = rows()["label"] == "attack"
     found = score(model, training)
-    assert list(found.columns) == ["row", "score", "flagged"]
+    shown = list(found.columns)
+    assert shown[:3] == ["row", "score", "flagged"]
+    assert ("feature_1" in shown) == hasattr(again, "explain")
     assert found.loc[labels, "score"].median() > found.loc[~labels, "score"].quantile(0.9)
 
 
@@ -229,7 +231,7 @@ def test_the_features_with_the_largest_shares_are_named(fit, training, monkeypat
 def test_without_a_file_the_scores_are_the_standard_output(bench, fit, training):
     done = bench("score", str(fit()), str(training))
     assert done.returncode == 0, done.stderr
-    assert done.stdout.splitlines()[0] == "row,score,flagged"
+    assert done.stdout.splitlines()[0] == "row,score,flagged,feature_1,share_1,feature_2,share_2,feature_3,share_3"
     assert len(done.stdout.splitlines()) == ROWS + 1
     assert "rows flagged" in done.stderr
 
