@@ -9,8 +9,9 @@ STAMP := .venv/.installed
 bench: setup
 	@$(BIN)/bench run quick --verify
 
+# a file's tests stay in one process, where they share what they started; more than four would wait for each other
 test: setup
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest --numprocesses auto --maxprocesses 4 --dist loadfile
 	@$(MAKE) --no-print-directory lint
 
 setup: $(STAMP)
