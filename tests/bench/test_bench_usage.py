@@ -186,7 +186,9 @@ def test_a_user_file_that_can_be_used_runs(bench, tmp_path):
     assert "file:mine.csv" in (tmp_path / "out" / "report.md").read_text()
 
 
-@pytest.mark.parametrize("content", [b"not gzip", gzip.compress(b"\0\0\x08\x03" + b"\0" * 12)[:-9]])
+@pytest.mark.parametrize(
+    "content", [b"not gzip", gzip.compress(b"\0\0\x08\x03" + b"\0" * 12)[:-9]], ids=["not gzip", "cut short"]
+)
 def test_a_corrupt_data_file_is_refused_in_one_line(in_process, tmp_path, content):
     folder = tmp_path / "data" / "mnist"
     folder.mkdir(parents=True)
