@@ -49,6 +49,7 @@ def test_a_missing_file_is_told_by_name_folder_and_origin(tmp_path: Path) -> Non
         (gzip.compress(b"abc")[:-8] + bytes(8), "not an intact gzip file"),
         (b"", "empty"),
     ],
+    ids=["cut short", "no gzip", "wrong checksum", "empty"],
 )
 def test_a_damaged_file_is_told_with_where_to_get_it_again(tmp_path: Path, content: bytes, told: str) -> None:
     path = put(tmp_path, "rows.gz", content)
