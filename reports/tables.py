@@ -11,7 +11,7 @@ from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
-from itertools import chain, groupby
+from itertools import chain, groupby, islice
 from operator import itemgetter
 from typing import Any
 
@@ -104,7 +104,11 @@ def number(value: object) -> float:
 
 def numbers(value: object) -> list[float]:
     """The finite ones of a list of numbers."""
-    return [v for v in map(number, value) if v == v] if isinstance(value, list) else []
+    if not isinstance(value, list):
+        return []
+    if set(map(type, value)) == {float} and math.isfinite(sum(value)):  # only finite numbers have a finite sum
+        return list(value)
+    return [v for v in map(number, value) if v == v]
 
 
 def _text(value: object) -> str:
@@ -123,9 +127,13 @@ def _marks(value: object) -> tuple[str, ...]:
 
 
 def _turned(found: Iterable[Mapping[str, Any]], keys: Sequence[str]) -> dict[str, list[Any]]:
-    """The values by key; each mapping is looked at once, since a hundred thousand of them fit into no cache."""
-    lines = [tuple(map(one.get, keys)) for one in found]
-    return dict(zip(keys, map(list, zip(*lines, strict=True)), strict=True)) if lines else {key: [] for key in keys}
+    """The values by key, some mappings at a time: a hundred thousand of them fit into no cache."""
+    columns: dict[str, list[Any]] = {key: [] for key in keys}
+    every = iter(found)
+    while part := list(islice(every, 256)):
+        for key, values in columns.items():
+            values += [one.get(key) for one in part]
+    return columns
 
 
 def _texts(values: list[Any]) -> list[str]:
