@@ -45,9 +45,8 @@ def write(trial: Trial, arrays: Arrays) -> str | None:
         with draft.open("wb") as file:
             file.write(save({key: np.ascontiguousarray(array) for key, array in arrays.items()}))
             file.flush()
-            os.fsync(
-                file.fileno()
-            )  # the record that names it is on the disk when the next trial starts, so this is too
+            # the record that names it is on the disk when the next trial starts, so this is too
+            os.fsync(file.fileno())
         draft.replace(path)
     finally:
         draft.unlink(missing_ok=True)

@@ -7,7 +7,7 @@ their ratios is the pair's; two trials of two runs are compared by the ratio of 
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 
 from bench.records import Record
 from bench.verdicts import METRICS, Metric
+from reports.arrays import DECISION, Shelf
 
 LEAST_COMPILE_SECONDS = 0.1
 """Where neither side compiles for so long, compile time is not compared."""
@@ -143,21 +144,6 @@ def _compare_quality(
 
 def _scores(record: Record, folder: Path) -> tuple[NDArray[np.integer[Any]], Rows] | None:
     """Test labels and the first score of the test rows; None where the record has kept none."""
-    from safetensors import SafetensorError
-    from safetensors.numpy import load_file
-
-    name = record.get("arrays")
-    if not isinstance(name, str):
-        return None
-    path = (folder / name).resolve()
-    if not path.is_relative_to(folder.resolve()):
-        return None
-    try:
-        arrays: Mapping[str, Any] = load_file(path)
-    except (OSError, SafetensorError):
-        return None
-    scores = arrays.get(f"score.{record.get('score') or 'decision'}")
-    labels = arrays.get("y_test")
-    if scores is None or labels is None:
-        return None
-    return labels, scores.astype(np.float64)
+    name = f"score.{record.get('score') or DECISION}"
+    kept = Shelf(folder).load(record, name, "y_test")
+    return (kept["y_test"], kept[name].astype(np.float64)) if len(kept) == 2 else None
