@@ -29,6 +29,15 @@ def command_line() -> str:
     return shlex.join(["bench", *sys.argv[1:]])
 
 
+def write(content: bytes, out: Path | None) -> None:
+    """What ``--out`` asks for: the content in that file, or, without one, on the standard output."""
+    if out:
+        out.write_bytes(content)
+    else:
+        sys.stdout.flush()
+        sys.stdout.buffer.write(content)
+
+
 def data_dir(parser: Any) -> None:
     parser.add_argument(
         "--data-dir",

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import argparse
-import sys
 from pathlib import Path
 from typing import Any
 
+from bench import options
 from bench.options import UsageError
 
 FORMATS = ("pytest-benchmark", "github-action-benchmark", "csv")
@@ -45,9 +45,5 @@ def _export(arguments: argparse.Namespace) -> int:
         content = export.as_csv([entry])
     else:
         content = export.for_github_action_benchmark(entry, arguments.better)
-    if arguments.out:
-        arguments.out.write_bytes(content)
-    else:
-        sys.stdout.flush()
-        sys.stdout.buffer.write(content)
+    options.write(content, arguments.out)
     return 0

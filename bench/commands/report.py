@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from bench import options
 from bench.options import UsageError, port
 
 
@@ -88,11 +89,7 @@ def _table(arguments: argparse.Namespace) -> int:
     for warning in warnings:
         print(f"bench: {warning}", file=sys.stderr)
     text = documents.written(found, arguments.table or "quality", arguments.format or "markdown", arguments.pivot)
-    if arguments.out:
-        arguments.out.write_bytes(text)
-    else:
-        sys.stdout.flush()
-        sys.stdout.buffer.write(text)
+    options.write(text, arguments.out)
     return 0
 
 
