@@ -110,9 +110,11 @@ def _serve(arguments: argparse.Namespace) -> int:
     def made() -> bytes:
         return render_html(*arguments.directories, live=True)
 
-    def state() -> list[tuple[int, int]]:
-        return [((found := path.stat()).st_size, found.st_mtime_ns) for path in paths]
+    def state() -> list[tuple[int, int] | None]:
+        found = [path.stat() if path.exists() else None for path in paths]
+        return [file and (file.st_size, file.st_mtime_ns) for file in found]
 
+    seen = state()  # before the page is made: a record that comes meanwhile is news
     page = made()  # one line and no server where there are no records
     with Board(arguments.port or 0) as board:
         board.show(page)
@@ -120,7 +122,6 @@ def _serve(arguments: argparse.Namespace) -> int:
         if hasattr(os, "nice"):
             os.nice(10)  # a run on this machine comes first
         pace = Pace(board, made)
-        seen = state()
         try:
             while True:
                 time.sleep(1)

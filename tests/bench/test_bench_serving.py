@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import http.client
+import os
 import re
 import signal
 import subprocess
@@ -14,6 +15,8 @@ from typing import Any
 import msgspec
 import pytest
 
+from bench.cli import main
+from bench.commands import report
 from bench.options import UsageError
 from bench.serving import WAITING, Board
 from bench.watching import Pace, Watched
@@ -173,6 +176,32 @@ def test_report_serve_shows_new_records_until_it_is_stopped(tmp_path: Path, envi
         served.kill()
         served.communicate()
     assert not (tmp_path / "report.html").exists()
+
+
+def test_a_record_that_comes_while_the_first_page_is_made_is_shown(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    records = tmp_path / "records.jsonl"
+    records.write_text("1\n")
+    made: list[str] = []
+    seconds = iter([None, None])
+
+    def render(*_: Path, live: bool) -> bytes:
+        made.append(records.read_text())
+        if len(made) == 1:
+            records.write_text("1\n2\n")
+        return b"<body>"
+
+    def sleep(_: float) -> None:
+        if next(seconds, KeyboardInterrupt):
+            raise KeyboardInterrupt
+
+    monkeypatch.setattr(report, "render_html", render)
+    monkeypatch.setattr(time, "sleep", sleep)
+    monkeypatch.delattr(os, "nice", raising=False)
+    monkeypatch.setattr(Pace, "due", lambda pace: True)
+    assert main(["report", str(tmp_path), "--serve"]) == 0
+    assert made == ["1\n", "1\n2\n"]
 
 
 @pytest.mark.parametrize(
