@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import io
 import os
-from collections.abc import Iterable, Iterator
-from mmap import ACCESS_READ, mmap
+from collections.abc import Iterable
 from pathlib import Path
-from typing import Any, BinaryIO, TypedDict
+from typing import Any, BinaryIO
 
 import msgspec
 
@@ -43,79 +41,37 @@ def read(directory: Path) -> tuple[list[Record], list[str]]:
     """
     records: list[Record] = []
     warnings: list[str] = []
-    with _opened(directory) as lines:
+    with opened(directory) as lines:
         for number, line in enumerate(lines, start=1):
-            _keep(number, line, records, warnings)
+            found = checked(line)
+            if isinstance(found, str):
+                warnings.append(f"line {number} of {FILE} {found}")
+            elif found:
+                records.append(found)
     return records, warnings
 
 
-def read_for_report(directory: Path) -> tuple[list[Record], list[str]]:
-    """What ``read`` returns, several times as fast: a large value stays JSON, a ``msgspec.Raw``, for who needs it.
-
-    Of keys that no report asks for the records have none.
-
-    Raises
-    ------
-    RecordsError
-        There is no records file.
-    """
-    records: list[Record] = []
-    warnings: list[str] = []
-    decoder = msgspec.json.Decoder(_STORED)
-    with _opened(directory) as file:
-        blocks = list(_blocks(file))
-    before = counted = 0
-    for place, block in enumerate(blocks):
-        try:
-            stored: list[Any] = decoder.decode_lines(block)
-        except (msgspec.DecodeError, UnicodeDecodeError):
-            stored = []
-        if stored and not any(map(_fault, stored)):
-            records += stored
-            continue
-        before += sum(bytes(earlier).count(b"\n") for earlier in blocks[counted:place])
-        counted = place
-        for number, line in enumerate(io.BytesIO(block), start=before + 1):
-            _keep(number, line, records, warnings)
-    return records, warnings
-
-
-def _opened(directory: Path) -> BinaryIO:
+def opened(directory: Path) -> BinaryIO:
     path = directory / FILE
     if not path.is_file():
         raise RecordsError(f"{directory}: no {FILE} here; 'bench run SUITE --out {directory}' would make one")
     return path.open("rb")
 
 
-def _blocks(file: BinaryIO) -> Iterator[memoryview]:
-    """The file in pieces of whole lines, without a copy: they stay as long as what is decoded later needs them."""
-    size = os.fstat(file.fileno()).st_size
-    if size == 0:
-        return
-    content = mmap(file.fileno(), size, access=ACCESS_READ)
-    start = 0
-    while start < size:
-        end = content.rfind(b"\n", start, start + _BLOCK_BYTES) + 1 or content.find(b"\n", start) + 1 or size
-        yield memoryview(content)[start:end]
-        start = end
-
-
-def _keep(number: int, line: bytes, records: list[Record], warnings: list[str]) -> None:
-    """Adds what a line holds to the records, or to the warnings why it is none of them."""
+def checked(line: bytes) -> Record | str | None:
+    """The record that a line holds, or why it holds none, or None for an empty one."""
     if not line.strip():
-        return
+        return None
     try:
         record = msgspec.json.decode(line)
     except (msgspec.DecodeError, UnicodeDecodeError):
-        warnings.append(f"line {number} of {FILE} is not a whole JSON object and was left out")
-        return
-    if fault := _fault(record):
-        warnings.append(f"line {number} of {FILE} has {fault} and was left out")
-    else:
-        records.append(record)
+        return "is not a whole JSON object and was left out"
+    if found := fault(record):
+        return f"has {found} and was left out"
+    return record  # type: ignore[no-any-return]
 
 
-def _fault(record: object) -> str:
+def fault(record: object) -> str:
     """What makes a decoded line none of this version's records; empty where nothing does."""
     if not isinstance(record, dict) or record.get("schema") != SCHEMA:
         found = record.get("schema") if isinstance(record, dict) else None
@@ -124,29 +80,6 @@ def _fault(record: object) -> str:
         if not isinstance(record.get(name), kind):
             return f"no usable {name!r}"
     return ""
-
-
-_LARGE = (
-    *("data", "settings", "environment", "equality", "limits", "disturbance", "peer"),
-    *("roc_curve", "histogram", "confusion", "loss", "validation_loss", "phases"),
-    *("thresholds", "other_scores", "top_anomalies", "published"),
-)
-_SMALL = (
-    *("schema", "suite", "dataset", "detector", "backend", "mode", "device", "precision", "threads", "seed", "round"),
-    *("scenario_hash", "environment_hash", "status", "reason", "metrics", "intervals", "marks", "timed", "oracle"),
-    *("threshold_rule", "score", "collapsed", "active_units", "notes", "best_epoch", "command", "started"),
-    *("train_rows_per_sample", "score_rows_per_sample", "import_memory_bytes", "protocol", "arrays"),
-)
-
-
-class _Samples(TypedDict, total=False):
-    train: Any
-    score: Any
-
-
-_KINDS: dict[str, Any] = {"samples": _Samples | None} | dict.fromkeys(_SMALL, Any) | dict.fromkeys(_LARGE, msgspec.Raw)
-_STORED = TypedDict("_STORED", _KINDS, total=False)  # type: ignore[misc]
-_BLOCK_BYTES = 16 * 2**20
 
 
 def append(directory: Path, record: Record) -> None:

@@ -10,14 +10,16 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
-from bench import records
-from bench.records import Record
-from reports import documents, replace, tables
+from bench import stored
+from reports import documents, replace, surveys, tables
 from reports.headline import headline
 from reports.markup import escape, listing
+
+Records = Sequence[Mapping[str, Any]]
 
 START, END = "<!-- showcase -->", "<!-- /showcase -->"
 FIGURE = "throughput.svg"
@@ -25,8 +27,7 @@ FIGURE = "throughput.svg"
 
 def main(arguments: Sequence[str]) -> int:
     results, folder, readme = map(Path, arguments)
-    found, _ = records.read_for_report(results)
-    latest = records.latest(found)
+    latest = stored.read(results, surveys.columns)[0].latest()
     folder.mkdir(parents=True, exist_ok=True)
     figure = results / "figures" / FIGURE  # as the run's own report has it
     drawn = figure.is_file()
@@ -49,7 +50,7 @@ def inserted(text: str, block: str) -> str:
     return f"{before}{START}\n\n{block}\n\n{END}{after}" if start and end else text
 
 
-def _page(found: Sequence[Record], drawn: bool) -> str:
+def _page(found: Records, drawn: bool) -> str:
     """All of it: the answer, quality and speed, and how to make it again."""
     trials = tables.trials(found)
     answer = headline(trials, tables.quality(trials), tables.throughput(trials))
@@ -67,7 +68,7 @@ def _page(found: Sequence[Record], drawn: bool) -> str:
     return "\n\n".join(parts) + "\n"
 
 
-def _block(found: Sequence[Record], folder: str, drawn: bool) -> str:
+def _block(found: Records, folder: str, drawn: bool) -> str:
     """What the project's own README shows."""
     parts = [
         f"ROC AUC by data set, mean ± standard deviation over seeds (≈: cannot be told apart from the best). "
@@ -79,15 +80,15 @@ def _block(found: Sequence[Record], folder: str, drawn: bool) -> str:
     return "\n\n".join(parts)
 
 
-def _table(found: Sequence[Record], table: str, pivot: str | None = None) -> str:
+def _table(found: Records, table: str, pivot: str | None = None) -> str:
     return documents.written(found, table, "markdown", pivot).decode().strip()
 
 
-def _machine(found: Sequence[Record]) -> str:
+def _machine(found: Records) -> str:
     """``Measured on AMD EPYC, 2 cores.``"""
     machines = []
     for record in found:
-        machine = tables.mapping(tables.mapping(tables.held(record, "environment")).get("machine"))
+        machine = surveys.mapping(surveys.mapping(surveys.held(record, "environment")).get("machine"))
         if machine.get("cpu"):
             machines.append(f"{escape(machine['cpu'])}, {escape(machine.get('cores'))} cores")
     return f"Measured on {listing(list(dict.fromkeys(machines)))}." if machines else ""

@@ -20,6 +20,7 @@ def write_report(
     *,
     homes: Mapping[str, Path] | None = None,
     png: bool = False,
+    processes: int = 1,
 ) -> Path:
     """Writes ``report.md`` and ``figures/*.svg`` into a directory and returns the path of ``report.md``.
 
@@ -40,6 +41,8 @@ def write_report(
         Where the arrays of several runs lie, by the name that a record's ``run`` has; else beside the report.
     png : bool
         Whether each figure is written as PNG as well, 300 dots an inch.
+    processes : int
+        How many draw figures; the files are the same.
 
     Raises
     ------
@@ -49,11 +52,17 @@ def write_report(
     from reports import figures, markdown, tables
     from reports.arrays import Shelf
 
-    trials = tables.trials(records)
+    trials, shelf = tables.trials(records), Shelf(out_dir, homes)
     quality, throughput = tables.quality(tables.scored(trials, records)), tables.throughput(trials)
-    studio = figures.Studio(Shelf(out_dir, homes), png)
-    drawn = figures.draw(trials, quality[quality["primary"].astype(bool)], throughput, records, studio)
-    text = markdown.render(trials, quality, throughput, records, drawn, warnings, studio.shelf)
+    sheets = figures.sheets(trials, quality[quality["primary"].astype(bool)], throughput, records, shelf)
+    text = ""
+
+    def write() -> None:
+        nonlocal text
+        text = markdown.render(trials, quality, throughput, records, sheets, warnings, shelf)
+
+    drawn = figures.draw(sheets, png, processes, write)
+    text = figures.placed(text, drawn)
 
     folder = out_dir / "figures"
     folder.mkdir(parents=True, exist_ok=True)

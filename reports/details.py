@@ -12,7 +12,8 @@ from reports import numbers
 from reports.columns import cell, heading, sides, varying
 from reports.frames import ROW, Row, rows, split
 from reports.markup import code, escape, folded, name, table
-from reports.tables import held, mapping, number, other_scores
+from reports.surveys import held, mapping, number
+from reports.tables import having, other_scores
 
 Records = Sequence[Mapping[str, Any]]
 
@@ -53,8 +54,7 @@ def count(value: float) -> str:
 def _levels(finished: pd.DataFrame, records: Records) -> pd.DataFrame:
     """One row for each trial, score and threshold, of trials that have several thresholds."""
     found = []
-    having = [bool(records[position].get("thresholds")) for position in finished["position"]]
-    for row in rows(finished[having]):
+    for row in rows(finished[having(records, "thresholds", finished["position"])]):
         record = records[row["position"]]
         entries = [(row["score"], held(record, "thresholds"))]
         if not isinstance(entries[0][1], list) or len(entries[0][1]) < 2:

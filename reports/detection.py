@@ -13,17 +13,18 @@ from reports.arrays import Shelf
 from reports.columns import SETTINGS, cell, heading, sides, varying
 from reports.details import detected
 from reports.documents import HEADS, MARKDOWN, quality_cell
-from reports.figures import MOST_DATASETS, Figure
+from reports.figures import MOST_DATASETS, Sheet
 from reports.frames import BLOCK, Row, rows, split
 from reports.headline import COLLAPSED, TRIVIAL
 from reports.markup import code, escape, listing, name, table
-from reports.tables import QUALITY, SANITY, Standing, held, mapping, number, standings
+from reports.surveys import QUALITY, held, mapping, number
+from reports.tables import SANITY, Standing, having, standings
 
 Records = Sequence[Mapping[str, Any]]
 
 
 def section(
-    trials: pd.DataFrame, quality: pd.DataFrame, records: Records, figures: Sequence[Figure], shelf: Shelf
+    trials: pd.DataFrame, quality: pd.DataFrame, records: Records, figures: Sequence[Sheet], shelf: Shelf
 ) -> list[str]:
     if quality.empty:
         return []
@@ -50,7 +51,10 @@ def section(
     finished = dict(split(trials[trials["status"] == "ok"], BLOCK))
     for key, block in split(quality, BLOCK):
         environment, dataset = key
-        own = [records[i] for i in finished[key]["position"]]
+        told = having(records, "notes", finished[key]["position"]) | having(
+            records, "best_epoch", finished[key]["position"]
+        )
+        own = [records[i] for i in finished[key]["position"][told]]
         splits = [records[i] for i in finished[key].drop_duplicates(["seed", "checksum"])["position"]]
         first = [records[i] for i in finished[key].drop_duplicates("scenario")["position"]]
         parts += [

@@ -20,7 +20,7 @@ from reports import markup, numbers, tables
 from reports.columns import SETTINGS, heading, side, varying
 from reports.equality import written_bound, written_error
 from reports.frames import Row, rows
-from reports.tables import QUALITY
+from reports.surveys import QUALITY
 from reports.trial_equality import equalities
 
 Records = Sequence[Mapping[str, Any]]

@@ -14,7 +14,7 @@ from typing import Any
 
 from reports import numbers
 from reports.markup import clean, code, escape, listing, table, width
-from reports.tables import mapping, number
+from reports.surveys import mapping, number
 
 REFERENCE = "reference"
 LOSSES, WEIGHTS = "training: losses", "training: weights"

@@ -11,8 +11,9 @@ import math
 import re
 import textwrap
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -22,7 +23,8 @@ from numpy.typing import NDArray
 from reports import numbers, pictures, ranks, roofline
 from reports.arrays import Shelf
 from reports.canvas import canvas as new_canvas
-from reports.canvas import png, svg
+from reports.canvas import png as as_png
+from reports.canvas import svg as as_svg
 from reports.columns import varying, written
 from reports.curves import over_batch, over_rows
 from reports.frames import Row, split
@@ -31,13 +33,13 @@ from reports.markup import clean, escape
 from reports.palette import INK, LINE_STYLES, LOOK, NORMAL_COLOUR, backend_colour, colour, in_order, tick, words
 from reports.pictures import Drawn
 from reports.resampling import GRID, roc_band, weights
+from reports.sharing import shared
 from reports.speed import Curves, batch_curves, scale_curves
-from reports.tables import held, mapping, number
-from reports.tables import numbers as finite
+from reports.surveys import held, mapping, number
+from reports.surveys import numbers as finite
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
-    from matplotlib.figure import Figure as Canvas
 
 Records = Sequence[Mapping[str, Any]]
 Array = NDArray[np.float64]
@@ -82,81 +84,113 @@ class Figure:
 
 
 @dataclass(frozen=True)
-class Studio:
-    """Where the arrays are that figures show, and whether each is drawn as PNG too."""
+class Sheet:
+    """A figure that is yet to be drawn; whether it has anything to show turns out then."""
 
-    shelf: Shelf = field(default_factory=lambda: Shelf(None))
-    png: bool = False
+    environment: str
+    dataset: str | None
+    name: str
+    plot: Callable[[], Drawn | None]
+    curves: Curves | None = None
 
-    def figure(
-        self, environment: str, dataset: str | None, name: str, drawn: Drawn, curves: Curves | None = None
-    ) -> Figure:
-        canvas, alt, caption = drawn
-        pixels = png(canvas) if self.png else None
-        return Figure(environment, dataset, f"{name}.svg", alt, caption, svg(canvas), pixels, curves)
+    @property
+    def image(self) -> str:
+        """A paragraph of Markdown to which ``placed`` brings the figure; no text from outside can have such signs."""
+        return f"\0{self.name}\0"
+
+
+def placed(text: str, figures: Iterable[Figure]) -> str:
+    """The Markdown with its figures where their sheets were; a sheet that no figure came of leaves nothing."""
+    images = {figure.name: figure.image for figure in figures}
+
+    def image(found: re.Match[str]) -> str:
+        return images[found[1]] + found[2] if found[1] in images else ""
+
+    return re.sub("\0([^\0]*)\0(\n*)", image, text)
+
+
+def sheets(
+    trials: pd.DataFrame, quality: pd.DataFrame, throughput: pd.DataFrame, records: Records, shelf: Shelf | None = None
+) -> list[Sheet]:
+    """All figures of a report, those of the first ``MOST_DATASETS`` data sets only."""
+    shelf = shelf or Shelf(None)
+    blocks = list(dict.fromkeys(zip(quality["environment"], quality["dataset"], strict=True)))[:MOST_DATASETS]
+    backends = throughput[(throughput["backend"] != "") & throughput["train"].notna()]
+    places = _places(trials)
+    found: list[Sheet] = []
+    for (environment, dataset), stem in zip(blocks, _stems(blocks), strict=True):
+        rows = quality[(quality["environment"] == environment) & (quality["dataset"] == dataset)]
+        series = _series(rows, places, records)
+        for kind, plot in _PLOTS.items():
+            found.append(Sheet(environment, dataset, f"{stem}-{kind}.svg", partial(plot, series, shelf)))
+    roofs = roofline.points(trials, throughput, records)
+    for (environment,), rows in split(backends, ["environment"]):
+        known = [row for row in roofs if row["environment"] == environment]
+        found.append(Sheet(environment, None, _named("throughput", environment), partial(_bars, rows)))
+        found.append(Sheet(environment, None, _named("roofline", environment), partial(roofline.draw, known)))
+    for one in ranks.ranks(quality):
+        found.append(Sheet(one.environment, None, _named("ranks", one.environment), partial(ranks.draw, one)))
+    return found + _curves(throughput)
 
 
 def draw(
-    trials: pd.DataFrame,
-    quality: pd.DataFrame,
-    throughput: pd.DataFrame,
-    records: Records,
-    studio: Studio | None = None,
+    sheets: Sequence[Sheet], png: bool = False, processes: int = 1, meanwhile: Callable[[], None] | None = None
 ) -> list[Figure]:
-    """All figures of a report, those of the first ``MOST_DATASETS`` data sets only."""
-    studio = studio or Studio()
-    blocks = list(dict.fromkeys(zip(quality["environment"], quality["dataset"], strict=True)))[:MOST_DATASETS]
-    backends = throughput[(throughput["backend"] != "") & throughput["train"].notna()]
-    if not blocks and backends.empty:
-        return []
+    """The figures that have anything to show, drawn by so many processes; ``meanwhile`` is done beside them."""
+    if sheets:
+        import matplotlib.backends.backend_svg
+        import matplotlib.figure  # noqa: F401  (here once, not in each process)
+
+    # those with many panels first, so that no process is left with one at the end
+    order = sorted(range(len(sheets)), key=lambda place: not sheets[place].name.endswith(("-scores.svg", "-loss.svg")))
+    found = shared(partial(_drawn, png), [sheets[place] for place in order], processes, meanwhile)
+    drawn = dict(zip(order, found, strict=True))
+    return [figure for place in range(len(sheets)) if (figure := drawn[place]) is not None]
+
+
+def _drawn(png: bool, sheet: Sheet) -> Figure | None:
     import matplotlib
 
     with matplotlib.rc_context():
         matplotlib.rcdefaults()
         matplotlib.rcParams.update(LOOK)
-        finished = trials[trials["status"] == "ok"]
-        figures = []
-        for (environment, dataset), stem in zip(blocks, _stems(blocks), strict=True):
-            rows = quality[(quality["environment"] == environment) & (quality["dataset"] == dataset)]
-            series = _series(rows, finished, records)
-            for kind, plot in _PLOTS:
-                if (drawn := plot(series, studio.shelf)) is not None:
-                    canvas, what, caption = drawn
-                    told = canvas, f"{what} on {clean(dataset)}", caption
-                    figures.append(studio.figure(environment, dataset, f"{stem}-{kind}", told))
-        roofs = roofline.points(trials, throughput, records)
-        for (environment,), rows in split(backends, ["environment"]):
-            canvas, caption = _bars(rows)
-            drawn = canvas, "Training throughput by backend", caption
-            figures.append(studio.figure(environment, None, _named("throughput", environment), drawn))
-            known = [row for row in roofs if row["environment"] == environment]
-            if (roof := roofline.draw(known)) is not None:
-                figures.append(studio.figure(environment, None, _named("roofline", environment), roof))
-        for found in ranks.ranks(quality):
-            if (diagram := ranks.draw(found)) is not None:
-                figures.append(studio.figure(found.environment, None, _named("ranks", found.environment), diagram))
-        return figures + _curves(throughput, studio)
+        found = sheet.plot()
+        if found is None:
+            return None
+        canvas, what, caption = found
+        alt = what if sheet.dataset is None else f"{what} on {clean(sheet.dataset)}"
+        pixels = as_png(canvas) if png else None
+        return Figure(sheet.environment, sheet.dataset, sheet.name, alt, caption, as_svg(canvas), pixels, sheet.curves)
 
 
 def _named(kind: str, environment: str) -> str:
-    return f"{_slug(environment)}-{kind}" if environment else kind
+    return f"{_slug(environment)}-{kind}.svg" if environment else f"{kind}.svg"
 
 
-def _curves(throughput: pd.DataFrame, studio: Studio) -> list[Figure]:
+def _curves(throughput: pd.DataFrame) -> list[Sheet]:
     """The first ``MOST_CURVES`` figures over batch, and as many over rows."""
-    figures = []
-    for kind, found, plot, what in (
-        ("batch", batch_curves(throughput), over_batch, "Training throughput over batch size"),
-        ("rows", scale_curves(throughput), over_rows, "Time a row and memory over training rows"),
+    sheets = []
+    for kind, found, plot in (
+        ("batch", batch_curves(throughput), _over_batch),
+        ("rows", scale_curves(throughput), _over_rows),
     ):
         shown = found[:MOST_CURVES]
         titles = [(c.environment, f"{c.dataset} {c.curves[0].shared['detector']} {c.threads}") for c in shown]
         for curves, stem in zip(shown, _stems(titles), strict=True):
-            canvas = new_canvas(3.4)
-            caption = plot(canvas, curves)
-            drawn = canvas, f"{what} on {clean(curves.dataset)}", caption
-            figures.append(studio.figure(curves.environment, None, f"{stem}-{kind}", drawn, curves))
-    return figures
+            sheets.append(Sheet(curves.environment, None, f"{stem}-{kind}.svg", partial(plot, curves), curves))
+    return sheets
+
+
+def _over_batch(curves: Curves) -> Drawn:
+    canvas = new_canvas(3.4)
+    caption = over_batch(canvas, curves)
+    return canvas, f"Training throughput over batch size on {clean(curves.dataset)}", caption
+
+
+def _over_rows(curves: Curves) -> Drawn:
+    canvas = new_canvas(3.4)
+    caption = over_rows(canvas, curves)
+    return canvas, f"Time a row and memory over training rows on {clean(curves.dataset)}", caption
 
 
 def _slug(text: str) -> str:
@@ -174,16 +208,14 @@ def _stems(blocks: Sequence[tuple[str, str]]) -> list[str]:
 # ---------------------------------------------------------------------------------------------- one data set's figures
 
 
-def _of_rows(plot: Callable[[Mapping[str, Any], Shelf, str], Drawn | None]) -> Callable[..., Drawn | None]:
+def _of_rows(
+    plot: Callable[[Mapping[str, Any], Shelf, str], Drawn | None], series: Sequence[_Series], shelf: Shelf
+) -> Drawn | None:
     """A figure of single rows shows the best network that left arrays for it, by its first trial."""
-
-    def drawn(series: Sequence[_Series], shelf: Shelf) -> Drawn | None:
-        for s in sorted((s for s in series if s.backend), key=lambda s: -s.auc):
-            if (found := plot(s.records[0], shelf, s.short)) is not None:
-                return found
-        return None
-
-    return drawn
+    for s in sorted((s for s in series if s.backend), key=lambda s: -s.auc):
+        if (found := plot(s.records[0], shelf, s.short)) is not None:
+            return found
+    return None
 
 
 @dataclass(frozen=True)
@@ -213,9 +245,14 @@ class _Series:
 _IDENTITY = ["environment", "dataset", "detector", "backend", "mode", "device", "threads", "scenario"]
 
 
-def _series(rows: pd.DataFrame, finished: pd.DataFrame, records: Records) -> list[_Series]:
-    own = finished.merge(rows[_IDENTITY], on=_IDENTITY).sort_values(["seed", "round"])
-    positions = own.groupby(_IDENTITY)["position"].agg(list)
+def _places(trials: pd.DataFrame) -> dict[tuple[Any, ...], list[int]]:
+    """The positions of the first finished trials of each row, by seed and round."""
+    finished = trials[trials["status"] == "ok"].sort_values(["seed", "round"])
+    few = finished.groupby(_IDENTITY, sort=False).head(_MOST_TRIALS)
+    return {key: group.tolist() for key, group in few.groupby(_IDENTITY)["position"]}
+
+
+def _series(rows: pd.DataFrame, places: Mapping[tuple[Any, ...], list[int]], records: Records) -> list[_Series]:
     telling = varying(table_rows(rows[rows["backend"] != ""]))
     return [
         _Series(
@@ -223,7 +260,7 @@ def _series(rows: pd.DataFrame, finished: pd.DataFrame, records: Records) -> lis
             backend=row["backend"],
             setting=written(row, telling) if row["backend"] else row["variant"],
             auc=row["roc_auc"],
-            records=[records[i] for i in positions[tuple(row[k] for k in _IDENTITY)][:_MOST_TRIALS]],
+            records=[records[i] for i in places[tuple(row[k] for k in _IDENTITY)]],
         )
         for row in table_rows(rows)
     ]
@@ -401,8 +438,11 @@ def _loss(series: Sequence[_Series], shelf: Shelf) -> Drawn | None:
     for pair, key in zip(grid, shown, strict=False):
         pair[0].set_title(words(" · ".join(filter(None, key)), 34))
         pair[1].set_title("logarithmic", color="#666666")
+        pair[0].set_ylabel("loss")
         for axes, logarithmic in zip(pair, (False, True), strict=True):
             _loss_panel(axes, sorted(panels[key], key=lambda s: backends.index(s.backend)), logarithmic)
+    for axes in grid[max(0, len(shown) - columns) : len(shown)].ravel():  # the lowest of each column
+        axes.set_xlabel("epoch")
     for pair in grid[len(shown) :]:
         for axes in pair:
             axes.set_axis_off()
@@ -420,7 +460,7 @@ def _loss(series: Sequence[_Series], shelf: Shelf) -> Drawn | None:
 
 
 def _loss_panel(axes: Axes, series: Sequence[_Series], logarithmic: bool) -> None:
-    from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullFormatter
+    from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullLocator
 
     everything: list[float] = []
     for place, s in enumerate(series):
@@ -437,27 +477,27 @@ def _loss_panel(axes: Axes, series: Sequence[_Series], logarithmic: bool) -> Non
             everything += stacked.ravel().tolist()
     if logarithmic and min(everything) > 0:
         axes.set_yscale("log")
-        axes.yaxis.set_major_locator(LogLocator(10, subs=(1, 2, 5), numticks=12))
-        axes.yaxis.set_minor_formatter(NullFormatter())
+        low, high = axes.get_ylim()
+        axes.yaxis.set_major_locator(LogLocator(10, subs=(1, 2, 5) if high < 100 * low else (1,), numticks=12))
+        axes.yaxis.set_minor_locator(NullLocator())
     axes.yaxis.set_major_formatter(FuncFormatter(tick))
-    axes.xaxis.set_major_locator(MaxNLocator(8, integer=True))
-    axes.set(xlabel="epoch", ylabel="loss")
+    axes.xaxis.set_major_locator(MaxNLocator(6, integer=True))
 
 
-_PLOTS: tuple[tuple[str, Callable[[Sequence[_Series], Shelf], Drawn | None]], ...] = (
-    ("roc", _roc),
-    ("scores", _scores),
-    ("loss", _loss),
-    ("plane", _of_rows(pictures.six_panels)),
-    ("latent", _of_rows(pictures.latent_space)),
-    ("top", _of_rows(pictures.top_images)),
-)
+_PLOTS: dict[str, Callable[[Sequence[_Series], Shelf], Drawn | None]] = {
+    "roc": _roc,
+    "scores": _scores,
+    "loss": _loss,
+    "plane": partial(_of_rows, pictures.six_panels),
+    "latent": partial(_of_rows, pictures.latent_space),
+    "top": partial(_of_rows, pictures.top_images),
+}
 
 
 # ---------------------------------------------------------------------------------------------------------- throughput
 
 
-def _bars(rows: pd.DataFrame) -> tuple[Canvas, str]:
+def _bars(rows: pd.DataFrame) -> Drawn:
     """Small multiples by data set; in each, one group of bars for each detector, mode and device."""
     from matplotlib.patches import Patch
     from matplotlib.ticker import FuncFormatter, MaxNLocator
@@ -484,8 +524,10 @@ def _bars(rows: pd.DataFrame) -> tuple[Canvas, str]:
     handles = [Patch(color=backend_colour(b), label=words(b)) for b in in_order(rows["backend"])]
     canvas.legend(handles=handles, loc="outside lower center", ncols=min(len(handles), 6))
     caption = "Training throughput; longer is faster. Lines: 95 % intervals, where several trials allow one."
-    return canvas, caption + (
-        f" The first {len(shown)} of {len(datasets)} data sets." if len(datasets) > len(shown) else ""
+    return (
+        canvas,
+        "Training throughput by backend",
+        caption + (f" The first {len(shown)} of {len(datasets)} data sets." if len(datasets) > len(shown) else ""),
     )
 
 

@@ -11,12 +11,13 @@ from reports import DISTRIBUTION, detection, numbers, protocols, published, rank
 from reports.arrays import Shelf
 from reports.columns import cell, heading, sides, varying
 from reports.detection import distinct, listed
-from reports.figures import Figure
-from reports.frames import rows, split
+from reports.figures import Sheet
+from reports.frames import rows
 from reports.headline import headline
 from reports.markup import code, contents, escape, fenced, folded, listing, table
 from reports.sides import section as sides_section
-from reports.tables import failures, held, mapping
+from reports.surveys import held, mapping
+from reports.tables import different, failures
 from reports.throughput import section as throughput_section
 
 Records = Sequence[Mapping[str, Any]]
@@ -27,11 +28,11 @@ def render(
     quality: pd.DataFrame,
     throughput: pd.DataFrame,
     records: Records,
-    figures: Sequence[Figure],
+    figures: Sequence[Sheet],
     warnings: Sequence[str],
     shelf: Shelf | None = None,
 ) -> str:
-    """The whole report as Markdown; the same arguments give the same text."""
+    """The whole report as Markdown, but for its figures: ``figures.placed`` brings them in."""
     suites = [code(suite) for suite in trials["suite"].drop_duplicates() if suite]
     equalities = trial_equality.equalities(trials, records)
     opening = [
@@ -159,8 +160,7 @@ def _environment_value(key: str, value: object) -> str:
 
 def _reproduce(trials: pd.DataFrame, records: Records) -> list[str]:
     firsts = [records[i] for i in trials.drop_duplicates(["environment", "dataset", "detector", "backend"])["position"]]
-    commands = distinct(record.get("command") for record in records)
-    started = sorted(distinct(record.get("started") for record in records))
+    commands, started = different(records, "command"), sorted(different(records, "started"))
     revisions = distinct(mapping(held(record, "environment")).get("revision") for record in firsts)
     versions = distinct(mapping(held(record, "environment")).get(DISTRIBUTION) for record in firsts)
     said = [
@@ -175,10 +175,8 @@ def _reproduce(trials: pd.DataFrame, records: Records) -> list[str]:
         parts.append(fenced(commands))
     known = trials[trials["checksum"] != ""]
     if not known.empty:
-        body = [
-            [code(dataset), numbers.ranges(part["seed"].unique()), code(checksum[:16])]
-            for (dataset, checksum), part in split(known, ["dataset", "checksum"], sort=True)
-        ]
+        seeds = known.groupby(["dataset", "checksum"], sort=True)["seed"].unique().reset_index()
+        body = [[code(r["dataset"]), numbers.ranges(r["seed"]), code(r["checksum"][:16])] for r in rows(seeds)]
         parts += [
             "The checksum covers all arrays of a data set as its seed splits them.",
             table(["data set", "seeds", "checksum"], body, "lll"),

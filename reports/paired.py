@@ -16,6 +16,7 @@ from reports.columns import cell, heading, sides, varying
 from reports.frames import Row, rows
 from reports.markup import code, folded, name, table
 from reports.resampling import Labels, Scores, aucs, weights
+from reports.tables import having
 
 Records = Sequence[Mapping[str, Any]]
 
@@ -28,7 +29,7 @@ _RESAMPLED = 1_500_000
 def fold(block: pd.DataFrame, finished: pd.DataFrame, records: Records, shelf: Shelf) -> list[str]:
     """Every row of a data set against the leader by ROC AUC; nothing where no two trials left their scores."""
     body = [row for row in rows(block) if row["primary"] and math.isfinite(row["roc_auc"])]
-    if len(body) < 2 or not any(records[position].get("arrays") for position in finished["position"]):
+    if len(body) < 2 or not having(records, "arrays", finished["position"]).any():
         return []
     scored = {row["scenario"]: _scored(row, finished, records, shelf) for row in body}
     found = [

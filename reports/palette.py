@@ -31,6 +31,7 @@ LOOK: dict[str, Any] = {
     "axes.spines.right": False,
     "axes.spines.top": False,
     "axes.titlelocation": "left",
+    "axes.titley": 1.0,  # no ticks are above an axes, and looking for some takes a fifth of finding the layout
     "axes.titlesize": 9.5,
     "figure.constrained_layout.h_pad": 0.06,
     "figure.constrained_layout.w_pad": 0.06,

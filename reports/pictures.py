@@ -11,8 +11,8 @@ from numpy.typing import NDArray
 from reports import canvas, numbers
 from reports.arrays import Shelf
 from reports.palette import ANOMALY_COLOUR, INK, NORMAL_COLOUR, tick
-from reports.tables import held, mapping, number
-from reports.tables import numbers as finite
+from reports.surveys import held, mapping, number
+from reports.surveys import numbers as finite
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

@@ -14,7 +14,8 @@ from reports.columns import SETTINGS, cell, heading, sides, varying
 from reports.documents import HEADS
 from reports.frames import Row, rows
 from reports.markup import code, escape, listing, name, table
-from reports.tables import held, mapping, number, other_scores
+from reports.surveys import held, mapping, number
+from reports.tables import having, other_scores
 
 Records = Sequence[Mapping[str, Any]]
 
@@ -60,8 +61,7 @@ def section(trials: pd.DataFrame, records: Records) -> list[str]:
 def _measured(finished: pd.DataFrame, records: Records) -> pd.DataFrame:
     """One row for each trial and published figure that it measures."""
     found = []
-    having = [bool(records[position].get("published")) for position in finished["position"]]
-    for row in rows(finished[having]):
+    for row in rows(finished[having(records, "published", finished["position"])]):
         record = records[row["position"]]
         entries = held(record, "published")
         for entry in map(mapping, entries if isinstance(entries, list) else ()):

@@ -13,7 +13,7 @@ from reports.columns import varying, written
 from reports.frames import ROW, Row, rows
 from reports.palette import INK, backend_colour, in_order, tick, words
 from reports.pictures import Drawn
-from reports.tables import held, mapping, number
+from reports.surveys import held, mapping, number
 
 Records = Sequence[Mapping[str, Any]]
 

@@ -12,7 +12,7 @@ import pandas as pd
 from reports.equality import as_text
 from reports.frames import ROW, Row, rows, split
 from reports.pairs import Pairs, Ratio
-from reports.tables import held, mapping, number
+from reports.surveys import held, mapping, number
 
 Records = Sequence[Mapping[str, Any]]
 

@@ -6,12 +6,10 @@ Trials of different environments, and of scenarios with different settings, are 
 from __future__ import annotations
 
 import math
-import sys
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from functools import lru_cache
-from itertools import chain, groupby, islice
+from itertools import groupby
 from operator import itemgetter
 from typing import Any
 
@@ -21,46 +19,15 @@ import pandas as pd
 from numpy.typing import NDArray
 from scipy.special import ndtri, stdtrit
 
+from reports.coded import Coded
 from reports.frames import BLOCK, GROUP, ROW, RUNNER, Row, rows, split
 from reports.pairs import Pairs, Ratio, by_group
+from reports.surveys import COUNTS, IDENTITY, QUALITY, Surveyed, columns, held, mapping, number, numbers, text
 
-QUALITY = ("roc_auc", "average_precision", "f1", "precision", "recall", "accuracy")
 RANKED = QUALITY[:3]
 SANITY = ("norm", "mahalanobis")
 TRIVIAL_MARGIN = 0.01
 """A data set is trivial where ``norm`` comes this near to the best ROC AUC."""
-
-_IDENTITY = ("dataset", "detector", "backend", "mode", "device", "arithmetic", "threads", "batch")
-_TEXTS = {
-    name: name for name in ("environment_hash", "run", "suite", *_IDENTITY[:5], "threshold_rule", "score", "protocol")
-} | {
-    "arithmetic": "precision",
-    "scenario": "scenario_hash",
-}
-"""Columns of text and the keys of a record they come from."""
-_MEASURED = {
-    "train": "train_samples_per_second",
-    "scoring": "score_samples_per_second",
-    "compile_seconds": "compile_seconds",
-    "first_step_seconds": "first_step_seconds",
-    "result_seconds": "result_seconds",
-    "latency_p50": "score_latency_p50_seconds",
-    "latency_p99": "score_latency_p99_seconds",
-    "peak_memory_bytes": "peak_memory_bytes",
-    "peak_device_memory_bytes": "peak_device_memory_bytes",
-    "joules": "train_energy_joules",
-    "limit": "limit_samples_per_second",
-}
-"""Columns of numbers and the metrics they come from."""
-_COUNTS = ("tp", "fp", "fn", "tn")
-"""Of the confusion matrix at the first threshold."""
-_DATA = ("checksum", "train_rows", "val_rows", "test_rows", "features")
-_KEYS = (
-    *("metrics", "intervals", "samples", *_TEXTS.values(), "threads", "seed", "round", "status", "reason", "oracle"),
-    *("collapsed", "active_units", "timed", "train_rows_per_sample", "score_rows_per_sample", "import_memory_bytes"),
-    "marks",
-)
-_KINDS: dict[str, type] = {"threads": int, "batch": int} | dict.fromkeys(("oracle", "collapsed", "timed"), bool)
 
 MEDIANS = (
     *("fit_seconds", "compile_seconds", "first_step_seconds", "result_seconds", "latency_p50", "latency_p99"),
@@ -69,167 +36,7 @@ MEDIANS = (
 )
 """What a row of ``throughput`` has the median of its trials of."""
 
-_HUGE = sys.float_info.max
 _Z = float(ndtri(0.975))
-
-Array = NDArray[np.float64]
-
-
-def mapping(value: object) -> dict[str, Any]:
-    return value if isinstance(value, dict) else {}
-
-
-def held(record: Mapping[str, Any], key: str) -> Any:
-    """A record's value, decoded where it is JSON still; settings and the like that are equal are one object."""
-    value = record.get(key)
-    if type(value) is not msgspec.Raw:
-        return value
-    try:
-        return _decoded(bytes(value)) if key in _ALIKE else msgspec.json.decode(value)
-    except (msgspec.DecodeError, UnicodeDecodeError):
-        return None
-
-
-_decoded = lru_cache(maxsize=4096)(msgspec.json.decode)
-_ALIKE = ("data", "settings", "environment", "equality")
-"""What many records have in common."""
-
-
-def number(value: object) -> float:
-    """A finite float, else NaN: a record may hold null, or an infinity that some writer let through."""
-    if type(value) is not float and type(value) is not int:
-        return math.nan
-    return float(value) if -_HUGE < value < _HUGE else math.nan
-
-
-def numbers(value: object) -> list[float]:
-    """The finite ones of a list of numbers."""
-    if not isinstance(value, list):
-        return []
-    if set(map(type, value)) == {float} and math.isfinite(sum(value)):  # only finite numbers have a finite sum
-        return list(value)
-    return [v for v in map(number, value) if v == v]
-
-
-def _text(value: object) -> str:
-    """Text that can be written: JSON may hold unpaired surrogates, UTF-8 may not."""
-    text = "" if value is None else str(value)
-    return text if text.isascii() else text.encode(errors="replace").decode()
-
-
-def _whole(value: object) -> int:
-    """A positive whole number, else 0."""
-    return value if type(value) is int and 0 < value < 2**53 else 0
-
-
-def _marks(value: object) -> tuple[str, ...]:
-    return tuple(sorted({_text(mark) for mark in value})) if value and isinstance(value, list) else ()
-
-
-def _turned(found: Iterable[Mapping[str, Any]], keys: Sequence[str]) -> dict[str, list[Any]]:
-    """The values by key, some mappings at a time: a hundred thousand of them fit into no cache."""
-    columns: dict[str, list[Any]] = {key: [] for key in keys}
-    every = iter(found)
-    while part := list(islice(every, 256)):
-        for key, values in columns.items():
-            values += [one.get(key) for one in part]
-    return columns
-
-
-def _texts(values: list[Any]) -> list[str]:
-    """``_text`` of each; equal values are one object."""
-    if set(map(type, values)) <= {str, type(None)}:
-        known = {value: _text(value) for value in set(values)}
-        return [known[value] for value in values]
-    return list(map(_text, values))
-
-
-def _numbers(values: list[Any]) -> Array:
-    """``number`` of each."""
-    if set(map(type, values)) <= {float, type(None)}:
-        found = np.array(values, dtype=np.float64)
-        return np.where(np.isfinite(found), found, np.nan)
-    return np.array([number(value) for value in values], dtype=np.float64)
-
-
-def _medians(samples: list[Any]) -> tuple[Array, NDArray[np.int64]]:
-    """The median of the finite numbers in each list, and how many there are."""
-    lists = [value if type(value) is list else [] for value in samples]
-    flat = _numbers(list(chain.from_iterable(lists)))
-    if np.isnan(flat).any():
-        lists = [numbers(value) for value in lists]
-        flat = np.array(list(chain.from_iterable(lists)), dtype=np.float64)
-    lengths = np.array(list(map(len, lists)), dtype=np.int64)
-    starts = np.cumsum(lengths) - lengths
-    medians = np.full(len(lists), np.nan)
-    for length in np.unique(lengths[lengths > 0]):
-        places = np.flatnonzero(lengths == length)
-        medians[places] = np.median(flat[starts[places, None] + np.arange(length)], axis=1)
-    return medians, lengths
-
-
-def _rate(rows: Array, seconds: Array, otherwise: Array) -> Array:
-    """Rows a second in a trial's median sample; a record without raw samples has the harness's own figure."""
-    return np.where((seconds > 0) & (rows > 0), rows / np.where(seconds > 0, seconds, np.nan), otherwise)
-
-
-def _columns(records: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
-    """Each column of the trials' table, a value a record."""
-    found = _turned(records, _KEYS)
-    metrics = _turned(map(mapping, found["metrics"]), [*_MEASURED.values(), *QUALITY])
-    intervals = _turned(map(mapping, found["intervals"]), QUALITY)
-    samples = _turned(map(mapping, found["samples"]), ["train", "score"])
-    data = _turned((mapping(held(record, "data")) for record in records), _DATA)
-    settings = _turned((mapping(held(record, "settings")) for record in records), ["batch_size"])
-    counts = _turned((mapping(held(record, "confusion")) for record in records), _COUNTS)
-
-    measured = {name: _numbers(metrics[metric]) for name, metric in _MEASURED.items()}
-    (seconds, epochs), (scored, _) = (_medians(samples[key]) for key in ("train", "score"))
-    rows_trained = _numbers(found["train_rows_per_sample"])
-    train = _rate(rows_trained, seconds, measured.pop("train"))
-    scoring = _rate(_numbers(found["score_rows_per_sample"]), scored, measured.pop("scoring"))
-    parts = {key: _numbers(data[key]) for key in _DATA[1:]}
-    status = _texts(found["status"])
-    columns: dict[str, Any] = {
-        **{name: _texts(found[key]) for name, key in _TEXTS.items()},
-        "threads": [_whole(value) for value in found["threads"]],
-        "batch": [_whole(value) for value in settings["batch_size"]],
-        "seed": _numbers(found["seed"]),
-        "round": _numbers(found["round"]),
-        "status": [value or "failed" for value in status],
-        "reason": [
-            reason or ("" if known else "the record has no status")
-            for reason, known in zip(_texts(found["reason"]), status, strict=True)
-        ],
-        "oracle": [value is True for value in found["oracle"]],
-        "collapsed": [
-            collapsed is True or active == 0
-            for collapsed, active in zip(found["collapsed"], found["active_units"], strict=True)
-        ],
-        "timed": [value is not False for value in found["timed"]],
-        "train": train,
-        "scoring": scoring,
-        "fit_seconds": seconds,
-        **measured,
-        "data_memory_bytes": measured["peak_memory_bytes"] - _numbers(found["import_memory_bytes"]),
-        "joules": 1e6 * _quotient(measured["joules"], rows_trained * epochs),
-        "fraction": _quotient(train, measured["limit"]),
-        "samples": epochs,
-        "train_rows": parts["train_rows"],
-        "data_bytes": 4 * parts["features"] * (parts["train_rows"] + parts["val_rows"] + parts["test_rows"]),
-        "marks": list(map(_marks, found["marks"])),
-        "checksum": _texts(data["checksum"]),
-        **{name: _numbers(counts[name]) for name in _COUNTS},
-    }
-    for name in QUALITY:
-        columns[name] = _numbers(metrics[name])
-        bounds = [b if type(b) is list and len(b) == 2 else (None, None) for b in intervals[name]]
-        columns[f"{name}_low"], columns[f"{name}_high"] = _numbers(list(chain.from_iterable(bounds))).reshape(-1, 2).T
-    return columns
-
-
-def _quotient(value: Array, by: Array) -> Array:
-    return value / np.where(by > 0, by, np.nan)
 
 
 def trials(records: Sequence[Mapping[str, Any]]) -> pd.DataFrame:
@@ -239,28 +46,31 @@ def trials(records: Sequence[Mapping[str, Any]]) -> pd.DataFrame:
     the environments of each run ``A``, ``B``, ... in the order in which they first appear, or is empty where there is
     only one; ``run`` is what the records themselves are labelled with, mostly nothing.
     """
-    columns = _columns(records)
-    identity = [columns[name] for name in _IDENTITY]
-    if not all(columns["scenario"]):
-        named = zip(columns["scenario"], zip(*identity, strict=True), strict=True)
-        columns["scenario"] = [scenario or " ".join(map(str, parts)) for scenario, parts in named]
-    turns = (np.nan_to_num(columns[name], nan=-1.0).tolist() for name in ("seed", "round"))
-    trial = zip(columns["run"], columns["environment_hash"], columns["scenario"], *identity, *turns, strict=True)
-    positions = list(dict(zip(trial, range(len(records)), strict=True)).values())
+    found = records.columns if isinstance(records, Surveyed) else columns([records])
     frame = pd.DataFrame(
-        {
-            name: pd.Series(values, dtype=values.dtype if isinstance(values, np.ndarray) else _KINDS.get(name, object))
-            for name, values in columns.items()
-        }
+        {name: pd.Series(c.objects(), dtype=object) if isinstance(c, Coded) else c for name, c in found.items()},
+        copy=False,
     )
-    frame["position"] = np.arange(len(records))
-    frame = frame.iloc[positions].reset_index(drop=True)
+    frame["position"] = np.arange(len(frame))
+    nameless = frame["scenario"] == ""
+    if nameless.any():
+        parts = frame.loc[nameless, [*IDENTITY]].itertuples(index=False, name=None)
+        frame.loc[nameless, "scenario"] = [" ".join(map(str, one)) for one in parts]
+    frame = _last(frame, ["run", "environment_hash", "scenario", *IDENTITY, "seed", "round"])
     sources = list(zip(frame["run"], frame["environment_hash"], strict=True))
     distinct = list(dict.fromkeys(sources))
     labels = {source: _letters(i) if len(distinct) > 1 else "" for i, source in enumerate(distinct)}
     frame["environment"] = pd.Series([labels[source] for source in sources], dtype=object)
     frame["variant"] = _variants(frame, records)
     return frame
+
+
+def _last(frame: pd.DataFrame, keys: list[str]) -> pd.DataFrame:
+    """Of the rows that agree in the keys the last one, where the first of them is."""
+    group = frame.groupby(keys, sort=False, dropna=False).ngroup().to_numpy()
+    last = np.zeros(group.max(initial=-1) + 1, dtype=np.int64)
+    np.maximum.at(last, group, np.arange(len(frame)))
+    return frame if len(last) == len(frame) else frame.iloc[last].reset_index(drop=True)
 
 
 def _letters(index: int) -> str:
@@ -291,21 +101,37 @@ def _variants(frame: pd.DataFrame, records: Sequence[Mapping[str, Any]]) -> list
         keys = list(dict.fromkeys(k for s in settings for k in s))
         differing = [k for k in keys if len({repr(s.get(k)) for s in settings}) > 1]
         texts = [", ".join(f"{k} {_plain(s[k])}" for k in differing if k in s) for s in settings]
-        for text, row in zip(texts, scenarios, strict=True):
-            alone = text and texts.count(text) == 1
-            names[(*key, row["scenario"])] = text if alone else f"scenario {row['scenario'][:8]}"
+        for told, row in zip(texts, scenarios, strict=True):
+            alone = told and texts.count(told) == 1
+            names[(*key, row["scenario"])] = told if alone else f"scenario {row['scenario'][:8]}"
     if not names:
         return [""] * len(frame)
     return [names.get(key, "") for key in frame[[*label, "scenario"]].itertuples(index=False, name=None)]
 
 
 def _plain(value: object) -> str:
-    return f"{value:g}" if isinstance(value, float) else _text(value)
+    return f"{value:g}" if isinstance(value, float) else text(value)
 
 
 def _t(df: NDArray[np.floating[Any]]) -> NDArray[np.float64]:
     """Two-sided 95 % quantile of Student's t; the normal one where the degrees of freedom are beyond counting."""
     return np.asarray(np.where(df > 1e6, _Z, stdtrit(np.clip(df, 1.0, 1e6), 0.975)))
+
+
+def having(records: Sequence[Mapping[str, Any]], key: str, positions: pd.Series[int]) -> NDArray[np.bool_]:
+    """Whether the records at these positions have anything there: neither null nor empty."""
+    if isinstance(records, Surveyed) and (kept := records.kept.get(key)) is not None:
+        return np.array(list(map(bool, kept.values)), dtype=bool)[kept.codes[positions.to_numpy()]]
+    return np.array([bool(records[position].get(key)) for position in positions], dtype=bool)
+
+
+def different(records: Sequence[Mapping[str, Any]], key: str) -> list[str]:
+    """The texts that records have there, each once."""
+    if isinstance(records, Surveyed) and (kept := records.kept.get(key)) is not None:
+        found = kept.present()
+    else:
+        found = [record.get(key) for record in records]
+    return list(dict.fromkeys(one for one in found if isinstance(one, str) and one))
 
 
 class _Entry(msgspec.Struct):
@@ -341,12 +167,13 @@ def scored(trials: pd.DataFrame, records: Sequence[Mapping[str, Any]]) -> pd.Dat
     """
     found: list[Row] = []
     finished = trials[trials["status"] == "ok"]
-    for place, position in zip(finished.index, finished["position"], strict=True):
+    several = finished["position"][having(records, "other_scores", finished["position"])]
+    for place, position in several.items():
         for entry in other_scores(records[position]):
             metrics, intervals, counts = (mapping(v) for v in (entry.metrics, entry.intervals, entry.confusion))
-            new: Row = {"place": place, "score": _text(entry.score), "threshold_rule": _text(entry.threshold_rule)}
+            new: Row = {"place": place, "score": text(entry.score), "threshold_rule": text(entry.threshold_rule)}
             new["oracle"] = entry.oracle is True
-            new |= {name: number(counts.get(name)) for name in _COUNTS}
+            new |= {name: number(counts.get(name)) for name in COUNTS}
             for name in QUALITY:
                 bounds = numbers(intervals.get(name))
                 new[name] = number(metrics.get(name))
@@ -380,7 +207,7 @@ def quality(scored: pd.DataFrame) -> pd.DataFrame:
     finished = scored[scored["status"] == "ok"]
     if "primary" not in finished:
         finished = finished.assign(primary=True)
-    seeds = finished.groupby([*ROW, "score", "seed"], dropna=False, sort=False)[[*bounds, *_COUNTS]].mean()
+    seeds = finished.groupby([*ROW, "score", "seed"], dropna=False, sort=False)[[*bounds, *COUNTS]].mean()
     grouped = seeds.groupby(_SCORED, sort=False)
     table, spread, worst, best = grouped.mean(), grouped.std(), grouped.min(), grouped.max()
     for m in QUALITY:

@@ -10,7 +10,7 @@ import pandas as pd
 
 from reports import numbers, speed
 from reports.columns import SETTINGS, cell, heading, side, sides, spoken, threads, varying
-from reports.figures import MOST_CURVES, Figure
+from reports.figures import MOST_CURVES, Sheet
 from reports.frames import Row, rows, split
 from reports.markup import code, escape, listing, name, table
 
@@ -28,7 +28,7 @@ _FLAT, _LEAN = 1.2, 3.0
 """What the time a row may differ by, and the memory a byte of data may take, to be called flat and lean."""
 
 
-def section(trials: pd.DataFrame, throughput: pd.DataFrame, records: Records, figures: Sequence[Figure]) -> list[str]:
+def section(trials: pd.DataFrame, throughput: pd.DataFrame, records: Records, figures: Sequence[Sheet]) -> list[str]:
     """All paragraphs and tables; none where nothing was timed."""
     if throughput.empty:
         return []
@@ -248,7 +248,7 @@ def _epochs(count: float) -> str:
 # ------------------------------------------------------------------------------------------------------------- curves
 
 
-def _batches(found: Sequence[speed.Curves], figures: Sequence[Figure], label: str) -> list[str]:
+def _batches(found: Sequence[speed.Curves], figures: Sequence[Sheet], label: str) -> list[str]:
     if not found:
         return []
     parts = [
@@ -287,7 +287,7 @@ def _curve_title(row: Row, telling: Iterable[str]) -> str:
     return ", ".join([f"{code(row['detector'])} on {code(row['dataset'])}", *shared])
 
 
-def _scales(found: Sequence[speed.Curves], figures: Sequence[Figure], label: str) -> list[str]:
+def _scales(found: Sequence[speed.Curves], figures: Sequence[Sheet], label: str) -> list[str]:
     if not found:
         return []
     parts = [

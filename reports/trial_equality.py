@@ -29,7 +29,7 @@ from reports.equality import (
     written_versions,
 )
 from reports.markup import code, escape, listing, table
-from reports.tables import held, mapping, number
+from reports.surveys import Surveyed, held, mapping, number
 
 _MOST_BLOCKS = 8
 """Verifications of one environment that a report shows."""
@@ -99,23 +99,14 @@ class Equality:
 def equalities(trials: pd.DataFrame, records: Sequence[Mapping[str, Any]]) -> list[Equality]:
     """One for each environment in which a backend ran, whether it was verified or not."""
     ran = trials[(trials["backend"] != "") & (trials["status"] != "skipped")]
-    columns = ["environment", "backend", "mode", "device", "arithmetic", "position"]
-    distinct: list[object] = []
-    places: dict[str, int] = {}
-    place = -1
-    counts: Counter[tuple[str, tuple[str, ...], int]] = Counter()
-    for environment, *as_run, position in ran[columns].itertuples(index=False, name=None):
-        claimed = held(records[position], "equality")
-        # neighbours mostly claim the same, and comparing takes a twentieth of the time that repr does
-        if place < 0 or claimed != distinct[place]:
-            place = places.setdefault(repr(claimed), len(distinct))
-            if place == len(distinct):
-                distinct.append(claimed)
-        counts[environment, tuple(as_run), place] += 1
+    distinct, places = _claims(records, ran["position"])
+    as_run = ["environment", "backend", "mode", "device", "arithmetic", "place"]
+    counts = ran.assign(place=places).groupby(as_run, sort=False).size()
     claims = [[entry for item in mappings(claimed) if (entry := _entry(item))] for claimed in distinct]
     found: dict[str, Equality] = {}
     seen: dict[str, set[str]] = {}
-    for (environment, trial, place), count in counts.items():
+    for (environment, *run, place), count in zip(counts.index, counts.tolist(), strict=True):
+        trial = tuple(run)
         here = found.setdefault(environment, Equality(environment))
         for entry in claims[place]:
             if (key := repr(entry)) not in seen.setdefault(environment, set()):
@@ -125,6 +116,34 @@ def equalities(trials: pd.DataFrame, records: Sequence[Mapping[str, Any]]) -> li
         if not any(entry.covers(*trial) for entry in claims[place]):
             here.unverified[trial] += count
     return list(found.values())
+
+
+def _claims(records: Sequence[Mapping[str, Any]], positions: pd.Series[int]) -> tuple[list[object], list[int]]:
+    """What the records at these positions say of equality, each once, and which of it each says."""
+    distinct: list[object] = []
+    places: dict[str, int] = {}
+    found: list[int] = []
+    known: dict[int, int] = {}
+    kept = records.kept.get("equality") if isinstance(records, Surveyed) else None
+    for position in positions:
+        source = -1 if kept is None else int(kept.codes[position])
+        if kept is not None and kept.values[source] is ...:  # not known: each has to be looked at
+            source = -1
+        if source in known:
+            found.append(known[source])
+            continue
+        claimed = held(records[position], "equality")
+        # neighbours mostly claim the same, and comparing takes a twentieth of the time that repr does
+        if not found or claimed != distinct[found[-1]]:
+            place = places.setdefault(repr(claimed), len(distinct))
+            if place == len(distinct):
+                distinct.append(claimed)
+            found.append(place)
+        else:
+            found.append(found[-1])
+        if source >= 0:
+            known[source] = found[-1]
+    return distinct, found
 
 
 def alerts(found: Iterable[Equality]) -> list[str]:

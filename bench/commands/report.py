@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import argparse
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from bench import options
+from bench.environment import available_cores
 from bench.options import UsageError, port
 
 
@@ -85,7 +86,7 @@ def _table(arguments: argparse.Namespace) -> int:
 
     if arguments.format == "parquet" and not arguments.out:
         raise UsageError("Parquet is no text: say with --out into which file it goes")
-    found, warnings, _ = _read(arguments.directories)
+    found, warnings, _ = _read(arguments.directories, available_cores())
     for warning in warnings:
         print(f"bench: {warning}", file=sys.stderr)
     text = documents.written(found, arguments.table or "quality", arguments.format or "markdown", arguments.pivot)
@@ -143,7 +144,7 @@ def render_html(*directories: Path, live: bool = False) -> bytes:
 
     gc.disable()  # as in write_report
     try:
-        found, warnings, homes = _read(directories)
+        found, warnings, homes = _read(directories, 1 if live else available_cores())
         return html.render(found, Shelf(directories[0], homes), warnings, live=live)
     finally:
         gc.enable()
@@ -166,26 +167,43 @@ def write_report(*directories: Path, out: Path | None = None, png: bool = False)
 
     gc.disable()  # records hold no cycles, and looking for some takes longer than reading them
     try:
-        found, warnings, homes = _read(directories)
-        return reports.write_report(found, out or directories[0], warnings=warnings, homes=homes, png=png)
+        found, warnings, homes = _read(directories, cores := available_cores())
+        out = out or directories[0]
+        return reports.write_report(found, out, warnings=warnings, homes=homes, png=png, processes=cores)
     finally:
         gc.enable()
 
 
-def _read(directories: Sequence[Path]) -> tuple[list[dict[str, Any]], list[str], dict[str, Path]]:
+def _read(
+    directories: Sequence[Path], processes: int
+) -> tuple[Sequence[Mapping[str, Any]], list[str], dict[str, Path]]:
     """The last record of each trial of each run, warnings, and where each run lies by the name its records carry."""
-    from bench import records
+    from bench import stored
+    from reports import surveys
 
     distinct = list({path.resolve(): path for path in directories}.values())
     if len(distinct) == 1:
-        found, warnings = records.read_for_report(distinct[0])
-        return records.latest(found), warnings, {}
+        found, warnings = stored.read(distinct[0], surveys.columns, processes, meanwhile=_load)
+        return found.latest(), warnings, {}
     stems = [path.resolve().name for path in distinct]
     homes = {name if stems.count(name) == 1 else str(path): path for name, path in zip(stems, distinct, strict=True)}
-    every: list[dict[str, Any]] = []
+    every: list[Mapping[str, Any]] = []
     said: list[str] = []
     for name, path in homes.items():
-        found, warnings = records.read_for_report(path)
-        every += [record | {"run": name} for record in records.latest(found)]
+        found, warnings = stored.read(path, _none)
+        every += [dict(record) | {"run": name} for record in found.latest()]
         said += [f"{name}: {warning}" for warning in warnings]
     return every, said, homes
+
+
+def _load() -> None:
+    """Loads what reports are made with."""
+    import matplotlib.backends.backend_svg
+    import matplotlib.figure  # noqa: F401
+
+    from reports import markdown  # noqa: F401
+
+
+def _none(_: object) -> dict[str, Any]:
+    """No columns: those of several runs are made together."""
+    return {}

@@ -16,7 +16,8 @@ from reports.headline import headline
 from reports.html import grids, rates
 from reports.html.pictures import MOST_SERIES, Album, rounded
 from reports.markup import clean
-from reports.tables import held, mapping, number
+from reports.surveys import held, mapping, number
+from reports.tables import different
 
 MOST_DATASETS = 24
 """Data sets that get pictures; a page on hundreds is read by its tables."""
@@ -109,7 +110,7 @@ def collect(records: Records, shelf: Shelf, warnings: Sequence[str]) -> Contents
         "batch": rates.over_batch(throughput),
         "rows": rates.over_rows(throughput),
     }
-    distinct = dict.fromkeys(clean(command) for record in records if (command := record.get("command")))
+    distinct = dict.fromkeys(map(clean, different(records, "command")))
     return Contents(
         title=", ".join(suites[:4]) or DISTRIBUTION,
         summary=_summary(trials, records),

@@ -16,7 +16,8 @@ from reports.columns import SETTINGS, heading, varying
 from reports.documents import HEADS
 from reports.frames import Row, rows
 from reports.markup import clean
-from reports.tables import QUALITY, SANITY, failures, held, mapping, number
+from reports.surveys import QUALITY, held, mapping, number
+from reports.tables import SANITY, failures
 
 MOST_TRIALS = 3_000
 """Trials that the table of them holds, the latest ones."""

@@ -24,8 +24,8 @@ from reports.html import counts
 from reports.html.counts import Arrays
 from reports.markup import clean
 from reports.palette import INK, LINE_STYLES, colour
-from reports.tables import held, mapping, number
-from reports.tables import numbers as finite
+from reports.surveys import held, mapping, number
+from reports.surveys import numbers as finite
 
 MOST_SERIES = 24
 """Rows of one data set that get pictures, the best first."""

@@ -14,7 +14,7 @@ from reports.html.pictures import DASHES, rounded
 from reports.markup import clean
 from reports.palette import INK, backend_colour, colour, in_order
 from reports.speed import Curve, Curves, batch_curves, scale_curves
-from reports.tables import held, mapping, number
+from reports.surveys import held, mapping, number
 
 MOST_BARS = 48
 """Of one data set."""

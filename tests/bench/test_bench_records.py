@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import pickle
+
 import msgspec
+import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from bench import records
-from reports import tables
+from bench import records, stored
+from reports import surveys
 
 JSON = st.recursive(
     st.none()
@@ -72,7 +75,7 @@ def test_a_line_that_is_no_record_is_left_out_with_a_warning_that_names_it(tmp_p
     assert [r["seed"] for r in found] == [0, 1]
     assert "line 2" in warning
     assert word in warning
-    for_report, warnings = records.read_for_report(tmp_path)
+    for_report, warnings = stored.read(tmp_path, surveys.columns)
     assert ([r["seed"] for r in for_report], warnings) == ([0, 1], [warning])
 
 
@@ -83,29 +86,76 @@ def test_a_report_gets_what_the_records_hold(tmp_path_factory, values):
     for number, value in enumerate(values):
         records.append(directory, record(number, samples=value, settings=value, roc_curve=value, notes=value))
     (directory / records.FILE).touch()
-    plain, stored = records.read(directory)[0], records.read_for_report(directory)[0]
-    assert len(stored) == len(plain)
-    for one, other in zip(plain, stored, strict=True):
+    plain, lines = records.read(directory)[0], stored.read(directory, surveys.columns)[0]
+    assert len(lines) == len(plain)
+    for one, other in zip(plain, lines, strict=True):
         for key in one.keys() - {"extra", "samples"}:
-            assert tables.held(other, key) == one[key], key
+            assert surveys.held(other, key) == one[key], key
 
 
 def test_a_large_value_that_is_no_json_counts_as_missing_in_a_report(tmp_path):
     records.append(tmp_path, record(0, loss=["?"], settings={"a": "?"}))
     path = tmp_path / records.FILE
     path.write_bytes(path.read_bytes().replace(b"?", b"\xff"))
-    ((stored,), _) = records.read_for_report(tmp_path)
-    assert [tables.held(stored, key) for key in ("seed", "loss", "settings")] == [0, None, None]
+    ((line,), _) = stored.read(tmp_path, surveys.columns)
+    assert [surveys.held(line, key) for key in ("seed", "loss", "settings")] == [0, None, None]
 
 
 def test_a_warning_names_the_line_whatever_block_it_is_in(tmp_path, monkeypatch):
-    monkeypatch.setattr(records, "_BLOCK_BYTES", 200)
+    monkeypatch.setattr(stored, "_PIECE", 200)
     lines = [msgspec.json.encode(record(number)) for number in range(9)]
     lines[4:4] = [b"", b"{broken"]
     (tmp_path / records.FILE).write_bytes(b"\n".join(lines))
-    found, (warning,) = records.read_for_report(tmp_path)
+    found, (warning,) = stored.read(tmp_path, surveys.columns)
     assert [r["seed"] for r in found] == list(range(9))
     assert "line 6 " in warning
+
+
+def test_several_processes_read_what_one_reads(tmp_path, monkeypatch):
+    for number in range(60):
+        more = {"equality": [{"passed": True}], "notes": ["a"] if number % 7 else [], "loss": [0.5, number]}
+        records.append(tmp_path, record(number % 40, backend="torch", metrics={"roc_auc": number / 60}, **more))
+    path = tmp_path / records.FILE
+    lines = path.read_bytes().splitlines(keepends=True)
+    lines[33:33] = [b"\n", b"{broken\n"]
+    path.write_bytes(b"".join(lines))
+    plain, told = records.read(tmp_path)
+    one, warnings = stored.read(tmp_path, surveys.columns)
+    monkeypatch.setattr(stored, "_MANY", 0)
+    monkeypatch.setattr(stored, "_PIECE", 500)
+    monkeypatch.setattr(stored, "_SHARE", 2000)
+    several, again = stored.read(tmp_path, surveys.columns, processes=2)
+    assert warnings == again == told == ["line 35 of records.jsonl is not a whole JSON object and was left out"]
+    expected = surveys.columns([plain])
+    for found in (one, several):
+        assert [r["seed"] for r in found] == [r["seed"] for r in plain]
+        assert [r["metrics"]["roc_auc"] for r in found.latest()] == [
+            r["metrics"]["roc_auc"] for r in records.latest(plain)
+        ]
+        assert found.columns.keys() == expected.keys()
+        for name, column in expected.items():
+            values, others = (getattr(c, "objects", lambda c=c: c)() for c in (column, found.columns[name]))
+            np.testing.assert_array_equal(values, others, err_msg=name)
+
+
+def test_a_record_is_whole_when_it_is_given_to_another_process(tmp_path):
+    records.append(tmp_path, record(3, loss=[1.0, 2.0]))
+    ((line,), _) = stored.read(tmp_path, surveys.columns)
+    other = pickle.loads(pickle.dumps(line))
+    assert surveys.held(other, "loss") == [1.0, 2.0]
+    assert dict(line).keys() == other.keys()
+
+
+@given(st.lists(st.tuples(st.sampled_from("ab"), st.integers(0, 2), st.integers(0, 1)), max_size=9))
+@settings(deadline=None, max_examples=30)
+def test_the_latest_record_of_each_trial_is_the_same_however_records_are_read(tmp_path_factory, trials):
+    directory = tmp_path_factory.mktemp("records")
+    (directory / records.FILE).touch()
+    for place, (scenario, seed, turn) in enumerate(trials):
+        records.append(directory, record(seed, scenario_hash=scenario, round=turn, score=str(place)))
+    latest = stored.read(directory, surveys.columns)[0].latest()
+    assert [r["score"] for r in latest] == [r["score"] for r in records.latest(records.read(directory)[0])]
+    assert len(latest.columns["score"]) == len(latest)
 
 
 def test_a_directory_without_records_is_an_error_in_one_line(tmp_path):

@@ -16,7 +16,7 @@ from reports import figures, palette, tables, write_report
 
 def drawn(records: list[dict[str, Any]]) -> dict[str, figures.Figure]:
     trials = tables.trials(records)
-    found = figures.draw(trials, tables.quality(trials), tables.throughput(trials), records)
+    found = figures.draw(figures.sheets(trials, tables.quality(trials), tables.throughput(trials), records))
     return {figure.name: figure for figure in found}
 
 
@@ -28,6 +28,22 @@ def test_every_figure_the_report_shows_exists_and_is_an_image(run: Any, tmp_path
         assert alt
         assert ElementTree.parse(tmp_path / path).getroot().tag.endswith("svg")
     assert {p.name for p in (tmp_path / "figures").iterdir()} == {path.split("/")[1] for _, path in shown}
+
+
+def test_several_processes_draw_and_write_the_same(run: Any, tmp_path: Path) -> None:
+    one, two = (write_report(run(), tmp_path / str(processes), processes=processes).parent for processes in (1, 2))
+    names = sorted(path.relative_to(one) for path in one.rglob("*.*"))
+    assert len(names) > 5
+    for name in names:
+        assert (one / name).read_bytes() == (two / name).read_bytes(), name
+
+
+def test_a_figure_that_has_nothing_to_show_leaves_no_gap(record: Any, tmp_path: Path) -> None:
+    text = write_report([record(detector="knn", roc_curve=None)], tmp_path).read_text()
+    assert "-scores.svg" in text
+    assert "-roc.svg" not in text
+    assert "\0" not in text
+    assert "\n\n\n" not in text
 
 
 def test_figures_that_no_longer_apply_go_and_other_peoples_files_stay(record: Any, tmp_path: Path) -> None:
@@ -80,7 +96,7 @@ def test_many_scenarios_leave_the_best_of_each_detector_and_backend_in_the_pictu
             for r in run(detectors=["vae"], seeds=[0])
         ]
     trials = tables.trials(records)
-    series = figures._series(tables.quality(trials), trials, records)
+    series = figures._series(tables.quality(trials), figures._places(trials), records)
     shown, words = figures._chosen(series)
     assert len(series) == 23
     assert {(s.detector, s.backend) for s in shown} == {(s.detector, s.backend) for s in series}
@@ -89,9 +105,7 @@ def test_many_scenarios_leave_the_best_of_each_detector_and_backend_in_the_pictu
 
 
 def curves(records: list[dict[str, Any]]) -> dict[str, figures.Figure]:
-    return {
-        figure.name: figure for figure in figures._curves(tables.throughput(tables.trials(records)), figures.Studio())
-    }
+    return {figure.name: figure for figure in figures.draw(figures._curves(tables.throughput(tables.trials(records))))}
 
 
 def sweep(record: Any, over: str) -> list[dict[str, Any]]:

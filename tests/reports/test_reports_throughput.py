@@ -192,4 +192,4 @@ def test_medians_of_absent_keys_are_missing_and_no_crash(record: Any) -> None:
     (row,) = frames.rows(table)
     assert (row["threads"], row["batch"], row["arithmetic"]) == (0, 0, "")
     assert all(math.isnan(row[name]) for name in ("limit", "fraction", "latency_p50", "train_rows", "data_bytes"))
-    assert figures.draw(trials, tables.quality(trials), table, [bare])[-1].name == "throughput.svg"
+    assert figures.draw(figures.sheets(trials, tables.quality(trials), table, [bare]))[-1].name == "throughput.svg"
