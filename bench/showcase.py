@@ -74,10 +74,21 @@ def _block(found: Records, folder: str, drawn: bool) -> str:
         f"ROC AUC by data set, mean ± standard deviation over seeds (≈: cannot be told apart from the best). "
         f"{_machine(found)}",
         _table(found, "quality", "roc_auc"),
+        *_rates(found),
         *([f"![Training throughput by backend]({folder}/{FIGURE})"] if drawn else []),
         f"[All of it, with intervals and rates]({folder}/README.md).",
     ]
     return "\n\n".join(parts)
+
+
+def _rates(found: Records) -> list[str]:
+    """How fast each framework trains, where one was timed."""
+    networks = [record for record in found if record.get("backend")]
+    try:
+        rates = _table(networks, "throughput", "train_samples_per_second")
+    except documents.NoTableError:
+        return []
+    return ["The same networks in each framework, training samples/s:", rates]
 
 
 def _table(found: Records, table: str, pivot: str | None = None) -> str:

@@ -97,6 +97,8 @@ def written(records: Records, table: str, form: str, pivot: str | None = None) -
     if form in ("csv", "json", "parquet"):
         return _data(_turned(frame, pivot) if pivot else frame, form)
     pen = {"markdown": MARKDOWN, "latex": _LATEX}[form]
+    if pivot:
+        frame = _telling(frame)
     columns = _pivot_columns(frame, pivot, pen) if pivot else _COLUMNS[table](frame, pen)
     body = rows(_turned(frame, pivot) if pivot else frame)
     cells = [(title, align, [write(row) for row in body]) for title, align, write in columns]
@@ -173,6 +175,15 @@ def _turned(frame: pd.DataFrame, metric: str) -> pd.DataFrame:
     turned = frame.pivot(index=keys, columns="dataset", values=metric)
     order = frame.drop_duplicates(keys).set_index(keys).index
     return turned.reindex(index=order, columns=frame["dataset"].drop_duplicates()).reset_index()
+
+
+def _telling(frame: pd.DataFrame) -> pd.DataFrame:
+    """Without the settings that tell no two rows of one data set apart: as a column they would tear rows in pieces."""
+    for key, none in (("batch", 0), ("variant", "")):
+        others = [other for other in _turned_keys(frame) if other != key]
+        if not frame.duplicated(["dataset", *others]).any():
+            frame = frame.assign(**{key: none})
+    return frame
 
 
 def _turned_keys(frame: pd.DataFrame) -> list[str]:

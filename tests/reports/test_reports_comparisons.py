@@ -7,9 +7,10 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import pytest
 from safetensors.numpy import save_file
-from scipy.stats import wilcoxon
+from scipy.stats import friedmanchisquare, wilcoxon
 
 from reports import paired, ranks, sides, tables
 from reports.arrays import Shelf
@@ -79,6 +80,14 @@ def test_enough_data_sets_have_a_diagram_and_holm_s_p_of_wilcoxon_s_test(run: An
     assert drawn is not None
     assert "over 8 data sets" in drawn[2]
     assert "IMAGE" in "\n".join(ranks.section([found], {"": "IMAGE"}))
+
+
+def test_friedman_s_statistic_is_scipy_s_with_ties_and_without() -> None:
+    rng = np.random.default_rng(0)
+    for values in (rng.random((7, 4)), rng.integers(0, 3, (9, 5)) / 3.0):
+        table = pd.DataFrame(values, columns=[f"d{i}" for i in range(values.shape[1])])
+        found = ranks.friedman(ranks.Ranks("", table, table.rank(axis=1).mean()))
+        assert found == pytest.approx(tuple(friedmanchisquare(*values.T)))
 
 
 def test_a_network_is_ranked_by_its_first_backend_and_not_by_its_best(run: Any) -> None:

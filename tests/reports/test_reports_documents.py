@@ -55,6 +55,16 @@ def test_a_turned_table_has_a_column_for_each_data_set_and_a_row_for_each_detect
     assert f"{one:.3f}" in text
 
 
+def test_a_turned_table_to_be_read_has_one_row_where_each_data_set_has_a_batch_size_of_its_own(record: Any) -> None:
+    records = [record("digits:4", batch=32), record("blobs", batch=128), record("blobs", "knn")]
+    text = documents.written(records, "quality", "markdown", "roc_auc").decode()
+    assert text.count("`vae`") == 1
+    assert "batch" not in text
+    assert b"batch" in documents.written(records, "quality", "csv", "roc_auc")
+    several = [*records, record("blobs", batch=512)]
+    assert documents.written(several, "quality", "markdown", "roc_auc").decode().count("`vae`") == 3
+
+
 def test_a_turned_table_keeps_rows_apart_that_differ_in_their_settings(record: Any) -> None:
     twice = [record(scenario_hash="a"), record(scenario_hash="b", auc=0.5)]
     for one, latent in zip(twice, (2, 8), strict=True):

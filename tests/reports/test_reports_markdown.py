@@ -192,6 +192,29 @@ def test_hostile_words_break_no_table_and_bring_no_html(record: Any, name: str, 
     assert "hr" not in kinds
 
 
+@given(hostile, hostile)
+@example("</details><script>", "a | b\n# c")
+@settings(deadline=None, max_examples=20)
+def test_hostile_words_of_runs_protocols_and_published_figures_stay_words(record: Any, name: str, words: str) -> None:
+    figure = {"datasets": [name], "metric": "roc_auc", "value": 0.9, "source": words, "protocol": words}
+    records = [
+        record(name, run=run, protocol=protocol + words, scenario_hash=run + protocol, published=[figure])
+        for run in (name, "server")
+        for protocol in ("one ", "two ")
+    ]
+    text = rendered(records)
+    parsed = MarkdownIt("commonmark").enable("table").parse(text)
+    ours = re.compile(r"</?details>\n(<summary>[\w ,]+</summary>\n)?")
+    assert all(ours.fullmatch(t.content) for t in parsed if t.type == "html_block")
+    assert "html_inline" not in [c.type for t in parsed for c in t.children or []]
+    told = [t.content for t in parsed if t.type == "inline"]
+    assert any("by protocol" in heading for heading in told)
+    assert any("side by side" in heading for heading in told)
+    assert "published" in text
+    for block in re.findall(r"(?:^\|.*\|\n)+", text, re.MULTILINE):
+        assert len({len(cells(line)) for line in block.splitlines()}) == 1, block
+
+
 def test_the_same_records_give_the_same_bytes(run: Any, tmp_path: Path) -> None:
     records = run(seeds=[0, 1])
     first, second = (write_report(records, tmp_path / name).parent for name in "ab")
