@@ -58,6 +58,23 @@ def section(trials: pd.DataFrame, throughput: pd.DataFrame, records: Records, fi
     return parts
 
 
+def beside(trials: pd.DataFrame, throughput: pd.DataFrame, records: Records) -> list[str]:
+    """What no table of rates tells: when a mode has paid for compilation, the limits, and peers, as paragraphs."""
+    if throughput.empty:
+        return []
+    limits, paybacks = speed.limits(trials, records), speed.paybacks(trials, throughput)
+    peers = speed.peers(trials, throughput, records)
+    parts: list[str] = []
+    for environment in throughput["environment"].drop_duplicates():
+        label = f" · environment {environment}" if environment else ""
+        parts += _paybacks([p for p in paybacks if p.row["environment"] == environment], label)
+        for peer in peers:
+            if peer.environment == environment:
+                parts += _peer(peer, label)
+        parts += _limits(limits[limits["environment"] == environment] if not limits.empty else limits, label)
+    return parts
+
+
 _INTRO = (
     "A trial's rate is that of its median sample (an epoch, a scoring pass). A table has the geometric mean over "
     "trials and in brackets the 95 % t interval of its logarithm, from the spread between trials, pooled over all "

@@ -18,6 +18,7 @@ from reports.html.pictures import MOST_SERIES, Album, rounded
 from reports.markup import clean
 from reports.surveys import held, mapping, number
 from reports.tables import different
+from reports.throughput import beside
 
 MOST_DATASETS = 24
 """Data sets that get pictures; a page on hundreds is read by its tables."""
@@ -44,7 +45,7 @@ class Contents:
     Attributes
     ----------
     title : str
-    answer, equality, protocols, published : str
+    answer, equality, protocols, published, beside : str
         Markdown in which every word from outside is escaped.
     alerts : list of str
         The same, a paragraph each.
@@ -69,6 +70,7 @@ class Contents:
     equality: str
     protocols: str
     published: str
+    beside: str
     datasets: list[DatasetPart] = field(default_factory=list)
     more_datasets: int = 0
     commands: list[str] = field(default_factory=list)
@@ -120,6 +122,7 @@ def collect(records: Records, shelf: Shelf, warnings: Sequence[str]) -> Contents
         equality="\n\n".join(trial_equality.section(equalities)[1:]),
         protocols="\n\n".join(protocols.section(scores)[1:]),
         published="\n\n".join(published.section(trials, records)[1:]),
+        beside="\n\n".join(beside(trials, throughput, records)),
         datasets=parts,
         more_datasets=max(0, len(blocks) - MOST_DATASETS),
         commands=_bounded(list(distinct), MOST_COMMANDS),

@@ -110,7 +110,7 @@ def _sections(contents: Contents) -> list[tuple[str, str, str]]:
         if text:
             found.append((key, title, prose(text)))
     if "training" in tables:
-        found.append(("throughput", "Speed", "".join(_speed(tables, speed))))
+        found.append(("throughput", "Speed", "".join([*_speed(tables, speed), prose(contents.beside)])))
     if contents.equality:
         ladder = '<div class="plot" data-plot="ladder"></div>' if contents.data["ladder"] else ""
         found.append(("equality", "Equality", ladder + prose(contents.equality)))

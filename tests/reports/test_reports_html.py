@@ -255,6 +255,21 @@ def test_hundreds_of_data_sets_are_one_table_with_pictures_for_the_first(record:
     assert len(data["datasets"]) == 24
 
 
+def test_the_page_tells_when_a_mode_has_paid_the_limits_and_the_peers(record: Any) -> None:
+    told = {"library": "pyod", "version": "3.6.7", "differences": ["It adds <script>dropout</script>."]}
+    limit = {"products_samples_per_second": 4e5, "library": "numpy", "threads": 1, "matmul_flops_per_second": 5e10}
+    records = [
+        record(limits=limit),
+        record(mode="tuned", speed=200_000.0, scenario_hash="t", limits=limit),
+        record(detector="pyod_vae", auc=0.9, peer=told),
+    ]
+    text = rendered(records)
+    assert "paid for compilation" in text
+    assert "large products GFLOP/s" in text
+    assert "Beside <code>pyod_vae</code>" in text
+    assert "It adds &lt;script&gt;dropout&lt;/script&gt;." in text
+
+
 def test_the_page_stays_small_with_as_many_rows_as_the_suite_standard_has(run: Any) -> None:
     sets = [f"set-{i}" for i in range(7)]
     assert len(html.render(run(sets), Shelf(None))) < 3_000_000
