@@ -478,7 +478,8 @@ def _loss_panel(axes: Axes, series: Sequence[_Series], logarithmic: bool) -> Non
     if logarithmic and min(everything) > 0:
         axes.set_yscale("log")
         low, high = axes.get_ylim()
-        axes.yaxis.set_major_locator(LogLocator(10, subs=(1, 2, 5) if high < 100 * low else (1,), numticks=12))
+        subs = (1, 2, 5) if high < 100 * low else (1,)
+        axes.yaxis.set_major_locator(MaxNLocator(5) if high < 6 * low else LogLocator(10, subs=subs, numticks=12))
         axes.yaxis.set_minor_locator(NullLocator())
     axes.yaxis.set_major_formatter(FuncFormatter(tick))
     axes.xaxis.set_major_locator(MaxNLocator(6, integer=True))
@@ -549,7 +550,10 @@ def _height(name: str, bars: Sequence[Row]) -> float:
 
 
 def _bar_panel(axes: Axes, groups: Sequence[tuple[str, list[Row]]]) -> None:
-    limit = 1.22 * max(row["train"] for _, bars in groups for row in bars)
+    every = [row for _, bars in groups for row in bars]
+    # room for the figures behind the bars, and for intervals that are not much longer than they
+    highest = [min(row["train_high"], 1.4 * row["train"]) for row in every if math.isfinite(row["train_high"])]
+    limit = max([1.22 * max(row["train"] for row in every), *(1.17 * high for high in highest)])
     place, ticks = 0.0, []
     for name, bars in groups:
         height = _height(name, bars)

@@ -44,7 +44,21 @@ COUNTS = ("tp", "fp", "fn", "tn")
 """Of the confusion matrix at the first threshold."""
 _DATA = ("checksum", "train_rows", "val_rows", "test_rows", "features")
 _KEYS = (
-    *("metrics", "intervals", "samples", *_TEXTS.values(), "threads", "seed", "round", "status", "reason", "oracle"),
+    *(
+        "metrics",
+        "intervals",
+        "samples",
+        "data",
+        "settings",
+        "confusion",
+        *_TEXTS.values(),
+        "threads",
+        "seed",
+        "round",
+        "status",
+        "reason",
+        "oracle",
+    ),
     *("collapsed", "active_units", "timed", "train_rows_per_sample", "score_rows_per_sample", "import_memory_bytes"),
     "marks",
 )
@@ -62,7 +76,10 @@ def mapping(value: object) -> dict[str, Any]:
 
 def held(record: Mapping[str, Any], key: str) -> Any:
     """A record's value, decoded where it is JSON still; settings and the like that are equal are one object."""
-    value = record.get(key)
+    return _opened(record.get(key), key)
+
+
+def _opened(value: Any, key: str) -> Any:
     if type(value) is not msgspec.Raw:
         return value
     try:
@@ -115,9 +132,12 @@ class _Gathered:
 
     def add(self, found: Sequence[Mapping[str, Any]]) -> None:
         get: Callable[..., Any] = dict.get  # asked so, a dictionary answers in half the time
-        plain = set(map(type, found)) <= {dict}
+        plain, empty = set(map(type, found)) <= {dict}, not any(found)
         for key, values in self.lists.items():
-            values += map(get, found, repeat(key)) if plain else [one.get(key) for one in found]
+            if empty:
+                values += [None] * len(found)
+            else:
+                values += map(get, found, repeat(key)) if plain else [one.get(key) for one in found]
 
     def __getitem__(self, key: str) -> list[Any]:
         return self.lists[key]
@@ -189,14 +209,14 @@ def columns(parts: Iterable[Sequence[Mapping[str, Any]]]) -> dict[str, Column]:
     """What ``trials`` makes its table of, a value a record; what is made of several parts can be joined."""
     found, metrics, intervals = _Gathered(_KEYS), _Gathered([*_MEASURED.values(), *QUALITY]), _Gathered(QUALITY)
     samples, data, settings, counts = (_Gathered(k) for k in (("train", "score"), _DATA, ("batch_size",), COUNTS))
+    inner = {"metrics": metrics, "intervals": intervals, "samples": samples}
+    inner |= {"data": data, "settings": settings, "confusion": counts}
     for part in parts:
         for start in range(0, len(part), _CACHED):
             some = part[start : start + _CACHED]
             found.add(some)
-            for key, gathered in (("metrics", metrics), ("intervals", intervals), ("samples", samples)):
-                gathered.add([mapping(value) for value in found[key][-len(some) :]])
-            for key, gathered in (("data", data), ("settings", settings), ("confusion", counts)):
-                gathered.add([mapping(held(record, key)) for record in some])
+            for key, gathered in inner.items():
+                gathered.add([mapping(_opened(value, key)) for value in found[key][-len(some) :]])
 
     measured = {name: _numbers(metrics[metric]) for name, metric in _MEASURED.items()}
     (seconds, epochs), (scored, _) = (_medians(samples[key]) for key in ("train", "score"))
