@@ -10,7 +10,7 @@ from typing import Any
 import pandas as pd
 
 from reports.equality import as_text
-from reports.frames import ROW, Row, rows, split
+from reports.frames import ROW, Row, rows
 from reports.pairs import Pairs, Ratio
 from reports.surveys import held, mapping, number
 
@@ -160,13 +160,16 @@ def family(dataset: str) -> str:
 
 def _curves(known: pd.DataFrame, over: str, figure: list[str]) -> list[Curves]:
     line = ["detector", "backend", "mode", "arithmetic", *([] if over == "batch" else ["batch", "variant"])]
+    groups: dict[tuple[Any, ...], dict[tuple[Any, ...], list[Row]]] = {}
+    for row in sorted(rows(known), key=lambda row: (row[over], row["train"])):
+        lines = groups.setdefault(tuple(row[key] for key in figure), {})
+        lines.setdefault(tuple(row[key] for key in line), []).append(row)
     found = []
-    for key, part in split(known, figure, sort=True):
+    for key, lines in sorted(groups.items()):
         curves = []
-        for _, points in split(part, line, sort=True):
-            points = points.sort_values([over, "train"]).drop_duplicates(over, keep="last")
-            if len(points) >= FEWEST_POINTS:
-                members = rows(points)
+        for _, points in sorted(lines.items()):
+            members = list({row[over]: row for row in points}.values())  # of several the fastest
+            if len(members) >= FEWEST_POINTS:
                 curves.append(Curve(members[0], [float(row[over]) for row in members], members))
         if curves:
             environment, dataset, device, threads = key[:4]

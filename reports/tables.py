@@ -67,7 +67,7 @@ def trials(records: Sequence[Mapping[str, Any]]) -> pd.DataFrame:
 
 def _last(frame: pd.DataFrame, keys: list[str]) -> pd.DataFrame:
     """Of the rows that agree in the keys the last one, where the first of them is."""
-    group = frame.groupby(keys, sort=False, dropna=False).ngroup().to_numpy()
+    group = _numbered(frame, keys).to_numpy()
     last = np.zeros(group.max(initial=-1) + 1, dtype=np.int64)
     np.maximum.at(last, group, np.arange(len(frame)))
     return frame if len(last) == len(frame) else frame.iloc[last].reset_index(drop=True)
@@ -207,26 +207,34 @@ def quality(scored: pd.DataFrame) -> pd.DataFrame:
     finished = scored[scored["status"] == "ok"]
     if "primary" not in finished:
         finished = finished.assign(primary=True)
-    seeds = finished.groupby([*ROW, "score", "seed"], dropna=False, sort=False)[[*bounds, *COUNTS]].mean()
-    grouped = seeds.groupby(_SCORED, sort=False)
+    scenarios = _numbered(scored, ROW)
+    rows_of = _numbered(finished.assign(scenario=scenarios), ["scenario", "score"])
+    seeds = finished[[*bounds, *COUNTS]].groupby([rows_of, finished["seed"]], dropna=False, sort=False).mean()
+    grouped = seeds.groupby(level=0, sort=False)
     table, spread, worst, best = grouped.mean(), grouped.std(), grouped.min(), grouped.max()
     for m in QUALITY:
         table[f"{m}_sd"], table[f"{m}_worst"], table[f"{m}_best"] = spread[m], worst[m], best[m]
-    by_row = finished.groupby(_SCORED, sort=False)
+    by_row = finished.groupby(rows_of, sort=False)
     table["seeds"] = grouped.size()
     table["trials"] = by_row.size()
     table["collapsed"] = by_row["collapsed"].sum()
     table["oracle"] = by_row["oracle"].any()
     for name in ("threshold_rule", "protocol", "suite", "primary"):
         table[name] = by_row[name].first()
+    asked = scored["seed"].groupby(scenarios, sort=False).nunique(dropna=False)
+    table["asked"] = asked[scenarios[finished.index].groupby(rows_of, sort=False).first()].to_numpy()
     order = [*BLOCK, "roc_auc", *_SCORED[2:]]
-    asked = scored.groupby(ROW, sort=False)["seed"].nunique(dropna=False).rename("asked")
-    table = table.reset_index().merge(asked.reset_index(), on=ROW, how="left")
+    table = by_row[_SCORED].first().join(table)
     table = table.sort_values(order, ascending=[name != "roc_auc" for name in order])
     return _ranked(table.reset_index(drop=True))
 
 
 _SCORED = [*ROW, "score"]
+
+
+def _numbered(frame: pd.DataFrame, keys: list[str]) -> pd.Series[int]:
+    """Rows that agree in the keys have one number, in the order of appearance: to group by it later is cheap."""
+    return frame.groupby(keys, sort=False, dropna=False).ngroup()
 
 
 def _ranked(table: pd.DataFrame) -> pd.DataFrame:
@@ -258,16 +266,20 @@ def throughput(trials: pd.DataFrame) -> pd.DataFrame:
     ``ratio`` is to the slowest row of the same detector and data set; see ``Pairs``.
     """
     timed = trials[(trials["status"] == "ok") & trials["timed"] & (trials["train"].notna() | trials["scoring"].notna())]
-    grouped = timed.groupby(ROW, sort=False)
-    table = pd.DataFrame({"trials": grouped.size(), "samples": grouped["samples"].sum()})
+    numbered = _numbered(timed, ROW)
+    grouped = timed.groupby(numbered, sort=False)
+    table = grouped[ROW].first()
+    runner = table["backend"].where(table["backend"] != "", table["detector"])
+    shared = [table["environment"], runner, table["mode"], table["device"]]
+    table["trials"], table["samples"] = grouped.size(), grouped["samples"].sum()
     for name in ("train", "scoring"):
-        logs = np.log(timed[name].where(timed[name] > 0)).groupby([timed[k] for k in ROW], sort=False)
-        centre, half = logs.mean(), _half_width(logs.var(), logs.count())
+        logs = np.log(timed[name].where(timed[name] > 0)).groupby(numbered, sort=False)
+        centre, half = logs.mean(), _half_width(logs.var(), logs.count(), shared)
         table[name], table[f"{name}_low"], table[f"{name}_high"] = map(np.exp, (centre, centre - half, centre + half))
     table[[*MEDIANS]] = grouped[[*MEDIANS]].median()
     table["marks"] = grouped["marks"].agg(_count_marks)
     order = [*GROUP, "train", *RUNNER, "scenario"]
-    table = table.reset_index().sort_values(order, ascending=[name != "train" for name in order])
+    table = table.sort_values(order, ascending=[name != "train" for name in order])
     table = table.reset_index(drop=True)
     pairs = Pairs(timed)
     ratios: list[Ratio] = []
@@ -280,14 +292,11 @@ def throughput(trials: pd.DataFrame) -> pd.DataFrame:
     return table
 
 
-def _half_width(variance: pd.Series[float], count: pd.Series[int]) -> pd.Series[float]:
+def _half_width(variance: pd.Series[float], count: pd.Series[int], shared: list[pd.Series[Any]]) -> pd.Series[float]:
     """Half of the 95 % interval of each row's mean, from the standard deviation pooled over the rows that share it.
 
     s² = Σ (nᵢ − 1) sᵢ² / Σ (nᵢ − 1); NaN for a row of one trial, which shows no spread of its own.
     """
-    keys = variance.index.to_frame(index=False)
-    runner = keys["backend"].where(keys["backend"] != "", keys["detector"])
-    shared = [keys["environment"].to_numpy(), runner.to_numpy(), keys["mode"].to_numpy(), keys["device"].to_numpy()]
     own = (count - 1).clip(lower=0)
     df = own.groupby(shared).transform("sum").astype(float)
     pooled = (own * variance.fillna(0.0)).groupby(shared).transform("sum") / df.where(df > 0)
