@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import Any
 
 from bench import options
-from bench.environment import available_cores
 from bench.options import UsageError, port
 
 
@@ -86,7 +85,7 @@ def _table(arguments: argparse.Namespace) -> int:
 
     if arguments.format == "parquet" and not arguments.out:
         raise UsageError("Parquet is no text: say with --out into which file it goes")
-    found, warnings, _ = _read(arguments.directories, available_cores())
+    found, warnings, _ = _read(arguments.directories, _cores())
     for warning in warnings:
         print(f"bench: {warning}", file=sys.stderr)
     text = documents.written(found, arguments.table or "quality", arguments.format or "markdown", arguments.pivot)
@@ -144,7 +143,7 @@ def render_html(*directories: Path, live: bool = False) -> bytes:
 
     gc.disable()  # as in write_report
     try:
-        found, warnings, homes = _read(directories, 1 if live else available_cores())
+        found, warnings, homes = _read(directories, 1 if live else _cores())
         return html.render(found, Shelf(directories[0], homes), warnings, live=live)
     finally:
         gc.enable()
@@ -167,7 +166,7 @@ def write_report(*directories: Path, out: Path | None = None, png: bool = False)
 
     gc.disable()  # records hold no cycles, and looking for some takes longer than reading them
     try:
-        found, warnings, homes = _read(directories, cores := available_cores())
+        found, warnings, homes = _read(directories, cores := _cores())
         out = out or directories[0]
         return reports.write_report(found, out, warnings=warnings, homes=homes, png=png, processes=cores)
     finally:
@@ -194,6 +193,12 @@ def _read(
         every += [dict(record) | {"run": name} for record in found.latest()]
         said += [f"{name}: {warning}" for warning in warnings]
     return every, said, homes
+
+
+def _cores() -> int:
+    from bench.environment import available_cores  # heavy, and a command declares itself without
+
+    return available_cores()
 
 
 def _load() -> None:
