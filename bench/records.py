@@ -66,12 +66,12 @@ def checked(line: bytes) -> Record | str | None:
         record = msgspec.json.decode(line)
     except (msgspec.DecodeError, UnicodeDecodeError):
         return "is not a whole JSON object and was left out"
-    if found := fault(record):
+    if found := _fault(record):
         return f"has {found} and was left out"
     return record  # type: ignore[no-any-return]
 
 
-def fault(record: object) -> str:
+def _fault(record: object) -> str:
     """What makes a decoded line none of this version's records; empty where nothing does."""
     if not isinstance(record, dict) or record.get("schema") != SCHEMA:
         found = record.get("schema") if isinstance(record, dict) else None

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -166,7 +166,7 @@ def write_report(*directories: Path, out: Path | None = None, png: bool = False)
 
     gc.disable()  # records hold no cycles, and looking for some takes longer than reading them
     try:
-        found, warnings, homes = _read(directories, cores := _cores())
+        found, warnings, homes = _read(directories, cores := _cores(), _load)
         out = out or directories[0]
         return reports.write_report(found, out, warnings=warnings, homes=homes, png=png, processes=cores)
     finally:
@@ -174,7 +174,7 @@ def write_report(*directories: Path, out: Path | None = None, png: bool = False)
 
 
 def _read(
-    directories: Sequence[Path], processes: int
+    directories: Sequence[Path], processes: int, meanwhile: Callable[[], None] | None = None
 ) -> tuple[Sequence[Mapping[str, Any]], list[str], dict[str, Path]]:
     """The last record of each trial of each run, warnings, and where each run lies by the name its records carry."""
     from bench import stored
@@ -182,7 +182,7 @@ def _read(
 
     distinct = list({path.resolve(): path for path in directories}.values())
     if len(distinct) == 1:
-        found, warnings = stored.read(distinct[0], surveys.columns, processes, meanwhile=_load)
+        found, warnings = stored.read(distinct[0], surveys.columns, processes, meanwhile)
         return found.latest(), warnings, {}
     stems = [path.resolve().name for path in distinct]
     homes = {name if stems.count(name) == 1 else str(path): path for name, path in zip(stems, distinct, strict=True)}
@@ -202,7 +202,7 @@ def _cores() -> int:
 
 
 def _load() -> None:
-    """Loads what reports are made with."""
+    """Loads what a report and its figures are made with; a table alone needs less."""
     import matplotlib.backends.backend_svg
     import matplotlib.figure  # noqa: F401
 
