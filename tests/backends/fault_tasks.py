@@ -16,7 +16,7 @@ from contract_tasks import module
 import backends.early_stopping
 from backends import randomness, spec
 from backends import weights as canonical
-from bench import ladder, verify
+from bench.proof import ladder, verify
 
 Plant = Callable[[Any], contextlib.AbstractContextManager[Any]]
 
