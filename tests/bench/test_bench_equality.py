@@ -81,7 +81,7 @@ def test_a_changed_backend_of_our_own_or_of_others_is_another_source(monkeypatch
     digests = {source_digest.__wrapped__()}
     contributed = tmp_path / "contributed.py"
     contributed.write_text("first = 1")
-    monkeypatch.setattr(backends, "source", lambda name: contributed)
+    monkeypatch.setattr(backends, "source", lambda name: (contributed,))
     digests.add(source_digest.__wrapped__())
     contributed.write_text("second = 2")
     digests.add(source_digest.__wrapped__())

@@ -8,7 +8,7 @@ from typing import Any
 import keras
 import torch
 
-from backends.keras_batches import Batches
+from backends.keras.engines.batches import Batches
 from backends.spec import Precision
 
 VERSIONS = {"torch": str(torch.__version__)}

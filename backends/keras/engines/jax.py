@@ -10,7 +10,7 @@ import jax
 import keras
 from jax import Array
 
-from backends.keras_batches import Batches
+from backends.keras.engines.batches import Batches
 from backends.spec import Precision
 
 VERSIONS = {"jax": jax.__version__}
