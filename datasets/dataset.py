@@ -6,13 +6,12 @@ import hashlib
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, Protocol
 
 if TYPE_CHECKING:  # this module is imported by `bench --help`, which has no time for NumPy
     import numpy as np
+    import pandas as pd
     from numpy.typing import NDArray
-
-    from datasets.preprocessing import Preprocessing
 
 
 class DatasetError(ValueError):
@@ -59,6 +58,24 @@ class Provenance:
     """What a reader of results must know, one sentence each (dropped duplicates, imputed columns, ...)."""
 
 
+class Preprocessor(Protocol):
+    """What makes a detector's rows of raw columns; `datasets.preprocessing.Preprocessing` is one."""
+
+    @property
+    def columns(self) -> tuple[str, ...]:
+        """The raw columns that are read."""
+
+    @property
+    def feature_names(self) -> tuple[str, ...]:
+        """The names of the matrix's columns."""
+
+    def __call__(self, table: pd.DataFrame) -> NDArray[np.float32]:
+        """The matrix, of shape (rows, features), of a table that has all `columns`."""
+
+    def saved(self) -> tuple[dict[str, Any], dict[str, NDArray[np.float64]]]:
+        """What there is to keep, from which `Preprocessing.restored` makes the same again."""
+
+
 @dataclass(frozen=True, eq=False)
 class Dataset:
     """Training, validation and test rows of one anomaly-detection task.
@@ -88,7 +105,7 @@ class Dataset:
     feature_names: tuple[str, ...]
     provenance: Provenance
     image_shape: tuple[int, int] | None = None
-    preprocessing: Preprocessing | None = None
+    preprocessing: Preprocessor | None = None
 
     def __post_init__(self) -> None:
         """Hold every loader, ours or not, to the contract above; raises `DatasetError` naming what is broken."""

@@ -129,8 +129,7 @@ def snapshot(detector: Any, scenario: Scenario, data: Dataset, seed: int, scores
         arrays[TYPICAL] = data.X_train.mean(axis=0, dtype=np.float64)[None].astype(np.float32)
     if _needs_rows(scenario, scores):
         arrays[ROWS] = data.X_train
-    preprocessing = data.preprocessing or _as_they_are(data)
-    words, fitted = preprocessing.saved()
+    words, fitted = (data.preprocessing or _as_they_are(data)).saved()
     arrays |= {FITTED + name: array for name, array in fitted.items()}
     card = Card(
         format=FORMAT,
@@ -144,7 +143,7 @@ def snapshot(detector: Any, scenario: Scenario, data: Dataset, seed: int, scores
         preprocessing=words,
         versions=_versions(scenario.backend),
     )
-    return Model(card, preprocessing, arrays)
+    return Model(card, Preprocessing.restored(words, fitted), arrays)
 
 
 def write(path: Path, model: Model) -> None:
