@@ -13,6 +13,7 @@ import pytest
 from sklearn.metrics import roc_auc_score
 
 from bench.detect import registry
+from bench.quality.thresholds import Threshold
 from bench.run.trial import run_trial
 from bench.suites import suite
 from bench.suites.checks import SuiteError
@@ -61,7 +62,7 @@ def check(found: dict[str, Any]) -> None:
 def test_a_peers_record_tells_the_library_the_differences_and_the_rows_of_all_epochs():
     parameters = {"epochs": 3, "batch_size": 100, "hidden": [8], "latent": 2}
     scenario = Scenario(
-        "blobs?rows=1500", "pyod_autoencoder", None, None, "cpu", "float32", 1, (suite.Threshold(),), None, parameters
+        "blobs?rows=1500", "pyod_autoencoder", None, None, "cpu", "float32", 1, (Threshold(),), None, parameters
     )
     trial = Trial("mine", scenario, seed=0, round=0)
     record = run_trial(trial, {"machine": {"memory_bytes": 0}, "packages": {}}, timeout=120)
