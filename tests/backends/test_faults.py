@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import pytest
-from fault_tasks import FAULTS, Fault, observe
 
 from bench.proof import ladder, verify
+from making.faults import FAULTS, Fault, observe
 
 
 def climb(run, fault: Fault, planted: str | None):

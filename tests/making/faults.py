@@ -11,12 +11,12 @@ from typing import Any
 from unittest import mock
 
 import numpy as np
-from contract_tasks import module
 
 import backends.early_stopping
 from backends import randomness, spec
 from backends import weights as canonical
 from bench.proof import ladder, verify
+from making.contract import module
 
 Plant = Callable[[Any], contextlib.AbstractContextManager[Any]]
 
