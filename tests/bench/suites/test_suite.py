@@ -101,12 +101,6 @@ def test_a_data_set_of_a_family_that_the_suite_names_runs_under_that_familys_set
     assert {(s.dataset, s.training.likelihood) for s in varied.scenarios(1)} == {("digits:7", "bce")}
 
 
-def test_a_seed_that_is_named_twice_runs_once(tmp_path):
-    path = tmp_path / "mine.toml"
-    path.write_text('seeds = [3, 3]\n[[scenarios]]\ndatasets = ["blobs"]\ndetectors = ["norm"]\n')
-    assert len(suite.load(str(path)).trials(1)) == len(suite.load(str(path)).scenarios(1))
-
-
 def test_the_sanity_lines_join_every_block_by_themselves_and_can_be_narrowed_away(tmp_path):
     path = tmp_path / "mine.toml"
     path.write_text('[[scenarios]]\ndatasets = ["blobs"]\ndetectors = ["knn"]\n')
