@@ -153,3 +153,13 @@ def reachable(url: str) -> bool:
     except (OSError, ValueError):
         return False
     return True
+
+
+def check_size(size: int, path: str, limit: int) -> None:
+    """Raise `DatasetError` where something unpacks to more bytes than may be read."""
+    require(size <= limit, f"{path}: unpacks to {size >> 20:,} MiB, more than the {limit >> 20:,} MiB that are read")
+
+
+def first_line(error: BaseException) -> str:
+    """What a library says of its error, without the rest."""
+    return str(error).partition("\n")[0]
