@@ -44,7 +44,7 @@ SHOWCASE := $(if $(wildcard $(DATA_DIR)/mnist $(DATA_DIR)/nsl-kdd),showcase,quic
 
 showcase: setup
 	@$(BIN)/bench run $(SHOWCASE) $(if $(DATA_DIR),--data-dir $(DATA_DIR)) --out results/front-page-$(SHOWCASE)
-	@$(BIN)/python -m bench.showcase results/front-page-$(SHOWCASE) reports/showcase README.md
+	@$(BIN)/python -m bench.serve.showcase results/front-page-$(SHOWCASE) reports/showcase README.md
 
 constraints:
 	@{ sed -n 1p constraints.txt; $(BIN)/pip freeze --exclude-editable | sed 's/+cpu$$//'; } > constraints.new && mv constraints.new constraints.txt

@@ -1,8 +1,8 @@
 """The autoencoder family, written once per framework: which backends there are, and whether they can run here.
 
 Importing this package loads neither a framework nor NumPy, and nothing here imports a framework but ``load``. A new
-backend is one module that satisfies ``backends.interface.Backend`` and one line in ``REGISTRY``, or, from another
-distribution, one entry point of the group ``vaebench.backends`` whose value is the module.
+backend is one module, or one package, that satisfies ``backends.interface.Backend`` and one line in ``REGISTRY``; or,
+from another distribution, one entry point of the group ``vaebench.backends`` whose value is the module.
 """
 
 from __future__ import annotations
@@ -53,18 +53,18 @@ class Registration:
 def _keras(engine: str) -> Registration:
     """Keras on an engine of its own choosing."""
     variant, environment = f"keras-{engine}", {"KERAS_BACKEND": engine}
-    return Registration("backends.keras_backend", ("keras", engine), f"{DISTRIBUTION}[{variant}]", environment, "keras")
+    return Registration("backends.keras", ("keras", engine), f"{DISTRIBUTION}[{variant}]", environment, "keras")
 
 
 REGISTRY: dict[str, Registration] = {
-    "torch": Registration("backends.torch_backend", ("torch",), f"{DISTRIBUTION}[torch]"),
+    "torch": Registration("backends.torch", ("torch",), f"{DISTRIBUTION}[torch]"),
     "keras": Registration(
-        "backends.keras_backend",
+        "backends.keras",
         ("keras", "tensorflow"),
         f"{DISTRIBUTION}[tensorflow]",
         {"KERAS_BACKEND": "tensorflow"},
     ),
-    "jax": Registration("backends.jax_backend", ("jax", "flax", "optax"), f"{DISTRIBUTION}[jax]"),
+    "jax": Registration("backends.jax", ("jax", "flax", "optax"), f"{DISTRIBUTION}[jax]"),
     "keras-jax": _keras("jax"),
     "keras-torch": _keras("torch"),
 }
@@ -133,16 +133,21 @@ def versions(name: str) -> dict[str, str]:
     return {owner: importlib.metadata.version(owner) for owner in dict.fromkeys(owners)}
 
 
-def source(name: str) -> Path | None:
-    """The file of a backend's module, found without importing its framework; None where there is none.
+def source(name: str) -> tuple[Path, ...]:
+    """The Python files that a backend consists of, found without importing its framework; none where there are none.
 
+    Of a backend that is a package these are all files below it; of a contributed one, those of its top-level package.
     Raises ValueError for an unknown name.
     """
-    try:
-        found = importlib.util.find_spec(_registration(name).module)
-    except ImportError:
-        return None
-    return Path(found.origin) if found and found.origin and found.has_location else None
+    module = _registration(name).module
+    top = module.partition(".")[0]
+    found = importlib.util.find_spec(module if top == __name__ else top)
+    if found is None:
+        return ()
+    if found.submodule_search_locations:
+        folders = map(Path, found.submodule_search_locations)
+        return tuple(path for folder in folders for path in sorted(folder.rglob("*.py")))
+    return (Path(found.origin),) if found.origin and found.has_location else ()
 
 
 def load(name: str) -> Backend:

@@ -11,7 +11,7 @@ from importlib.util import find_spec
 from pathlib import Path
 
 from bench import DISTRIBUTION, __version__
-from bench.options import UsageError, one_line
+from bench.messages import UsageError, one_line
 
 COMMANDS = (
     *("list", "run", "fit", "score", "verify", "report"),

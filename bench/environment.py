@@ -11,6 +11,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cache
 from importlib.metadata import PackageNotFoundError, version
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -38,6 +39,9 @@ PACKAGES = (
     "optax",
 )
 """Distributions whose versions go into every record, where installed."""
+
+LADDER = ("bench.ladder", "bench.verify")
+"""The modules that prove the backends equal: what another ladder has proved holds no longer."""
 
 
 @dataclass(frozen=True)
@@ -161,12 +165,21 @@ def worker_environment(threads: int, device: str, root: Path = ROOT) -> dict[str
 @cache
 def source_digest() -> str:
     """16 hex digits over the source of all backends and of the ladder: what was verified of another is not of this."""
+    home = Path(backends.__file__).parent
+    files = [*sorted(home.rglob("*.py")), *map(_source, LADDER)]
+    contributed = [path for name in backends.names() for path in backends.source(name) if home not in path.parents]
     digest = hashlib.sha256()
-    own = [*sorted((ROOT / "backends").glob("*.py")), ROOT / "bench" / "ladder.py", ROOT / "bench" / "verify.py"]
-    contributed = [path for name in backends.names() if (path := backends.source(name)) not in (None, *own)]
-    for path in [*own, *filter(None, contributed)]:
+    for path in [*files, *contributed]:
         digest.update(path.name.encode() + b"\0" + path.read_bytes())
     return digest.hexdigest()[:16]
+
+
+def _source(module: str) -> Path:
+    """The file of one of our own modules. Raises ModuleNotFoundError, so that a move cannot go unnoticed."""
+    spec = find_spec(module)
+    if spec is None or spec.origin is None:
+        raise ModuleNotFoundError(f"no module named {module!r}", name=module)
+    return Path(spec.origin)
 
 
 def _gpu() -> str | None:

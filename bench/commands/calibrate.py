@@ -7,7 +7,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from bench import options
+from bench.commands import options
 
 DURATION = 600.0
 BUDGET = 120.0
@@ -62,33 +62,34 @@ def add(commands: Any) -> None:
 def _calibrate(arguments: argparse.Namespace) -> int:
     import json
 
-    from bench import calibrate, duets, runner, sides, suite
     from bench.commands.compare import terms_of
     from bench.environment import available_cores, environment_hash
-    from reports import calibration
+    from bench.suites import fits, suite
+    from bench.verdict import calibration, campaign, sides
+    from reports import calibration as written
 
     chosen = suite.load(arguments.suite or "compare").vary(backends=arguments.backends)
     data_dir = arguments.data_dir.absolute() if arguments.data_dir else None
     terms = terms_of(arguments)
     side = sides.live("here")
-    found, notes = duets.matches(chosen, side, side, available_cores())
-    runner.check(chosen, data_dir)
+    found, notes = campaign.matches(chosen, side, side, available_cores())
+    fits.check(chosen, data_dir)
     environment = environment_hash(side.environment)
-    out = arguments.out or calibrate.folder(environment) / duets.folder_name(side, side, found)
+    out = arguments.out or calibration.folder(environment) / campaign.folder_name(side, side, found)
     for note in notes:
         _tell(note)
     slowdowns = arguments.slowdowns or SLOWDOWNS
-    with calibrate.Calibration(
+    with calibration.Calibration(
         found, side, chosen, out, slowdowns, data_dir=data_dir, command=options.command_line()
     ) as calibration_:
         calibration_.play(arguments.duration, _tell)
         _tell("resampling")
         result = calibration_.result(terms, arguments.budget, arguments.comparisons)
-    calibrate.keep(result, environment)
+    calibration.keep(result, environment)
     if arguments.format == "json":
         print(json.dumps(result, indent=2))
     else:
-        print((calibration.markdown if arguments.format == "markdown" else calibration.text)(result), end="")
+        print((written.markdown if arguments.format == "markdown" else written.text)(result), end="")
     return 0
 
 

@@ -7,11 +7,11 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from bench import options
-from bench.options import UsageError
+from bench.commands import options
+from bench.messages import UsageError
 
 if TYPE_CHECKING:
-    from bench.compare import Terms
+    from bench.verdict.comparison import Terms
 
 FORMATS = ("text", "markdown", "json", "junit")
 
@@ -54,19 +54,19 @@ def add(commands: Any) -> None:
 
 
 def _compare(arguments: argparse.Namespace) -> int:
-    from bench import calibrate, compare, sides
     from bench.environment import environment_hash
-    from reports import calibration
+    from bench.verdict import calibration, comparison, sides
+    from reports import calibration as written
 
     terms = terms_of(arguments)
     given = (arguments.baseline, arguments.candidate)
     stored = [sides.is_directory(text) for text in given]
     if all(stored):
         _refuse_live_options(arguments)
-        found = compare.of_directories(Path(given[0]), Path(given[1]), terms)
+        found = comparison.of_directories(Path(given[0]), Path(given[1]), terms)
         if not found:
             raise UsageError(f"{given[0]} and {given[1]} hold no records to compare")
-        result = compare.result(found, terms) | {
+        result = comparison.result(found, terms) | {
             "live": False,
             "baseline": {"text": given[0]},
             "candidate": {"text": given[1]},
@@ -77,34 +77,35 @@ def _compare(arguments: argparse.Namespace) -> int:
         )
     else:
         result = _live(arguments, terms)
-        known = calibrate.newest(environment_hash(result["baseline"]["environment"]), terms.threshold)
-        result["calibration"] = calibration.sentence(known) if known else None
+        known = calibration.newest(environment_hash(result["baseline"]["environment"]), terms.threshold)
+        result["calibration"] = written.sentence(known) if known else None
     print(_written(result, arguments.format, strict=arguments.strict), end="")
-    return compare.status(result, strict=arguments.strict)
+    return comparison.status(result, strict=arguments.strict)
 
 
 def _live(arguments: argparse.Namespace, terms: Terms) -> dict[str, Any]:
-    from bench import compare, duets, runner, sides, suite
     from bench.environment import available_cores, differences
+    from bench.suites import fits, suite
+    from bench.verdict import campaign, comparison, sides
 
     chosen = suite.load(arguments.suite or "compare").vary(backends=arguments.backends)
     data_dir = arguments.data_dir.absolute() if arguments.data_dir else None
     baseline, candidate = (sides.live(text, _tell) for text in (arguments.baseline, arguments.candidate))
-    found, notes = duets.matches(chosen, baseline, candidate, available_cores())
+    found, notes = campaign.matches(chosen, baseline, candidate, available_cores())
     most = max(scenario.threads for match in found for scenario in (match.baseline, match.candidate))
     if most > available_cores():
         raise UsageError(f"{most} threads are more than the {available_cores()} cores available here")
-    runner.check(chosen, data_dir)
-    out = arguments.out or Path("results") / "compare" / duets.folder_name(baseline, candidate, found)
+    fits.check(chosen, data_dir)
+    out = arguments.out or Path("results") / "compare" / campaign.folder_name(baseline, candidate, found)
     command = options.command_line()
-    with duets.Duets(found, baseline, candidate, out, chosen, data_dir=data_dir, command=command) as played:
-        played.play(terms, arguments.budget or duets.BUDGET, _tell)
-        compared = compare.result(played.found(terms), terms)
+    with campaign.Duets(found, baseline, candidate, out, chosen, data_dir=data_dir, command=command) as played:
+        played.play(terms, arguments.budget or campaign.BUDGET, _tell)
+        compared = comparison.result(played.found(terms), terms)
         seconds = played.spent()
     return compared | {
         "live": True,
         "suite": chosen.name,
-        "budget": arguments.budget or duets.BUDGET,
+        "budget": arguments.budget or campaign.BUDGET,
         "seconds": seconds,
         "pairs": str(out),
         "baseline": {"text": arguments.baseline, "name": baseline.name, "environment": dict(baseline.environment)},
@@ -121,8 +122,8 @@ def terms_of(arguments: argparse.Namespace) -> Terms:
     """What is compared and how much counts, from the options; those that a command does not have are as by default."""
     import difflib
 
-    from bench.compare import Terms
-    from bench.verdicts import METRICS
+    from bench.verdict.comparison import Terms
+    from bench.verdict.rules import METRICS
 
     for name in arguments.metric or ():
         if name not in METRICS:

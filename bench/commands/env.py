@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 from typing import Any
 
-from bench import options
+from bench.commands import options
 
 
 def add(commands: Any) -> None:
@@ -20,7 +20,7 @@ def _env(arguments: argparse.Namespace) -> int:
 
     import backends
     from bench.environment import available_cores, environment, environment_hash
-    from bench.trial import TrialFailed, Worker
+    from bench.worker.process import TrialFailed, WorkerProcess
 
     here = environment()
     threads = arguments.threads or available_cores()
@@ -30,7 +30,7 @@ def _env(arguments: argparse.Namespace) -> int:
             reported[name] = {"unavailable": reason}
             continue
         try:
-            with Worker(threads, "gpu", timeout=120) as worker:
+            with WorkerProcess(threads, "gpu", timeout=120) as worker:
                 reported[name] = worker.request("capabilities", name)
         except TrialFailed as failed:
             reported[name] = {"unavailable": failed.reason}

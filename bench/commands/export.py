@@ -6,8 +6,8 @@ import argparse
 from pathlib import Path
 from typing import Any
 
-from bench import options
-from bench.options import UsageError
+from bench.commands import options
+from bench.messages import UsageError
 
 FORMATS = ("pytest-benchmark", "github-action-benchmark", "csv")
 
@@ -32,14 +32,14 @@ def add(commands: Any) -> None:
 
 
 def _export(arguments: argparse.Namespace) -> int:
-    from bench import records
     from bench.history import condense, export, pytest_benchmark
+    from bench.records import store
 
     if (arguments.better is not None) != (arguments.format == "github-action-benchmark"):
         raise UsageError("--better lower or --better higher goes with --format github-action-benchmark, and only there")
     entry = condense.results(arguments.directory)
     if arguments.format == "pytest-benchmark":
-        found, _ = records.read(arguments.directory)
+        found, _ = store.read(arguments.directory)
         content = pytest_benchmark.written(entry, condense.followed(found))
     elif arguments.format == "csv":
         content = export.as_csv([entry])

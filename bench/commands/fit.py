@@ -7,8 +7,8 @@ import os
 from pathlib import Path
 from typing import Any
 
-from bench import options
-from bench.options import UsageError
+from bench.commands import options
+from bench.messages import UsageError
 
 NETWORK = (
     ("epochs", options.positive, "N"),
@@ -80,7 +80,7 @@ def _fit(arguments: argparse.Namespace) -> int:
 
     threads = arguments.threads or available_cores()
     os.environ |= worker_environment(threads, arguments.device)  # before NumPy and a framework are imported
-    from bench import fitting, saved
+    from bench.keep import fitting, models
 
     if arguments.out.is_dir():
         raise UsageError(f"--out {arguments.out} is a folder; a model is one file")
@@ -95,7 +95,7 @@ def _fit(arguments: argparse.Namespace) -> int:
     )
     data_dir = arguments.data_dir.absolute() if arguments.data_dir else None
     fitted = fitting.fit(chosen, scenario, seed=arguments.seed, data_dir=data_dir, scores=arguments.scores)
-    saved.write(arguments.out, fitted.model)
+    models.write(arguments.out, fitted.model)
     card, metrics, intervals = fitted.model.card, fitted.quality.metrics, fitted.quality.intervals
     on = f" on {scenario.backend}, {fitted.epochs} epochs" if scenario.backend else ""
     print(f"{scenario.detector}{on}: trained on {card.train_rows:,} rows of {scenario.dataset}")

@@ -8,7 +8,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from bench import options
+from bench.commands import options
+from bench.messages import UsageError
 
 if TYPE_CHECKING:
     from bench.history.changes import Change
@@ -147,7 +148,7 @@ def _found(found: Series) -> list[Change]:
 def _chosen(found: Sequence[Series], arguments: argparse.Namespace) -> list[Series]:
     chosen = [one for one in found if _wanted(one.label, one.metric, arguments)]
     if not chosen:
-        raise options.UsageError(f"{arguments.history}: holds no series that --metric and --match would leave")
+        raise UsageError(f"{arguments.history}: holds no series that --metric and --match would leave")
     return chosen
 
 
@@ -164,7 +165,7 @@ def _wanted(label: str, metric: str, arguments: argparse.Namespace) -> bool:
     from bench.history.entry import METRICS
 
     if unknown := [name for name in arguments.metric or () if name not in METRICS]:
-        raise options.UsageError(f"--metric: no metric {unknown[0]!r}; a history has {', '.join(METRICS)}")
+        raise UsageError(f"--metric: no metric {unknown[0]!r}; a history has {', '.join(METRICS)}")
     return (arguments.metric is None or metric in arguments.metric) and (arguments.match or "") in label
 
 

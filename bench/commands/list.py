@@ -6,7 +6,7 @@ import argparse
 from collections.abc import Callable, Iterable
 from typing import Any
 
-from bench import options
+from bench.commands import options
 
 
 def add(commands: Any) -> None:
@@ -18,7 +18,7 @@ def add(commands: Any) -> None:
 
 
 def _list(arguments: argparse.Namespace) -> int:
-    from bench import listing
+    from bench.commands import listing
 
     sections: dict[str, Callable[[], Iterable[tuple[str, str, str]]]] = {
         "backends": listing.backend_rows,

@@ -8,8 +8,9 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from bench import options
-from bench.options import UsageError, port
+from bench.commands import options
+from bench.commands.options import port
+from bench.messages import UsageError
 
 
 def add(commands: Any) -> None:
@@ -98,14 +99,14 @@ def _serve(arguments: argparse.Namespace) -> int:
     import os
     import time
 
-    from bench import records
-    from bench.serving import Board
-    from bench.watching import Pace
+    from bench.records import store
+    from bench.serve.server import Board
+    from bench.serve.watching import Pace
 
     for name in ("table", "format", "pivot", "out", "png"):
         if getattr(arguments, name):
             raise UsageError(f"--serve shows the whole report and takes no --{name}")
-    paths = [directory / records.FILE for directory in arguments.directories]
+    paths = [directory / store.FILE for directory in arguments.directories]
 
     def made() -> bytes:
         return render_html(*arguments.directories, live=True)
@@ -177,7 +178,7 @@ def _read(
     directories: Sequence[Path], processes: int, meanwhile: Callable[[], None] | None = None
 ) -> tuple[Sequence[Mapping[str, Any]], list[str], dict[str, Path]]:
     """The last record of each trial of each run, warnings, and where each run lies by the name its records carry."""
-    from bench import stored
+    from bench.records import stored
     from reports import surveys
 
     distinct = list({path.resolve(): path for path in directories}.values())

@@ -7,10 +7,10 @@ import contextlib
 from pathlib import Path
 from typing import Any
 
-from bench import options
+from bench.commands import options
 from bench.commands.report import render_html, write_html, write_report
 from bench.commands.verify import proved
-from bench.options import UsageError
+from bench.messages import UsageError
 
 
 def add(commands: Any) -> None:
@@ -70,9 +70,10 @@ def add(commands: Any) -> None:
 
 
 def _run(arguments: argparse.Namespace) -> int:
-    from bench import runner, suite
     from bench.environment import available_cores
-    from bench.progress import display
+    from bench.run import runner
+    from bench.serve.progress import display
+    from bench.suites import fits, suite
 
     chosen = suite.load(arguments.suite).vary(
         seeds=arguments.seeds,
@@ -98,7 +99,7 @@ def _run(arguments: argparse.Namespace) -> int:
         return 0
     out: Path = arguments.out or Path("results") / chosen.name
     data_dir = arguments.data_dir.absolute() if arguments.data_dir else None
-    shapes = runner.check(chosen, data_dir)
+    shapes = fits.check(chosen, data_dir)
     equal = proved(chosen.scenarios(threads)) if arguments.verify else True
     with contextlib.ExitStack() as stack:
         shown: runner.Display = display()
@@ -130,8 +131,8 @@ def _run(arguments: argparse.Namespace) -> int:
 
 def _watched(shown: Any, out: Path, stack: contextlib.ExitStack) -> Any:
     """The display with a page beside it, whose address is printed now."""
-    from bench.serving import Board
-    from bench.watching import Pace, Watched
+    from bench.serve.server import Board
+    from bench.serve.watching import Pace, Watched
 
     board = stack.enter_context(Board())
     print(f"watch it at {board.address}", flush=True)

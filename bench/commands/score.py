@@ -8,8 +8,8 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from bench import options
-from bench.options import UsageError
+from bench.commands import options
+from bench.messages import UsageError
 
 
 def add(commands: Any) -> None:
@@ -38,7 +38,7 @@ def _score(arguments: argparse.Namespace) -> int:
 
     threads = arguments.threads or available_cores()
     os.environ |= worker_environment(threads, "cpu")  # before NumPy and a framework are imported
-    from bench import saved, scoring
+    from bench.keep import models, scoring
 
     place = Path(os.path.expanduser(arguments.file))
     out: Path | None = arguments.out
@@ -48,9 +48,9 @@ def _score(arguments: argparse.Namespace) -> int:
         and any(used.exists() and out.samefile(used) for used in (place, arguments.model))
     ):
         raise UsageError(f"--out {out} is a file that is read")
-    model = saved.read(arguments.model)
+    model = models.read(arguments.model)
     kind = arguments.score or model.card.scores[0]
-    detector = saved.restored(model, kind, backend=arguments.backend, threads=threads)
+    detector = models.restored(model, kind, backend=arguments.backend, threads=threads)
     found = scoring.score(model, detector, kind, place, arguments.file, top=arguments.top, key=arguments.id)
     rows, flagged = scoring.write(found, out)
     print(f"{flagged:,} of {rows:,} rows flagged, above {model.level(kind):.6g}", file=sys.stderr)

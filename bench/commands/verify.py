@@ -7,11 +7,11 @@ import sys
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from bench import options
-from bench.options import one_line
+from bench.commands import options
+from bench.messages import one_line
 
 if TYPE_CHECKING:
-    from bench.suite import Scenario
+    from bench.suites.scenario import Scenario
 
 
 def add(commands: Any) -> None:
@@ -38,7 +38,7 @@ def add(commands: Any) -> None:
 def _verify(arguments: argparse.Namespace) -> int:
     import json
 
-    from bench import verify
+    from bench.proof import verify
     from reports import equality
 
     result = verify.verify(
@@ -59,7 +59,7 @@ def _verify(arguments: argparse.Namespace) -> int:
 
 def proved(scenarios: Sequence[Scenario]) -> bool:
     """Proves the backends of these scenarios equal where nothing is known of it; returns False where they are not."""
-    from bench import verify
+    from bench.proof import verify
     from reports import equality
 
     for result in verify.missing(scenarios, progress=tell):
@@ -70,10 +70,10 @@ def proved(scenarios: Sequence[Scenario]) -> bool:
 
 def _keep(result: Mapping[str, Any]) -> None:
     """Leaves a result for later runs; where it cannot be kept, only their reports lack it."""
-    from bench import equality
+    from bench.proof import known
 
     try:
-        equality.keep(dict(result))
+        known.keep(dict(result))
     except OSError as error:
         print(f"bench: the result could not be kept for later runs: {one_line(error)}", file=sys.stderr)
 

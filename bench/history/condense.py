@@ -14,11 +14,11 @@ import msgspec
 import numpy as np
 from scipy.special import stdtrit
 
-from bench import records
-from bench.detectors import SANITY
+from bench.detect.registry import SANITY
 from bench.history.entry import METRICS, Entry, Fact, Point, Run, machine_of, moment
 from bench.history.store import HistoryError
-from bench.records import Record
+from bench.records import store
+from bench.records.store import Record
 
 
 def results(directory: Path, revision: str | None = None) -> Entry:
@@ -29,7 +29,7 @@ def results(directory: Path, revision: str | None = None) -> Entry:
     HistoryError
         No trial ended well, or the records are of several revisions or environments.
     """
-    found, _ = records.read(directory)
+    found, _ = store.read(directory)
     ended = followed(found)
     if not ended:
         raise HistoryError(f"{directory}: no trial ended well, so there is nothing to keep")
@@ -52,7 +52,7 @@ def results(directory: Path, revision: str | None = None) -> Entry:
 
 def followed(found: Sequence[Record]) -> list[Record]:
     """The trials that ended well, one record each; without the sanity lines, which no change of code makes faster."""
-    ended = [record for record in records.latest(found) if record["status"] == "ok"]
+    ended = [record for record in store.latest(found) if record["status"] == "ok"]
     return [record for record in ended if record["detector"] not in SANITY] or ended
 
 

@@ -14,7 +14,7 @@ from typing import Annotated, Literal
 import msgspec
 from msgspec import Meta
 
-from bench import verdicts
+from bench.verdict import rules
 
 SCHEMA: Literal[1] = 1
 
@@ -42,7 +42,7 @@ _UNITS = {
 }
 METRICS = {
     name: Metric("higher" if metric.higher_is_better else "lower", _UNITS.get(name, ""), relative=not metric.quality)
-    for name, metric in verdicts.METRICS.items()
+    for name, metric in rules.METRICS.items()
 } | {"seconds": Metric("lower", "s")}
 """What a history follows. ``seconds`` is the time of one call, as pytest-benchmark measures it."""
 

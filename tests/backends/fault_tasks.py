@@ -16,7 +16,7 @@ from contract_tasks import module
 import backends.early_stopping
 from backends import randomness, spec
 from backends import weights as canonical
-from bench import ladder, verify
+from bench.proof import ladder, verify
 
 Plant = Callable[[Any], contextlib.AbstractContextManager[Any]]
 
@@ -91,7 +91,7 @@ def settings_of(module: Any, **changed: Any) -> Any:
 
         return made
 
-    return patch(module, "make_optimizer", wrong)
+    return patch(module.idiomatic, "make_optimizer", wrong)
 
 
 # ------------------------------------------------------------------------------------------------- initial weights
@@ -100,14 +100,14 @@ def settings_of(module: Any, **changed: Any) -> Any:
 @fault("torch", ladder.INITIAL)
 def own_initialiser(module: Any) -> Any:
     """the framework's own initialiser instead of the canonical weights"""
-    return mock.patch.object(module.Network, "replace")
+    return mock.patch.object(module.network.Network, "replace")
 
 
 @fault("keras", ladder.INITIAL)
 def half_precision_weights(module: Any) -> Any:
     """weights that passed through float16"""
     return patch(
-        module.Network,
+        module.network.Network,
         "replace",
         lambda real: (
             lambda self, weights: real(self, {n: w.astype("float16").astype(w.dtype) for n, w in weights.items()})
@@ -119,7 +119,7 @@ def half_precision_weights(module: Any) -> Any:
 def float32_as_float64(module: Any) -> Any:
     """float32 arrays where float64 was asked for"""
     return patch(
-        module.Network,
+        module.network.Network,
         "replace",
         lambda real: (
             lambda self, weights: real(self, {n: w.astype("float32").astype(w.dtype) for n, w in weights.items()})
@@ -139,29 +139,29 @@ def transposed_square_kernel(module: Any) -> Any:
 
     stack = contextlib.ExitStack()
     stack.enter_context(
-        patch(module.Network, "replace", lambda real: lambda self, weights: real(self, turned(weights)))
+        patch(module.network.Network, "replace", lambda real: lambda self, weights: real(self, turned(weights)))
     )
-    stack.enter_context(patch(module.Network, "export", lambda real: lambda self: turned(real(self))))
+    stack.enter_context(patch(module.network.Network, "export", lambda real: lambda self: turned(real(self))))
     return stack
 
 
 @fault("jax", ladder.FORWARD)
 def heads_swapped(module: Any) -> Any:
     """mu and logvar taken for each other"""
-    return patch(module.Network, "encode", lambda real: lambda self, x, masks={}: real(self, x, masks)[::-1])
+    return patch(module.network.Network, "encode", lambda real: lambda self, x, masks={}: real(self, x, masks)[::-1])
 
 
 @fault("keras", ladder.FORWARD)
 def other_activation(module: Any) -> Any:
     """leaky ReLU instead of ReLU"""
-    return mock.patch.object(module.ops, "relu", lambda x: module.ops.leaky_relu(x, 0.01))
+    return mock.patch.object(module.keras.ops, "relu", lambda x: module.keras.ops.leaky_relu(x, 0.01))
 
 
 @fault("torch", ladder.FORWARD)
 def bfloat16_products(module: Any) -> Any:
     """matrix products in bfloat16"""
     return patch(
-        module.Dense,
+        module.layers.Dense,
         "forward",
         lambda real: lambda self, x: real(self, x.to(module.torch.bfloat16).to(x.dtype)),
     )
@@ -177,30 +177,30 @@ def tf32(array: Any) -> Any:
 @fault("jax", ladder.FORWARD, precision="float32")
 def tf32_products(module: Any) -> Any:
     """matrix products in TF32, in the float32 ladder"""
-    return patch(module.Dense, "__call__", lambda real: lambda self, x: real(self, tf32(x)))
+    return patch(module.layers.Dense, "__call__", lambda real: lambda self, x: real(self, tf32(x)))
 
 
 @fault("keras", ladder.FORWARD)
 def float32_forward(module: Any) -> Any:
     """a layer computed in float32 within float64"""
     return patch(
-        module.Dense,
+        module.layers.Dense,
         "call",
-        lambda real: lambda self, x: real(self, module.ops.cast(module.ops.cast(x, "float32"), x.dtype)),
+        lambda real: lambda self, x: real(self, module.keras.ops.cast(module.keras.ops.cast(x, "float32"), x.dtype)),
     )
 
 
 @fault("keras", ladder.FORWARD, "convolutional 8×8")
 def same_padding(module: Any) -> Any:
     """a convolution's padding off by one: all at the end of the side, as `same` has it"""
-    return patch(module.ops, "pad", lambda real: lambda x, widths: real(x, ((0, 0), (0, 2), (0, 2), (0, 0))))
+    return patch(module.keras.ops, "pad", lambda real: lambda x, widths: real(x, ((0, 0), (0, 2), (0, 2), (0, 0))))
 
 
 @fault("torch", ladder.FORWARD, "convolutional 8×8")
 def transposed_off_by_one(module: Any) -> Any:
     """a transposed convolution's image off by one pixel"""
     return patch(
-        module.Transposed,
+        module.layers.Transposed,
         "forward",
         lambda real: (
             lambda self, x: (
@@ -224,7 +224,7 @@ def kernel_not_turned(module: Any) -> Any:
 def channels_first(module: Any) -> Any:
     """an image flattened channel by channel"""
     return patch(
-        module.Convolution,
+        module.layers.Convolution,
         "forward",
         lambda real: (
             lambda self, x: real(self, x).view(len(x), -1, self.out_channels).transpose(1, 2).reshape(len(x), -1)
@@ -238,22 +238,24 @@ def channels_first(module: Any) -> Any:
 @fault("torch", ladder.LOSS)
 def kl_averaged(module: Any) -> Any:
     """KL averaged over the latent dimensions instead of summed"""
-    return patch(module.Network, "kl", lambda real: lambda self, mu, logvar: real(self, mu, logvar) / self.spec.latent)
+    return patch(
+        module.network.Network, "kl", lambda real: lambda self, mu, logvar: real(self, mu, logvar) / self.spec.latent
+    )
 
 
 @fault("jax", ladder.LOSS)
 def kl_without_half(module: Any) -> Any:
     """KL without its ½"""
-    return patch(module.Network, "kl", lambda real: lambda self, mu, logvar: 2 * real(self, mu, logvar))
+    return patch(module.network.Network, "kl", lambda real: lambda self, mu, logvar: 2 * real(self, mu, logvar))
 
 
 @fault("keras", ladder.LOSS)
 def free_bits(module: Any) -> Any:
     """KL clamped from below, so that the first nats are free"""
     return patch(
-        module.Network,
+        module.network.Network,
         "kl",
-        lambda real: lambda self, mu, logvar: module.ops.maximum(real(self, mu, logvar), 1.0),
+        lambda real: lambda self, mu, logvar: module.keras.ops.maximum(real(self, mu, logvar), 1.0),
     )
 
 
@@ -261,21 +263,25 @@ def free_bits(module: Any) -> Any:
 def logvar_as_deviation(module: Any) -> Any:
     """logvar taken for the logarithm of the standard deviation: z = mu + exp(logvar) ε"""
     return patch(
-        module.Network, "sample", lambda real: lambda self, mu, logvar, epsilon: real(self, mu, 2 * logvar, epsilon)
+        module.network.Network,
+        "sample",
+        lambda real: lambda self, mu, logvar, epsilon: real(self, mu, 2 * logvar, epsilon),
     )
 
 
 @fault("jax", ladder.LOSS)
 def logvar_as_variance(module: Any) -> Any:
     """logvar taken for the standard deviation itself: z = mu + logvar ε"""
-    return mock.patch.object(module.Network, "sample", lambda self, mu, logvar, epsilon: mu + logvar * epsilon)
+    return mock.patch.object(module.network.Network, "sample", lambda self, mu, logvar, epsilon: mu + logvar * epsilon)
 
 
 @fault("torch", ladder.LOSS, "rmsprop")
 def mean_squared_error(module: Any) -> Any:
     """squared errors averaged over the features instead of summed"""
     return patch(
-        module.Network, "reconstruction", lambda real: lambda self, output, x: real(self, output, x) / x.shape[-1]
+        module.network.Network,
+        "reconstruction",
+        lambda real: lambda self, output, x: real(self, output, x) / x.shape[-1],
     )
 
 
@@ -283,7 +289,7 @@ def mean_squared_error(module: Any) -> Any:
 def clipped_probabilities(module: Any) -> Any:
     """cross-entropy on probabilities clipped at 1e-7 instead of on logits"""
 
-    ops = module.ops
+    ops = module.keras.ops
 
     def clipped(x: Any, output: Any, from_logits: bool) -> Any:
         p = ops.clip(ops.sigmoid(output), 1e-7, 1 - 1e-7)
@@ -303,7 +309,7 @@ def sigma_as_variance(module: Any) -> Any:
 def without_log_sigma(module: Any) -> Any:
     """a Gaussian without its log σ²"""
     return patch(
-        module.Network,
+        module.network.Network,
         "reconstruction",
         lambda real: lambda self, output, x: real(self, output, x) - self.spec.features * self.log_sigma[...],
     )
@@ -313,9 +319,9 @@ def without_log_sigma(module: Any) -> Any:
 def sigma_of_the_last_epoch(module: Any) -> Any:
     """a Gaussian trained with the σ of the epoch before instead of the batch's own"""
     return mock.patch.object(
-        module.Network,
+        module.network.Network,
         "batch_reconstruction",
-        lambda self, output, x: module.ops.mean(self.reconstruction(output, x)),
+        lambda self, output, x: module.keras.ops.mean(self.reconstruction(output, x)),
     )
 
 
@@ -341,7 +347,7 @@ def noise_of_the_first_epoch(module: Any) -> Any:
 def dropout_unscaled(module: Any) -> Any:
     """dropout that does not divide by one minus its rate"""
     return mock.patch.object(
-        module.Network, "drop", lambda self, name, x, masks: x * masks[name] if name in masks else x
+        module.network.Network, "drop", lambda self, name, x, masks: x * masks[name] if name in masks else x
     )
 
 
@@ -349,7 +355,7 @@ def dropout_unscaled(module: Any) -> Any:
 def dropout_turned_round(module: Any) -> Any:
     """dropout that zeroes what it should keep"""
     return patch(
-        module.Network,
+        module.network.Network,
         "drop",
         lambda real: lambda self, name, x, masks: real(self, name, x, {n: ~m for n, m in masks.items()}),
     )
@@ -359,7 +365,7 @@ def dropout_turned_round(module: Any) -> Any:
 def dropout_before_decoder_only(module: Any) -> Any:
     """dropout in the encoder alone"""
     return patch(
-        module.Network,
+        module.network.Network,
         "drop",
         lambda real: lambda self, name, x, masks: real(self, name, x, masks if name.startswith("encoder") else {}),
     )
@@ -380,7 +386,7 @@ def biases_fixed(module: Any) -> Any:
 
         return build
 
-    return patch(module.Network, "__init__", fixed)
+    return patch(module.network.Network, "__init__", fixed)
 
 
 @fault("torch", ladder.GRADIENTS)
@@ -412,7 +418,7 @@ def gradient_through_noise_stopped(module: Any) -> Any:
     """no gradient from z to logvar: the reparametrisation is cut"""
     stop = module.jax.lax.stop_gradient
     return patch(
-        module.Network,
+        module.network.Network,
         "sample",
         lambda real: lambda self, mu, logvar, epsilon: real(self, mu, stop(logvar), epsilon),
     )
@@ -421,14 +427,14 @@ def gradient_through_noise_stopped(module: Any) -> Any:
 @fault("keras", ladder.GRADIENTS)
 def beta_for_report_only(module: Any) -> Any:
     """a β that is reported but not trained with"""
-    stop = module.ops.stop_gradient
-    return patch(module.Network, "kl", lambda real: lambda self, mu, logvar: stop(real(self, mu, logvar)))
+    stop = module.keras.ops.stop_gradient
+    return patch(module.network.Network, "kl", lambda real: lambda self, mu, logvar: stop(real(self, mu, logvar)))
 
 
 @fault("torch", ladder.GRADIENTS, "gaussian")
 def sigma_fixed(module: Any) -> Any:
     """a Gaussian whose σ is never fitted"""
-    return mock.patch.object(module.Network, "fit_sigma")
+    return mock.patch.object(module.network.Network, "fit_sigma")
 
 
 # ------------------------------------------------------------------------------------------------ optimiser steps
@@ -450,7 +456,7 @@ def epsilon_inside_the_root(module: Any) -> Any:
 @fault("keras", ladder.STEPS)
 def epsilon_folded(module: Any) -> Any:
     """Keras's own Adam, whose ε̂ is constant"""
-    return mock.patch.object(module.Adam, "step", module.keras.optimizers.Adam.update_step)
+    return mock.patch.object(module.optimizers.Adam, "step", module.keras.optimizers.Adam.update_step)
 
 
 @fault("torch", ladder.STEPS)
@@ -476,7 +482,7 @@ def no_bias_correction(module: Any) -> Any:
                     parameter -= s.learning_rate * m / (v.sqrt() + s.epsilon)
 
     return patch(
-        module,
+        module.idiomatic,
         "make_optimizer",
         lambda real: lambda network, settings: (rms if settings.optimizer == "adam" else real)(network, settings),
     )
@@ -495,7 +501,7 @@ def moments_forgotten(module: Any) -> Any:
     def forgetful(real: Any) -> Any:
         def run_epoch(self: Any, epoch: int) -> None:
             for variable in self.optimizer.variables[2:]:
-                variable.assign(module.ops.zeros_like(variable))
+                variable.assign(module.keras.ops.zeros_like(variable))
             real(self, epoch)
 
         return run_epoch
@@ -533,7 +539,7 @@ def decay_decoupled(module: Any) -> Any:
 
         return made
 
-    return patch(module, "make_optimizer", turned)
+    return patch(module.idiomatic, "make_optimizer", turned)
 
 
 @fault("jax", ladder.STEPS, "adamw")
@@ -560,7 +566,7 @@ def biases_not_decayed(module: Any) -> Any:
 
         return update_step
 
-    return patch(module.Decay, "update_step", kernels_only)
+    return patch(module.optimizers.Decay, "update_step", kernels_only)
 
 
 @fault("jax", ladder.STEPS, "rmsprop")
@@ -695,7 +701,7 @@ def error_of_logits(module: Any) -> Any:
     def of_logits(self: Any, x: Any) -> Any:
         return ((self.propagate(x)[0] - x).square().sum(-1),)
 
-    return mock.patch.object(module.Network, "squared_error", of_logits)
+    return mock.patch.object(module.network.Network, "squared_error", of_logits)
 
 
 @fault("torch", ladder.SCORING)

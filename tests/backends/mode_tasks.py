@@ -15,7 +15,7 @@ def train_by_replay(_: str, case: Case) -> tuple[Weights, list[int]]:
     """PyTorch's tuned mode as on a GPU, but for the graph: what was captured is called instead of replayed.
 
     Returns the trained weights, and the steps that ran while capturing, and in each epoch."""
-    from backends import torch_backend
+    from backends.torch import tuned
 
     ran = [0]
 
@@ -29,9 +29,9 @@ def train_by_replay(_: str, case: Case) -> tuple[Weights, list[int]]:
         return launch
 
     with (
-        patch.object(torch_backend, "captured", counted),
-        patch.object(torch_backend, "compiled", lambda step: step),
-        patch.object(torch_backend.TunedModel, "launch_bound", True),
+        patch.object(tuned, "captured", counted),
+        patch.object(tuned, "compiled", lambda step: step),
+        patch.object(tuned.TunedModel, "launch_bound", True),
     ):
         model = make_model("torch", case)
         model.load_data(make_rows(case.rows, case.spec.features))

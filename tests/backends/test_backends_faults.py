@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from fault_tasks import FAULTS, Fault, observe
 
-from bench import ladder, verify
+from bench.proof import ladder, verify
 
 
 def climb(run, fault: Fault, planted: str | None):

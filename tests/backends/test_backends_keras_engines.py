@@ -155,7 +155,7 @@ def test_another_engine_than_the_processs_gets_one_line(run):
 def test_the_name_chooses_the_engine_whatever_the_user_has_set(monkeypatch, name, engine):
     monkeypatch.setenv("KERAS_BACKEND", "openvino")
     monkeypatch.setattr(importlib, "import_module", lambda module: (module, os.environ["KERAS_BACKEND"]))
-    assert backends.load(name) == ("backends.keras_backend", engine)
+    assert backends.load(name) == ("backends.keras", engine)
 
 
 def test_variants_run_only_where_they_are_named():

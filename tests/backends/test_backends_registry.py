@@ -100,14 +100,28 @@ def test_another_distribution_adds_a_backend_by_one_entry_point_but_replaces_non
 def test_a_backends_source_is_found_without_its_framework():
     program = (
         "import sys, backends\n"
-        "print(*[backends.source(name).name for name in backends.names()[:3]])\n"
+        "print(*[path.parent.name for name in backends.names()[:3] for path in backends.source(name)[:1]])\n"
+        "print(*sorted(path.name for path in backends.source('keras') if path.parent.name == 'engines'))\n"
         f"print([name for name in {FRAMEWORKS!r} if name in sys.modules])"
     )
     result = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
-    assert result.stdout.splitlines() == ["torch_backend.py keras_backend.py jax_backend.py", "[]"]
+    engines = "__init__.py batches.py jax.py tensorflow.py torch.py"
+    assert result.stdout.splitlines() == ["torch keras jax", engines, "[]"]
+
+
+def test_the_source_of_a_contributed_package_is_all_of_it_and_of_a_module_its_file(monkeypatch, tmp_path):
+    for file in ("alone.py", "pack/__init__.py", "pack/vae.py", "pack/inner/layers.py"):
+        (tmp_path / file).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / file).write_text("raise ImportError('looked at, not imported')")
+    monkeypatch.syspath_prepend(tmp_path)
+    for module in ("alone", "pack.vae"):
+        monkeypatch.setitem(backends.REGISTRY, module, backends.Registration(module, (), "nothing"))
+    assert backends.source("alone") == (tmp_path / "alone.py",)
+    pack = tmp_path / "pack"
+    assert set(backends.source("pack.vae")) == {pack / "__init__.py", pack / "vae.py", pack / "inner" / "layers.py"}
 
 
 def test_a_module_that_is_not_there_has_no_source(monkeypatch):
     lost = backends.Registration("nowhere_to_be_found.module", (), "nothing")
     monkeypatch.setitem(backends.REGISTRY, "lost", lost)
-    assert backends.source("lost") is None
+    assert backends.source("lost") == ()

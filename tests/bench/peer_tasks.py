@@ -9,7 +9,7 @@ import numpy as np
 import datasets
 from backends import reference
 from backends.spec import NetworkSpec, TrainingSettings
-from bench import detectors
+from bench.detect import registry
 
 HIDDEN, LATENT, EPOCHS, BATCH = (16, 8), 4, 6, 64
 
@@ -20,9 +20,9 @@ def contract(name: str) -> dict[str, Any]:
 
     data = datasets.load("correlated?rows=1500", seed=3)
     settings = {"epochs": EPOCHS, "batch_size": BATCH, "hidden": HIDDEN, "latent": LATENT}
-    first, second = (detectors.load(name)(seed=4, **settings).fit(data.X_train) for _ in range(2))
+    first, second = (registry.load(name)(seed=4, **settings).fit(data.X_train) for _ in range(2))
     scores = first.decision_function(data.X_test)
-    fresh = detectors.load(name)(seed=1, **settings)
+    fresh = registry.load(name)(seed=1, **settings)
     fresh.prepare(data.X_train)
     return {
         "labels": data.y_test,

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bench.clock import Clock, marks, steady, unsynchronised
+from bench.worker.clock import Clock, marks, steady, unsynchronised
 
 
 class AsynchronousDevice:

@@ -10,10 +10,11 @@ import numpy as np
 import pytest
 from safetensors.numpy import save_file
 
-from bench import compare, records
 from bench.cli import main
-from bench.compare import Terms
-from reports import comparison
+from bench.records import store
+from bench.verdict import comparison
+from bench.verdict.comparison import Terms
+from reports import comparison as written
 
 MACHINE = {"cpu": "a", "memory_bytes": 8 << 30, "python": "3.11.7"}
 TRAIN = "train_samples_per_second"
@@ -47,7 +48,7 @@ def record(round_: int = 0, **more) -> dict:
 
 def write(directory: Path, made: list[dict]) -> Path:
     for one in made:
-        records.append(directory, one)
+        store.append(directory, one)
     return directory
 
 
@@ -59,7 +60,7 @@ def with_speed(speed: float, **more) -> list[dict]:
 def compared(tmp_path: Path, baseline: list[dict], candidate: list[dict], terms: Terms | None = None) -> dict:
     folders = write(tmp_path / "a", baseline), write(tmp_path / "b", candidate)
     terms = terms or Terms()
-    return compare.result(compare.of_directories(*folders, terms), terms)
+    return comparison.result(comparison.of_directories(*folders, terms), terms)
 
 
 def words(result: dict) -> dict:
@@ -70,10 +71,10 @@ def test_a_slower_candidate_regressed_and_a_faster_one_improved(tmp_path):
     slower = compared(tmp_path / "1", with_speed(1000), with_speed(930))
     assert words(slower) == {TRAIN: "regressed", "peak_memory_bytes": "unchanged"}
     assert slower["verdicts"][0]["change"] == pytest.approx(-0.07, abs=1e-6)
-    assert compare.status(slower, strict=False) == 1
+    assert comparison.status(slower, strict=False) == 1
     faster = compared(tmp_path / "2", with_speed(930), with_speed(1000))
     assert words(faster)[TRAIN] == "improved"
-    assert compare.status(faster, strict=True) == 0
+    assert comparison.status(faster, strict=True) == 0
 
 
 def test_the_threshold_decides_what_counts(tmp_path):
@@ -86,7 +87,7 @@ def test_noisy_rounds_are_inconclusive_which_counts_under_strict_alone(tmp_path)
     (row,) = (row for row in result["verdicts"] if row["metric"] == TRAIN)
     assert row["verdict"] == "inconclusive"
     assert row["more_pairs"] > 10
-    assert (compare.status(result, strict=False), compare.status(result, strict=True)) == (0, 3)
+    assert (comparison.status(result, strict=False), comparison.status(result, strict=True)) == (0, 3)
 
 
 @pytest.mark.parametrize(
@@ -117,7 +118,7 @@ def test_what_cannot_be_compared_is_named_with_what_differs(tmp_path, changes, s
     assert first["verdict"] == "incomparable"
     assert said in first["reason"]
     assert not result["counts"]["regressed"]
-    assert compare.status(result, strict=False) == 4
+    assert comparison.status(result, strict=False) == 4
 
 
 @pytest.mark.parametrize(
@@ -151,7 +152,7 @@ def test_a_short_compilation_is_not_compared(tmp_path):
 
 
 def scored(folder: Path, number: int, scores: np.ndarray, labels: np.ndarray) -> dict:
-    from bench.metrics import quality
+    from bench.quality.metrics import quality
 
     (folder / "arrays").mkdir(parents=True, exist_ok=True)
     save_file({"y_test": labels, "score.decision": scores.astype(np.float32)}, folder / f"arrays/{number}.safetensors")
@@ -172,7 +173,7 @@ def test_quality_is_compared_on_the_same_rows(tmp_path, loss, verdict):
         worse = scores + loss * rng.normal(size=2000)
         for name, values in (("a", scores), ("b", worse)):
             write(tmp_path / name, [scored(tmp_path / name, number, values, labels)])
-    found = compare.result(compare.of_directories(tmp_path / "a", tmp_path / "b", Terms()), Terms())
+    found = comparison.result(comparison.of_directories(tmp_path / "a", tmp_path / "b", Terms()), Terms())
     assert words(found)["roc_auc"] == verdict
     assert words(found)["average_precision"] == verdict
 
@@ -200,19 +201,19 @@ def test_shared_test_rows_widen_the_interval(tmp_path):
         for name, values in (("a", scores), ("b", worse)):
             one = scored(tmp_path / name, number, values, labels)
             write(tmp_path / name, [one | {"data": {"checksum": "same"}}])
-    found = compare.result(compare.of_directories(tmp_path / "a", tmp_path / "b", Terms()), Terms())
+    found = comparison.result(comparison.of_directories(tmp_path / "a", tmp_path / "b", Terms()), Terms())
     (row,) = (row for row in found["verdicts"] if row["metric"] == "roc_auc")
     assert row["high"] - row["low"] > 0.01
 
 
 def test_scores_kept_outside_the_results_directory_are_not_read(tmp_path):
-    from bench import pairs
+    from bench.verdict import pairing
 
     save_file({"y_test": np.ones(2, np.uint8), "score.decision": np.ones(2, np.float32)}, tmp_path / "x.safetensors")
     folder = tmp_path / "results"
     folder.mkdir()
-    assert pairs._scores({"arrays": "../x.safetensors"}, folder) is None
-    assert pairs._scores({"arrays": "x.safetensors"}, tmp_path) is not None
+    assert pairing._scores({"arrays": "../x.safetensors"}, folder) is None
+    assert pairing._scores({"arrays": "x.safetensors"}, tmp_path) is not None
 
 
 def test_the_command_prints_each_format_and_its_status(tmp_path, capsys):
@@ -267,7 +268,7 @@ def test_a_comment_says_once_what_all_scenarios_have_in_common(tmp_path):
     both = [
         one | {"backend": backend, "scenario_hash": backend} for backend in ("torch", "jax") for one in with_speed(1000)
     ]
-    page = comparison.markdown(compared(tmp_path, both, both) | {"baseline": {"text": "a"}, "candidate": {"text": "b"}})
+    page = written.markdown(compared(tmp_path, both, both) | {"baseline": {"text": "a"}, "candidate": {"text": "b"}})
     assert "All scenarios: `blobs vae cpu float32 batch 128 threads 1`" in page
     assert page.count("float32") == 1
     assert page.count("`jax/idiomatic`") == 2
@@ -275,7 +276,7 @@ def test_a_comment_says_once_what_all_scenarios_have_in_common(tmp_path):
 
 def test_names_from_outside_cannot_break_the_comment():
     row = {"scenario": "a|b`<script>", "metric": None, "verdict": "incomparable", "reason": "<b>*x*"}
-    counts = dict.fromkeys(comparison.ORDER, 0) | {"incomparable": 1}
+    counts = dict.fromkeys(written.ORDER, 0) | {"incomparable": 1}
     result = {
         "verdicts": [row],
         "counts": counts,
@@ -284,10 +285,10 @@ def test_names_from_outside_cannot_break_the_comment():
         "baseline": {"text": "a"},
         "candidate": {"text": "b"},
     }
-    page = comparison.markdown(result)
+    page = written.markdown(result)
     assert "<b>" not in page
     assert "&lt;b&gt;" in page
-    ElementTree.fromstring(comparison.junit(result))
+    ElementTree.fromstring(written.junit(result))
 
 
 def test_every_command_line_of_the_guide_parses():

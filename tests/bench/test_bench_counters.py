@@ -9,7 +9,7 @@ from types import SimpleNamespace
 import psutil
 import pytest
 
-from bench.counters import (
+from bench.worker.counters import (
     Disturbance,
     EnergyCounter,
     Reading,

@@ -9,11 +9,11 @@ from sklearn.covariance import LedoitWolf
 import datasets
 from backends import reference
 from backends.spec import NetworkSpec, TrainingSettings
-from bench import detectors, sanity
-from bench.classical import SHARED_ROWS
+from bench.detect import registry, sanity
+from bench.detect.classical import SHARED_ROWS
 from datasets.dataset import Dataset
 
-NAMES = [name for name in detectors.REGISTRY if not hasattr(detectors.load(name), "requires")]
+NAMES = [name for name in registry.REGISTRY if not hasattr(registry.load(name), "requires")]
 
 
 @pytest.fixture(scope="module")
@@ -29,13 +29,13 @@ def images():
 @pytest.fixture
 def fitting(name, data, images):
     """A data set that the detector takes."""
-    return images if detectors.needs_images(name) else data
+    return images if registry.needs_images(name) else data
 
 
 def make(name: str, data: Dataset, seed: int = 0, epochs: int = 8, patience: int = 0):
-    detector = detectors.load(name)
-    if detectors.needs_backend(name):
-        convolutions = {"image": data.image_shape, "filters": (8,)} if detectors.needs_images(name) else {}
+    detector = registry.load(name)
+    if registry.needs_backend(name):
+        convolutions = {"image": data.image_shape, "filters": (8,)} if registry.needs_images(name) else {}
         spec = NetworkSpec(features=data.features, hidden=(32,), latent=4, kind=detector.kind, **convolutions)
         settings = TrainingSettings(seed=seed, precision="float64")
         return detector(backend=reference, spec=spec, settings=settings, epochs=epochs, patience=patience)
@@ -52,11 +52,11 @@ def test_scores_are_finite_one_a_row_and_the_same_at_every_call(name, fitting):
     np.testing.assert_array_equal(scores, detector.decision_function(fitting.X_test))
 
 
-@pytest.mark.parametrize("name", [name for name in NAMES if not detectors.needs_backend(name)])
+@pytest.mark.parametrize("name", [name for name in NAMES if not registry.needs_backend(name)])
 def test_scores_are_the_same_on_any_number_of_threads_and_in_order(name, data):
     rows = np.concatenate([data.X_train, data.X_test])
     assert len(rows) > SHARED_ROWS
-    one, three = (detectors.load(name)(threads=threads).fit(data.X_val) for threads in (1, 3))
+    one, three = (registry.load(name)(threads=threads).fit(data.X_val) for threads in (1, 3))
     np.testing.assert_array_equal(three.decision_function(rows), one.decision_function(rows))
 
 
@@ -86,12 +86,12 @@ def test_the_same_seed_gives_the_same_scores(name, fitting):
 def test_a_detector_refuses_a_network_of_the_other_kind(name, image, filters):
     spec = NetworkSpec(features=20, image=image, filters=filters)
     with pytest.raises(ValueError, match="filters"):
-        detectors.load(name)(backend=reference, spec=spec, settings=TrainingSettings(precision="float64"), epochs=1)
+        registry.load(name)(backend=reference, spec=spec, settings=TrainingSettings(precision="float64"), epochs=1)
 
 
 def test_the_large_one_class_svm_says_so_and_ranks_as_the_exact_one(data):
-    exact = detectors.load("one_class_svm")(seed=0).fit(data.X_train)
-    large = detectors.load("one_class_svm")(seed=0, exact_rows=100).fit(data.X_train)
+    exact = registry.load("one_class_svm")(seed=0).fit(data.X_train)
+    large = registry.load("one_class_svm")(seed=0, exact_rows=100).fit(data.X_train)
     assert exact.notes == []
     assert "Nystroem" in large.notes[0]
     a, b = exact.decision_function(data.X_test), large.decision_function(data.X_test)
@@ -101,13 +101,13 @@ def test_the_large_one_class_svm_says_so_and_ranks_as_the_exact_one(data):
 def test_the_large_one_class_svm_bears_rows_that_occur_many_times(data):
     few = data.X_train[:20]
     rows = few[np.random.default_rng(0).integers(0, len(few), 1500)]
-    exact = detectors.load("one_class_svm")(seed=0).fit(rows).decision_function(data.X_test)
-    large = detectors.load("one_class_svm")(seed=0, exact_rows=100).fit(rows).decision_function(data.X_test)
+    exact = registry.load("one_class_svm")(seed=0).fit(rows).decision_function(data.X_test)
+    large = registry.load("one_class_svm")(seed=0, exact_rows=100).fit(rows).decision_function(data.X_test)
     assert np.corrcoef(np.argsort(np.argsort(exact)), np.argsort(np.argsort(large)))[0, 1] > 0.98
 
 
 def test_knn_above_its_limit_searches_a_sample_and_says_so(data):
-    detector = detectors.load("knn")(seed=0, reference_rows=200).fit(data.X_train)
+    detector = registry.load("knn")(seed=0, reference_rows=200).fit(data.X_train)
     assert detector.index_.n_samples_fit_ == 200
     assert "sample of 200" in detector.notes[0]
 
@@ -116,7 +116,7 @@ def test_mahalanobis_by_blocks_is_scikit_learns_ledoit_wolf(data, monkeypatch):
     monkeypatch.setattr(sanity, "BLOCK", 100)
     rows, tested = data.X_train[:450], data.X_test.astype(np.float64)
     expected = LedoitWolf().fit(rows.astype(np.float64))
-    detector = detectors.load("mahalanobis")().fit(rows)
+    detector = registry.load("mahalanobis")().fit(rows)
     assert detector.shrinkage_ == pytest.approx(expected.shrinkage_, rel=1e-9)
     np.testing.assert_allclose(detector.decision_function(tested), np.sqrt(expected.mahalanobis(tested)), rtol=1e-9)
 
@@ -139,7 +139,7 @@ def test_the_latent_distance_is_that_of_the_last_training(data):
 def test_a_latent_distance_that_is_the_detectors_own_score_is_fitted_before_training_ends(data):
     spec = NetworkSpec(features=data.features, hidden=(16,), latent=4)
     settings = TrainingSettings(precision="float64")
-    detector = detectors.load("vae")(backend=reference, spec=spec, settings=settings, epochs=1, score="latent_distance")
+    detector = registry.load("vae")(backend=reference, spec=spec, settings=settings, epochs=1, score="latent_distance")
     assert detector.fit(data.X_train).latent_space is not None
     np.testing.assert_array_equal(
         detector.decision_function(data.X_test), detector.score(data.X_test, "latent_distance")
@@ -161,7 +161,7 @@ def test_a_sampled_score_draws_each_rows_z_by_its_place_and_varies_as_the_poster
 
 def test_a_sampled_score_can_be_the_detectors_own(data):
     spec = NetworkSpec(features=data.features, hidden=(16,), latent=4)
-    detector = detectors.load("vae")(
+    detector = registry.load("vae")(
         backend=reference, spec=spec, settings=TrainingSettings(precision="float64"), epochs=1, score="sampled"
     ).fit(data.X_train)
     detector.compile()
@@ -170,7 +170,7 @@ def test_a_sampled_score_can_be_the_detectors_own(data):
 
 def test_a_collapsed_posterior_is_noticed(data):
     spec = NetworkSpec(features=data.features, hidden=(16,), latent=4)
-    detector = detectors.load("vae")(
+    detector = registry.load("vae")(
         backend=reference,
         spec=spec,
         settings=TrainingSettings(beta=1000.0, learning_rate=1e-2, precision="float64"),
@@ -186,4 +186,4 @@ def test_a_collapsed_posterior_is_noticed(data):
 
 def test_an_unknown_detector_names_the_nearest():
     with pytest.raises(ValueError, match="did you mean 'knn'"):
-        detectors.load("knnn")
+        registry.load("knnn")

@@ -11,10 +11,11 @@ from pathlib import Path
 
 import pytest
 
-from bench import detectors
-from bench.autoencoder import VAE
 from bench.cli import _parser
-from bench.suite import Training, load
+from bench.detect import registry
+from bench.detect.autoencoder import VAE
+from bench.suites.scenario import Training
+from bench.suites.suite import load
 
 ROOT = Path(__file__).resolve().parents[2]
 EXTENDING = (ROOT / "docs" / "extending.md").read_text()
@@ -73,7 +74,7 @@ def test_the_training_table_of_the_documentation_holds_every_key_with_its_defaul
 def test_the_scripts_of_the_documentation_print_what_they_say(python, installed, tmp_path):
     scripts = blocks(DETECTORS, "python")
     assert len(scripts) == 2
-    if detectors.unavailable("pyod:ECOD"):
+    if registry.unavailable("pyod:ECOD"):
         scripts = [script for script in scripts if "pyod" not in script]
     script = "\n".join(scripts).replace("torch", installed[0])
     done = subprocess.run(
@@ -94,8 +95,8 @@ def test_the_hybrids_and_guests_of_the_documentation_can_be_set_as_shown(suite_f
 
 
 def test_the_table_of_the_documentation_names_every_detector():
-    for name in detectors.names():
-        assert name not in detectors.REGISTRY or f"`{name}`" in DETECTORS
+    for name in registry.names():
+        assert name not in registry.REGISTRY or f"`{name}`" in DETECTORS
 
 
 def test_every_command_line_in_the_documentation_parses():

@@ -9,17 +9,19 @@ from pathlib import Path
 
 import pytest
 
-from bench import compare, duet, duets, records, suite
 from bench.cli import main
-from bench.compare import Terms
-from bench.duet import SCORINGS, Part, play
-from bench.duets import Duets, Match
 from bench.environment import environment
-from bench.sides import Side
-from bench.suite import Scenario, Trial
-from bench.thresholds import Threshold
-from bench.trial import TrialFailed, Worker
-from bench.worker import Session
+from bench.quality.thresholds import Threshold
+from bench.records import store
+from bench.suites import suite
+from bench.suites.scenario import Scenario, Trial
+from bench.verdict import campaign, comparison, duet
+from bench.verdict.campaign import Duets, Match
+from bench.verdict.comparison import Terms
+from bench.verdict.duet import SCORINGS, Part, play
+from bench.verdict.sides import Side
+from bench.worker.process import TrialFailed, WorkerProcess
+from bench.worker.session import Session
 
 TRAIN = "train_samples_per_second"
 
@@ -51,15 +53,15 @@ def test_a_live_comparison_keeps_its_pairs_and_goes_on_with_them(tiny, tmp_path,
     assert {TRAIN, "score_samples_per_second", "score_latency_p50_seconds", "roc_auc", "f1"} <= set(by_metric)
     assert {row["pairs"] for row in first["verdicts"]} == {1}
     assert by_metric["roc_auc"]["change"] == 0
-    (kept,), _ = records.read(Path("kept/baseline"))
+    (kept,), _ = store.read(Path("kept/baseline"))
     assert (kept["seed"], kept["round"], kept["duet_scorings"]) == (3, 0, SCORINGS)
 
     # killed between the two records of a pair: the half is none, and its pair is played again
-    records.append(Path("kept/baseline"), kept | {"seed": 4, "round": 1})
+    store.append(Path("kept/baseline"), kept | {"seed": 4, "round": 1})
     assert main([*command, "--budget", "1h", "--metric", "roc_auc"]) == 0
     (row,) = json.loads(capsys.readouterr().out)["verdicts"]
     assert (row["verdict"], row["pairs"]) == ("unchanged", 2)
-    rounds = [[one["round"] for one in records.read(Path("kept") / name)[0]] for name in compare.NAMES]
+    rounds = [[one["round"] for one in store.read(Path("kept") / name)[0]] for name in comparison.NAMES]
     assert rounds == [[0, 1, 1], [0, 1]]
 
     assert main(["compare", "here", "set:threads=2", "--suite", tiny, "--out", "kept"]) == 2
@@ -69,13 +71,13 @@ def test_a_live_comparison_keeps_its_pairs_and_goes_on_with_them(tiny, tmp_path,
 def test_neighbours_are_one_epoch_each_and_their_order_is_drawn(monkeypatch):
     asked, planted = [], []
 
-    class Recorder(Worker):
+    class Recorder(WorkerProcess):
         def request(self, command, *arguments, **more):
             asked.append((self, command))
             planted.extend([more.get("slowdown", 0.0)] if command == "prepare" else [])
             return super().request(command, *arguments, **more)
 
-    monkeypatch.setattr("bench.duet.Worker", Recorder)
+    monkeypatch.setattr("bench.verdict.duet.WorkerProcess", Recorder)
     trial = Trial("t", knn(), seed=0, round=0)
     parts = Part(trial, environment()), Part(trial, environment(), slowdown=0.01)
     play(*parts, timeout=60)
@@ -148,7 +150,7 @@ def fake_play(seconds: dict[str, float], log: list[str]):
 
 def test_the_budget_is_shared_in_turn_and_not_overdrawn(tmp_path, monkeypatch):
     log: list[str] = []
-    monkeypatch.setattr(duets, "play", fake_play({"blobs-2d": 10.0, "blobs": 4.0}, log))
+    monkeypatch.setattr(campaign, "play", fake_play({"blobs-2d": 10.0, "blobs": 4.0}, log))
     found = []
     for dataset in ("blobs-2d", "blobs"):
         scenario = Scenario(dataset, "knn", None, None, "cpu", "float32", 1, (Threshold(),))
@@ -167,7 +169,7 @@ def test_a_calibration_says_what_it_saw_and_a_comparison_quotes_it(tmp_path, mon
             metrics = {TRAIN: speed, "peak_memory_bytes": 4e8}
             part.record |= {"data": {"checksum": "c"}, "metrics": metrics, "wall_seconds": 5.0}
 
-    monkeypatch.setattr(duets, "play", played)
+    monkeypatch.setattr(campaign, "play", played)
     monkeypatch.chdir(tmp_path)
     path = suite_file(TINY)
     command = ["calibrate", "--suite", path, "--slowdowns", "10", "--duration", "3m", "--comparisons", "60"]
@@ -204,11 +206,11 @@ def test_a_revision_that_knows_no_scoring_in_turn_is_scored_at_once_and_another_
 
 
 def test_without_scoring_in_turn_the_medians_are_compared():
-    from bench import pairs
+    from bench.verdict import pairing
 
     samples = {"train": [1.0], "score": [0.2, 0.2], "latency": [0.1]}
     base = {"samples": samples, "train_rows_per_sample": 1, "score_rows_per_sample": 1, "duet_scorings": 0}
     first = base | {"metrics": {"score_samples_per_second": 100.0}}
     second = base | {"metrics": {"score_samples_per_second": 50.0}}
-    found = pairs.pair(first, second, (Path(), Path()), ["score_samples_per_second"])
+    found = pairing.pair(first, second, (Path(), Path()), ["score_samples_per_second"])
     assert found.logs == {"score_samples_per_second": [pytest.approx(math.log(2.0))]}

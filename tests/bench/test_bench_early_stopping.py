@@ -9,15 +9,15 @@ import numpy as np
 import pytest
 
 import backends
-import bench.trial
+import bench.run.trial
 from backends import reference
 from backends.interface import Capabilities, EpochLoss
 from backends.spec import NetworkSpec, TrainingSettings
-from bench.autoencoder import Autoencoder
+from bench.detect.autoencoder import Autoencoder
 from bench.environment import environment
-from bench.suite import Scenario, Training, Trial
-from bench.thresholds import Threshold
-from bench.worker import Session
+from bench.quality.thresholds import Threshold
+from bench.suites.scenario import Scenario, Training, Trial
+from bench.worker.session import Session
 
 
 class FakeModel:
@@ -89,11 +89,11 @@ def run(monkeypatch):
         )
         monkeypatch.setattr(backends, "load", lambda name: fake)
         monkeypatch.setattr(backends, "unavailable", lambda name: None)
-        monkeypatch.setattr(bench.trial, "Worker", Here)
+        monkeypatch.setattr(bench.run.trial, "WorkerProcess", Here)
         training = Training(epochs=len(losses), patience=patience).resolved(Autoencoder)
         where = ("blobs-2d", "autoencoder", "torch", "idiomatic", "cpu", "float32", 1)
         shown = []
-        record = bench.trial.run_trial(
+        record = bench.run.trial.run_trial(
             Trial("mine", Scenario(*where, (Threshold(),), training), seed=0, round=0),
             environment(),
             timeout=60,

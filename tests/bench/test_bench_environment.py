@@ -3,7 +3,12 @@
 from __future__ import annotations
 
 import copy
+import shutil
+from pathlib import Path
 
+import pytest
+
+import backends
 from bench import environment as env
 
 
@@ -30,3 +35,30 @@ def test_a_cpu_trial_sees_no_gpu_and_a_gpu_trial_is_not_blinded(monkeypatch):
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "1")
     assert env.worker_environment(1, "cpu")["CUDA_VISIBLE_DEVICES"] == ""
     assert env.worker_environment(1, "gpu")["CUDA_VISIBLE_DEVICES"] == "1"
+
+
+HOME = Path(backends.__file__).parent
+FILES = sorted(str(path.relative_to(HOME)) for path in HOME.rglob("*.py"))
+
+
+def test_a_changed_byte_anywhere_in_the_backends_or_the_ladder_changes_the_digest(monkeypatch, tmp_path):
+    shutil.copytree(HOME, tmp_path / "backends", ignore=shutil.ignore_patterns("__pycache__"))
+    monkeypatch.setattr(backends, "__file__", str(tmp_path / "backends" / "__init__.py"))
+    monkeypatch.setattr(backends, "source", lambda name: ())
+    ladder = {name: env._source(name) for name in env.LADDER}
+    copies = {name: shutil.copy(path, tmp_path / f"{name}.py") for name, path in ladder.items()}
+    monkeypatch.setattr(env, "_source", lambda name: Path(copies[name]))
+    before = env.source_digest.__wrapped__()
+    assert any(file.count("/") == 2 for file in FILES), "no file two folders down, and none tried"
+    for path in [*(tmp_path / "backends" / file for file in FILES), *map(Path, copies.values())]:
+        whole = path.read_bytes()
+        path.write_bytes(whole + b"#")
+        assert env.source_digest.__wrapped__() != before, path
+        path.write_bytes(whole)
+    assert env.source_digest.__wrapped__() == before
+
+
+def test_a_ladder_that_has_moved_away_does_not_go_unnoticed():
+    assert {env._source(name).name for name in env.LADDER} == {"ladder.py", "verify.py"}
+    with pytest.raises(ModuleNotFoundError):
+        env._source("bench.no_such_ladder")

@@ -10,11 +10,12 @@ import msgspec
 import pytest
 
 import backends
-from bench import cli, equality, suite, verify
+from bench import cli
 from bench.environment import environment, environment_hash, source_digest
-from bench.suite import Scenario
-from bench.thresholds import Threshold
-from bench.trial import TrialFailed
+from bench.proof import known, verify
+from bench.quality.thresholds import Threshold
+from bench.run.trial import TrialFailed
+from bench.suites.scenario import Scenario, Training
 from reports.equality import written_error
 
 HERE = {"machine": {"memory_bytes": 8 << 30}, "packages": {"torch": "2.13.0"}}
@@ -22,16 +23,16 @@ FAILURE = {"rung": "loss", "between": ["torch", "reference"], "where": "bce · k
 
 
 def make_result(verified: str = "now", precisions: tuple[str, ...] = ("float64", "float32"), **changes: Any) -> Any:
-    """What ``bench.verify.verify`` returns, of one rung."""
+    """What ``bench.proof.verify.verify`` returns, of one rung."""
     result = {
-        "schema": equality.SCHEMA,
+        "schema": known.SCHEMA,
         "verified": verified,
         "quick": False,
         "device": "cpu",
         "mode": "idiomatic",
         "passed": True,
         "environment_hash": environment_hash(HERE),
-        "source": equality.source_digest(),
+        "source": known.source_digest(),
         "backends": {"torch": {"torch": "2.13.0"}},
         "absent": {},
         "failures": {},
@@ -49,13 +50,13 @@ def make_ladder(precision: str, passed: bool) -> Any:
 
 def make_scenario(**changes: Any) -> Scenario:
     defaults = {"dataset": "blobs", "detector": "vae", "backend": "torch", "mode": "idiomatic", "device": "cpu"}
-    more = {"precision": "float32", "threads": 1, "thresholds": (Threshold(),), "training": suite.Training()}
+    more = {"precision": "float32", "threads": 1, "thresholds": (Threshold(),), "training": Training()}
     return Scenario(**(defaults | more | changes))
 
 
 def verified(results: list[Any], **changes: Any) -> list[str] | None:
     """Which results a scenario is said to have run under."""
-    entries = equality.of_scenario(make_scenario(**changes), results)
+    entries = known.of_scenario(make_scenario(**changes), results)
     return entries and [entry["verified"] for entry in entries]
 
 
@@ -64,23 +65,23 @@ def verified(results: list[Any], **changes: Any) -> list[str] | None:
 
 def test_results_are_kept_in_the_users_state_folder_and_found_again_oldest_first(state):
     results = [make_result("first"), make_result("then", passed=False)]
-    paths = {equality.keep(result) for result in results}
+    paths = {known.keep(result) for result in results}
     assert paths == {state / "vaebench" / "equality" / f"{environment_hash(HERE)}.jsonl"}
-    assert equality.known(HERE) == results
+    assert known.known(HERE) == results
 
 
 def test_a_result_does_not_hold_where_a_version_or_the_source_is_another(monkeypatch):
-    equality.keep(make_result())
-    assert equality.known(HERE | {"packages": {"torch": "2.13.1"}}) == []
-    monkeypatch.setattr(equality, "source_digest", lambda: "another")
-    assert equality.known(HERE) == []
+    known.keep(make_result())
+    assert known.known(HERE | {"packages": {"torch": "2.13.1"}}) == []
+    monkeypatch.setattr(known, "source_digest", lambda: "another")
+    assert known.known(HERE) == []
 
 
 def test_a_changed_backend_of_our_own_or_of_others_is_another_source(monkeypatch, tmp_path):
     digests = {source_digest.__wrapped__()}
     contributed = tmp_path / "contributed.py"
     contributed.write_text("first = 1")
-    monkeypatch.setattr(backends, "source", lambda name: contributed)
+    monkeypatch.setattr(backends, "source", lambda name: (contributed,))
     digests.add(source_digest.__wrapped__())
     contributed.write_text("second = 2")
     digests.add(source_digest.__wrapped__())
@@ -88,27 +89,27 @@ def test_a_changed_backend_of_our_own_or_of_others_is_another_source(monkeypatch
 
 
 def test_lines_that_are_damaged_or_foreign_prove_nothing_and_spoil_nothing():
-    path = equality.keep(make_result("first"))
-    line = msgspec.json.encode(make_result("foreign", schema=equality.SCHEMA + 1))
+    path = known.keep(make_result("first"))
+    line = msgspec.json.encode(make_result("foreign", schema=known.SCHEMA + 1))
     with path.open("ab") as file:
         cut = {key: value for key, value in make_result("cut").items() if key != "ladders"}
         file.write(line + b"\n[]\nnull\n\xff\n\n" + msgspec.json.encode(cut) + b"\n" + line[:100])
-    assert [result["verified"] for result in equality.known(HERE)] == ["first"]
-    equality.keep(make_result("then"))
-    assert [result["verified"] for result in equality.known(HERE)] == ["first", "then"]
+    assert [result["verified"] for result in known.known(HERE)] == ["first"]
+    known.keep(make_result("then"))
+    assert [result["verified"] for result in known.known(HERE)] == ["first", "then"]
 
 
 def test_the_oldest_results_go_first_and_the_store_stays_small():
-    for number in range(equality.MOST + 3):
-        equality.keep(make_result(str(number)))
-    kept = [result["verified"] for result in equality.known(HERE)]
-    assert kept == [str(number) for number in range(3, equality.MOST + 3)]
+    for number in range(known.MOST + 3):
+        known.keep(make_result(str(number)))
+    kept = [result["verified"] for result in known.known(HERE)]
+    assert kept == [str(number) for number in range(3, known.MOST + 3)]
 
 
 def test_results_kept_at_the_same_time_are_all_there():
     with ThreadPoolExecutor(8) as pool:
-        list(pool.map(equality.keep, [make_result(str(number)) for number in range(24)]))
-    assert {result["verified"] for result in equality.known(HERE)} == {str(number) for number in range(24)}
+        list(pool.map(known.keep, [make_result(str(number)) for number in range(24)]))
+    assert {result["verified"] for result in known.known(HERE)} == {str(number) for number in range(24)}
 
 
 @pytest.fixture(params=["a file in its place", "a name too long"])
@@ -131,7 +132,7 @@ def test_a_result_that_cannot_be_kept_is_still_told_with_its_status(unusable, pa
 
 
 def test_nothing_is_known_where_the_store_cannot_be_read(unusable):
-    assert equality.known(HERE) == []
+    assert known.known(HERE) == []
 
 
 # --------------------------------------------------------------------------------------------- what holds for a trial
@@ -163,25 +164,25 @@ def test_a_result_of_another_backend_device_or_mode_says_nothing_of_a_trial(othe
 def test_each_precision_is_looked_up_by_itself():
     results = [make_result("one", ("float64",)), make_result("other", ("float32",))]
     assert verified(results) == ["one", "other"]
-    (entry,) = equality.of_scenario(make_scenario(), results[1:]) or []
+    (entry,) = known.of_scenario(make_scenario(), results[1:]) or []
     assert entry["precision"] == "float32"
 
 
 def test_a_record_tells_the_largest_error_of_each_rung_and_where_the_models_part():
-    (entry, _) = equality.of_scenario(make_scenario(), [make_result(passed=False)]) or []
+    (entry, _) = known.of_scenario(make_scenario(), [make_result(passed=False)]) or []
     assert entry["errors"] == {"loss": [1e-15, 1e-12]}
     assert entry["failure"] == "loss: torch and reference part at bce · kernel, 1.2e-01 against a bound of 1e-12"
     assert {entry[key] for key in ("quick", "passed")} == {False}
     result = make_result()
     result["ladders"][0]["rungs"][0]["comparisons"][1]["error"] = None
-    (entry, other) = equality.of_scenario(make_scenario(), [result]) or []
+    (entry, other) = known.of_scenario(make_scenario(), [result]) or []
     assert (entry["errors"]["loss"], other["errors"]["loss"]) == ([None, 1e-12], [1e-15, 1e-12])
 
 
 def test_a_backend_that_could_not_climb_is_known_not_to_be_proved():
     ladders = make_result()["ladders"]
     result = make_result(passed=False, backends={}, failures={"torch": "failed: ValueError: boom"}, ladders=ladders)
-    entries = equality.of_scenario(make_scenario(), [result]) or []
+    entries = known.of_scenario(make_scenario(), [result]) or []
     assert [entry["passed"] for entry in entries] == [False, False]
     assert entries[0]["failure"] == "torch could not climb: failed: ValueError: boom"
 
@@ -208,7 +209,7 @@ def missing(*scenarios: Scenario) -> None:
 
 
 def keep_here(**changes: Any) -> None:
-    equality.keep(make_result(environment_hash=environment_hash(environment()), **changes))
+    known.keep(make_result(environment_hash=environment_hash(environment()), **changes))
 
 
 def test_what_is_unknown_is_proved_once_for_each_device_and_mode(asked):

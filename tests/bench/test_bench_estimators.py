@@ -17,8 +17,8 @@ from sklearn.utils.estimator_checks import parametrize_with_checks
 
 import backends
 import datasets
-from bench import detectors
-from bench.estimators import AutoencoderDetector, VAEDetector
+from bench.detect import registry
+from bench.keep.estimators import AutoencoderDetector, VAEDetector
 
 SMALL = {"backend": "reference", "precision": "float64", "hidden": (4,), "latent": 2, "epochs": 2, "batch_size": 16}
 
@@ -86,11 +86,11 @@ def test_a_contamination_that_is_no_share_is_refused(contamination, data):
         VAEDetector(**SMALL, contamination=contamination).fit(data.X_train)
 
 
-@pytest.mark.skipif(bool(detectors.unavailable("pyod:ECOD")), reason="pyod is not installed")
+@pytest.mark.skipif(bool(registry.unavailable("pyod:ECOD")), reason="pyod is not installed")
 def test_pyods_contract_flags_its_contamination_of_the_training_rows(data):
     from pyod.models.base import BaseDetector
 
-    from bench.pyod_estimators import VAE, Autoencoder
+    from bench.keep.pyod import VAE, Autoencoder
 
     for kind in (VAE, Autoencoder):
         detector = kind(**SMALL, contamination=0.05)

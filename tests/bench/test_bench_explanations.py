@@ -12,9 +12,9 @@ from scipy.special import entr
 import datasets
 from backends import reference
 from backends.spec import NetworkSpec, TrainingSettings
-from bench import detectors
-from bench.autoencoder import SCORES
-from bench.explanations import excess_cross_entropy, occlusion, shares
+from bench.detect import registry
+from bench.detect.autoencoder import SCORES
+from bench.detect.explanations import excess_cross_entropy, occlusion, shares
 
 KINDS = tuple(kind for kind in SCORES if kind != "bce")  # that one needs rows in [0, 1], and these are not
 CLASSICAL = ("norm", "mahalanobis")
@@ -29,7 +29,7 @@ def data():
 def network(name: str, data, *, likelihood: str = "mse", **more: Any):
     spec = NetworkSpec(features=data.features, hidden=(16,), latent=3, kind="vae", likelihood=likelihood)
     settings = TrainingSettings(precision="float64", batch_size=64)
-    return detectors.load(name)(backend=reference, spec=spec, settings=settings, epochs=3, **more).fit(data.X_train)
+    return registry.load(name)(backend=reference, spec=spec, settings=settings, epochs=3, **more).fit(data.X_train)
 
 
 @pytest.fixture(scope="module")
@@ -37,7 +37,7 @@ def explaining(data):
     """Every detector that explains, trained, and the VAE once for each score that it can be given here."""
     found = {kind: network("vae", data, score=kind) for kind in KINDS}
     found |= {name: network(name, data) for name in HYBRIDS}
-    return found | {name: detectors.load(name)().fit(data.X_train) for name in CLASSICAL}
+    return found | {name: registry.load(name)().fit(data.X_train) for name in CLASSICAL}
 
 
 @pytest.mark.parametrize("name", [*KINDS, *HYBRIDS, *CLASSICAL])
@@ -83,7 +83,7 @@ def test_a_row_that_nothing_explains_has_equal_shares():
 
 
 def test_mahalanobis_explains_by_the_whitening_that_keeps_to_the_features(data):
-    detector = detectors.load("mahalanobis")().fit(data.X_train)
+    detector = registry.load("mahalanobis")().fit(data.X_train)
     deviation = np.sqrt(np.diag(detector.covariance_))
     root = sqrtm(inv(detector.covariance_ / np.outer(deviation, deviation))).real
     whitened = (data.X_test[:50].astype(np.float64) - detector.mean_) / deviation @ root

@@ -10,10 +10,13 @@ import numpy as np
 import pytest
 
 import datasets
-from bench import detectors, guests, suite
-from bench.trial import run_trial
+from bench.detect import guests, registry
+from bench.run.trial import run_trial
+from bench.suites import suite
+from bench.suites.checks import SuiteError
+from bench.suites.scenario import Trial
 
-needs_pyod = pytest.mark.skipif(bool(detectors.unavailable("pyod:ECOD")), reason="pyod is not installed")
+needs_pyod = pytest.mark.skipif(bool(registry.unavailable("pyod:ECOD")), reason="pyod is not installed")
 HANDFUL = ("ECOD", "COPOD", "HBOS", "LOF", "PCA", "IForest")
 
 
@@ -32,7 +35,7 @@ def data():
 @pytest.mark.parametrize("name", HANDFUL)
 def test_a_guest_keeps_the_contract_of_detectors(name, data):
     def fitted(seed: int):
-        return detectors.load(f"pyod:{name}")(seed=seed, threads=1).fit(data.X_train)
+        return registry.load(f"pyod:{name}")(seed=seed, threads=1).fit(data.X_train)
 
     detector = fitted(4)
     scores = detector.decision_function(data.X_test)
@@ -49,9 +52,9 @@ def test_a_guest_keeps_the_contract_of_detectors(name, data):
 
 @needs_pyod
 def test_a_guest_gets_the_seed_the_threads_and_the_suites_parameters(data):
-    detector = detectors.load("pyod:IForest")(seed=7, threads=2, n_estimators=9).fit(data.X_train[:300])
+    detector = registry.load("pyod:IForest")(seed=7, threads=2, n_estimators=9).fit(data.X_train[:300])
     assert (detector.model_.random_state, detector.model_.n_jobs, detector.model_.n_estimators) == (7, 2, 9)
-    assert "random_state" not in (detectors.parameters("pyod:IForest") or {})
+    assert "random_state" not in (registry.parameters("pyod:IForest") or {})
 
 
 class Drawing:
@@ -84,7 +87,7 @@ def test_a_guest_that_draws_from_the_global_generator_goes_by_its_seed_alone_and
 
 @needs_pyod
 def test_preparing_a_guest_leaves_its_scores_as_they_are(data):
-    first, second = (detectors.load("pyod:IForest")(seed=7) for _ in range(2))
+    first, second = (registry.load("pyod:IForest")(seed=7) for _ in range(2))
     second.prepare(data.X_train)
     scores = [each.fit(data.X_train[:300]).decision_function(data.X_test) for each in (first, second)]
     np.testing.assert_array_equal(*scores)
@@ -108,16 +111,16 @@ def block(name: str, parameters: dict[str, Any]) -> suite.Suite:
     ],
 )
 def test_a_suite_that_names_or_sets_a_guest_wrongly_is_refused(name, parameters, said):
-    with pytest.raises(suite.SuiteError, match=said):
+    with pytest.raises(SuiteError, match=said):
         block(name, parameters)
 
 
-def trial_of(name: str, parameters: dict[str, Any]) -> suite.Trial:
+def trial_of(name: str, parameters: dict[str, Any]) -> Trial:
     return next(trial for trial in block(name, parameters).trials(1) if trial.scenario.detector == name)
 
 
 def test_without_pyod_a_suite_is_valid_and_its_trials_are_skipped_with_what_to_install(monkeypatch):
-    monkeypatch.setattr(detectors.importlib.util, "find_spec", lambda package: None)
+    monkeypatch.setattr(registry.importlib.util, "find_spec", lambda package: None)
     caches = (guests.catalogue, guests.guest)
     for cached in caches:
         cached.cache_clear()
@@ -135,7 +138,7 @@ def test_without_pyod_a_suite_is_valid_and_its_trials_are_skipped_with_what_to_i
 
 @needs_pyod
 def test_a_guest_runs_as_a_trial_and_its_record_tells_the_version(monkeypatch):
-    trial = suite.Trial("mine", trial_of("pyod:HBOS", {"n_bins": 20}).scenario, seed=0, round=0, timed=False)
+    trial = Trial("mine", trial_of("pyod:HBOS", {"n_bins": 20}).scenario, seed=0, round=0, timed=False)
     record = run_trial(trial, {"machine": {"memory_bytes": 0}, "packages": {}}, timeout=120)
     assert (record["status"], record["reason"]) == ("ok", None)
     assert record["settings"] == {"n_bins": 20}

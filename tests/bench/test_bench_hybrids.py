@@ -8,8 +8,10 @@ import pytest
 import datasets
 from backends import reference
 from backends.spec import NetworkSpec, TrainingSettings
-from bench import detectors, suite
-from bench.hybrids import rank
+from bench.detect import registry
+from bench.detect.hybrids import rank
+from bench.suites import suite
+from bench.suites.checks import SuiteError
 
 COMPANIONS = {
     "latent_isolation_forest": ("isolation_forest", {"n_estimators": 20}),
@@ -26,7 +28,7 @@ def data():
 def trained(name: str, data, **parameters):
     spec = NetworkSpec(features=data.features, hidden=(16,), latent=3)
     settings = TrainingSettings(precision="float64", seed=5)
-    return detectors.load(name)(backend=reference, spec=spec, settings=settings, epochs=2, **parameters).fit(
+    return registry.load(name)(backend=reference, spec=spec, settings=settings, epochs=2, **parameters).fit(
         data.X_train
     )
 
@@ -36,13 +38,13 @@ def test_a_latent_hybrid_scores_as_its_classical_detector_does_on_the_latent_mea
     companion, parameters = COMPANIONS[name]
     hybrid, vae = trained(name, data, **parameters), trained("vae", data)
     mu, tested = (vae.encode(rows)[0] for rows in (data.X_train, data.X_test))
-    expected = detectors.load(companion)(seed=5, threads=1, **parameters).fit(mu).decision_function(tested)
+    expected = registry.load(companion)(seed=5, threads=1, **parameters).fit(mu).decision_function(tested)
     np.testing.assert_array_equal(hybrid.decision_function(data.X_test), expected)
 
 
 def test_a_rank_average_is_the_mean_of_its_members_ranks_among_the_training_rows(data):
     average = trained("rank_average", data, members=("knn", "vae"), score="mae")
-    members = [trained("vae", data, score="mae"), detectors.load("knn")(seed=5).fit(data.X_train)]
+    members = [trained("vae", data, score="mae"), registry.load("knn")(seed=5).fit(data.X_train)]
     ranks = [
         [(known <= score).mean() for score in member.decision_function(data.X_test)]
         for member in members
@@ -82,7 +84,7 @@ def suite_of(parameters, names=("rank_average",)):
     ],
 )
 def test_a_suite_that_sets_a_hybrid_wrongly_is_refused_in_one_line(parameters, said):
-    with pytest.raises(suite.SuiteError, match=said) as refused:
+    with pytest.raises(SuiteError, match=said) as refused:
         suite_of(parameters)
     assert "\n" not in str(refused.value)
 

@@ -11,8 +11,8 @@ import pytest
 from backends import randomness, reference
 from backends.spec import SCORES, Likelihood, Optimizer
 from backends.weights import LOG_SIGMA
-from bench import ladder, verify
-from bench.ladder import Case
+from bench.proof import ladder, verify
+from bench.proof.ladder import Case
 
 WHOLE = ladder.cases("float64")
 

@@ -15,18 +15,21 @@ import backends
 from backends.arithmetic import Product, training_products
 from backends.interface import BackendError
 from backends.spec import NetworkSpec
-from bench import detectors, limits, products, runner
+from bench.detect import registry
 from bench.environment import environment_hash
-from bench.progress import PlainDisplay
-from bench.suite import Scenario, Training, load
-from bench.thresholds import Threshold
-from bench.trial import TrialFailed, Worker
+from bench.quality.thresholds import Threshold
+from bench.run import limits, runner
+from bench.serve.progress import PlainDisplay
+from bench.suites.scenario import Scenario, Training
+from bench.suites.suite import load
+from bench.worker import products
+from bench.worker.process import TrialFailed, WorkerProcess
 
 SHAPES = {"blobs": (20, None)}
 
 
 def scenario(**changes) -> Scenario:
-    training = Training().resolved(detectors.load("vae"))
+    training = Training().resolved(registry.load("vae"))
     return replace(
         Scenario("blobs", "vae", "jax", "tuned", "cpu", "float32", 4, (Threshold(),), training, {}), **changes
     )
@@ -70,7 +73,7 @@ def asked(monkeypatch) -> list[tuple]:
                 for name in libraries
             }
 
-    monkeypatch.setattr(limits, "Worker", Measuring)
+    monkeypatch.setattr(limits, "WorkerProcess", Measuring)
     return requests
 
 
@@ -192,7 +195,7 @@ def test_a_real_process_measures_every_precision_that_its_libraries_have(monkeyp
     monkeypatch.undo()
     libraries = ["numpy"] if backends.unavailable("torch") else ["numpy", "torch"]
     works = [(precision, [Product(64, 32, 16), Product(32, 64, 16)]) for precision in ("float32", "bfloat16")]
-    with Worker(1, "cpu", 60) as worker:
+    with WorkerProcess(1, "cpu", 60) as worker:
         reply = worker.request("limits", 1, "cpu", libraries, works)
     assert list(reply) == libraries
     assert reply["numpy"]["products"][1] is None

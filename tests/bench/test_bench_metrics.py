@@ -8,7 +8,7 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 from sklearn import metrics as sk
 
-from bench.metrics import CURVE_POINTS, METRICS, quality, resamples_for
+from bench.quality.metrics import CURVE_POINTS, METRICS, quality, resamples_for
 
 
 @given(st.lists(st.tuples(st.integers(0, 8), st.booleans()), min_size=4, max_size=80), st.integers(0, 8))

@@ -14,15 +14,18 @@ import numpy as np
 import pytest
 from sklearn.metrics import roc_auc_score
 
-from bench import detectors, suite
-from bench.trial import run_trial
+from bench.detect import registry
+from bench.run.trial import run_trial
+from bench.suites import suite
+from bench.suites.checks import SuiteError
+from bench.suites.scenario import Scenario, Trial
 
 sys.path.insert(0, str(Path(__file__).parent))  # the process started below inherits it, and finds the tasks by name
 
 import peer_tasks
 
 PEERS = ("pyod_vae", "pyod_autoencoder")
-needs_pyod = pytest.mark.skipif(bool(detectors.unavailable("pyod_vae")), reason=str(detectors.unavailable("pyod_vae")))
+needs_pyod = pytest.mark.skipif(bool(registry.unavailable("pyod_vae")), reason=str(registry.unavailable("pyod_vae")))
 
 
 @pytest.fixture(autouse=True)
@@ -62,10 +65,10 @@ def check(found: dict[str, Any]) -> None:
 @needs_pyod
 def test_a_peers_record_tells_the_library_the_differences_and_the_rows_of_all_epochs():
     parameters = {"epochs": 3, "batch_size": 100, "hidden": [8], "latent": 2}
-    scenario = suite.Scenario(
+    scenario = Scenario(
         "blobs?rows=1500", "pyod_autoencoder", None, None, "cpu", "float32", 1, (suite.Threshold(),), None, parameters
     )
-    trial = suite.Trial("mine", scenario, seed=0, round=0)
+    trial = Trial("mine", scenario, seed=0, round=0)
     record = run_trial(trial, {"machine": {"memory_bytes": 0}, "packages": {}}, timeout=120)
     assert (record["status"], record["reason"]) == ("ok", None)
     assert record["peer"]["library"] == "pyod"
@@ -77,7 +80,7 @@ def test_a_peers_record_tells_the_library_the_differences_and_the_rows_of_all_ep
 
 @pytest.mark.parametrize("name", PEERS)
 def test_without_pyod_a_suite_is_valid_and_its_trials_are_skipped_with_what_to_install(name, monkeypatch):
-    monkeypatch.setattr(detectors.importlib.util, "find_spec", lambda package: None if package == "pyod" else object())
+    monkeypatch.setattr(registry.importlib.util, "find_spec", lambda package: None if package == "pyod" else object())
     table = {"scenarios": [{"datasets": ["blobs"], "detectors": [name], "parameters": {name: {"epochs": 2}}}]}
     planned = suite._suite(table, "mine", "mine.toml").trials(1)
     trial = next(trial for trial in planned if trial.scenario.detector == name)
@@ -99,7 +102,7 @@ def test_without_pyod_a_suite_is_valid_and_its_trials_are_skipped_with_what_to_i
 )
 def test_a_suite_that_sets_a_peer_wrongly_is_refused(parameters, said):
     table = {"scenarios": [{"datasets": ["blobs"], "detectors": ["knn"], "parameters": {"pyod_vae": parameters}}]}
-    with pytest.raises(suite.SuiteError, match=said):
+    with pytest.raises(SuiteError, match=said):
         suite._suite(table, "mine", "mine.toml")
 
 

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from bench import records, stored
+from bench.records import store, stored
 from reports import surveys
 
 JSON = st.recursive(
@@ -41,15 +41,15 @@ def record(seed: int = 0, **more) -> dict:
 def test_whatever_a_torn_line_holds_the_records_before_and_after_it_survive(tmp_path_factory, values, cut):
     directory = tmp_path_factory.mktemp("records")
     for number, value in enumerate(values):
-        records.append(directory, record(number, extra=value))
-    path = directory / records.FILE
+        store.append(directory, record(number, extra=value))
+    path = directory / store.FILE
     before = path.read_bytes() if values else b""
     torn = b'{"schema": 1, "torn": "' + b"x" * cut
     with path.open("ab") as file:
         file.write(torn)
-    records.append(directory, record(99))
+    store.append(directory, record(99))
     assert path.read_bytes().startswith(before)
-    found, warnings = records.read(directory)
+    found, warnings = store.read(directory)
     assert [r["seed"] for r in found] == [*range(len(values)), 99]
     assert [r["extra"] for r in found[:-1]] == values
     assert warnings == []
@@ -67,11 +67,11 @@ def test_whatever_a_torn_line_holds_the_records_before_and_after_it_survive(tmp_
     ],
 )
 def test_a_line_that_is_no_record_is_left_out_with_a_warning_that_names_it(tmp_path, line, word):
-    records.append(tmp_path, record(0))
-    with (tmp_path / records.FILE).open("ab") as file:
+    store.append(tmp_path, record(0))
+    with (tmp_path / store.FILE).open("ab") as file:
         file.write(line + b"\n")
-    records.append(tmp_path, record(1))
-    found, (warning,) = records.read(tmp_path)
+    store.append(tmp_path, record(1))
+    found, (warning,) = store.read(tmp_path)
     assert [r["seed"] for r in found] == [0, 1]
     assert "line 2" in warning
     assert word in warning
@@ -84,9 +84,9 @@ def test_a_line_that_is_no_record_is_left_out_with_a_warning_that_names_it(tmp_p
 def test_a_report_gets_what_the_records_hold(tmp_path_factory, values):
     directory = tmp_path_factory.mktemp("records")
     for number, value in enumerate(values):
-        records.append(directory, record(number, samples=value, settings=value, roc_curve=value, notes=value))
-    (directory / records.FILE).touch()
-    plain, lines = records.read(directory)[0], stored.read(directory, surveys.columns)[0]
+        store.append(directory, record(number, samples=value, settings=value, roc_curve=value, notes=value))
+    (directory / store.FILE).touch()
+    plain, lines = store.read(directory)[0], stored.read(directory, surveys.columns)[0]
     assert len(lines) == len(plain)
     for one, other in zip(plain, lines, strict=True):
         for key in one.keys() - {"extra", "samples"}:
@@ -94,8 +94,8 @@ def test_a_report_gets_what_the_records_hold(tmp_path_factory, values):
 
 
 def test_a_large_value_that_is_no_json_counts_as_missing_in_a_report(tmp_path):
-    records.append(tmp_path, record(0, loss=["?"], settings={"a": "?"}))
-    path = tmp_path / records.FILE
+    store.append(tmp_path, record(0, loss=["?"], settings={"a": "?"}))
+    path = tmp_path / store.FILE
     path.write_bytes(path.read_bytes().replace(b"?", b"\xff"))
     ((line,), _) = stored.read(tmp_path, surveys.columns)
     assert [surveys.held(line, key) for key in ("seed", "loss", "settings")] == [0, None, None]
@@ -105,7 +105,7 @@ def test_a_warning_names_the_line_whatever_block_it_is_in(tmp_path, monkeypatch)
     monkeypatch.setattr(stored, "_PIECE", 200)
     lines = [msgspec.json.encode(record(number)) for number in range(9)]
     lines[4:4] = [b"", b"{broken"]
-    (tmp_path / records.FILE).write_bytes(b"\n".join(lines))
+    (tmp_path / store.FILE).write_bytes(b"\n".join(lines))
     found, (warning,) = stored.read(tmp_path, surveys.columns)
     assert [r["seed"] for r in found] == list(range(9))
     assert "line 6 " in warning
@@ -114,12 +114,12 @@ def test_a_warning_names_the_line_whatever_block_it_is_in(tmp_path, monkeypatch)
 def test_several_processes_read_what_one_reads(tmp_path, monkeypatch):
     for number in range(60):
         more = {"equality": [{"passed": True}], "notes": ["a"] if number % 7 else [], "loss": [0.5, number]}
-        records.append(tmp_path, record(number % 40, backend="torch", metrics={"roc_auc": number / 60}, **more))
-    path = tmp_path / records.FILE
+        store.append(tmp_path, record(number % 40, backend="torch", metrics={"roc_auc": number / 60}, **more))
+    path = tmp_path / store.FILE
     lines = path.read_bytes().splitlines(keepends=True)
     lines[33:33] = [b"\n", b"{broken\n"]
     path.write_bytes(b"".join(lines))
-    plain, told = records.read(tmp_path)
+    plain, told = store.read(tmp_path)
     one, warnings = stored.read(tmp_path, surveys.columns)
     monkeypatch.setattr(stored, "_MANY", 0)
     monkeypatch.setattr(stored, "_PIECE", 500)
@@ -130,7 +130,7 @@ def test_several_processes_read_what_one_reads(tmp_path, monkeypatch):
     for found in (one, several):
         assert [r["seed"] for r in found] == [r["seed"] for r in plain]
         assert [r["metrics"]["roc_auc"] for r in found.latest()] == [
-            r["metrics"]["roc_auc"] for r in records.latest(plain)
+            r["metrics"]["roc_auc"] for r in store.latest(plain)
         ]
         assert found.columns.keys() == expected.keys()
         for name, column in expected.items():
@@ -139,7 +139,7 @@ def test_several_processes_read_what_one_reads(tmp_path, monkeypatch):
 
 
 def test_a_record_is_whole_when_it_is_given_to_another_process(tmp_path):
-    records.append(tmp_path, record(3, loss=[1.0, 2.0]))
+    store.append(tmp_path, record(3, loss=[1.0, 2.0]))
     ((line,), _) = stored.read(tmp_path, surveys.columns)
     other = pickle.loads(pickle.dumps(line))
     assert surveys.held(other, "loss") == [1.0, 2.0]
@@ -150,24 +150,24 @@ def test_a_record_is_whole_when_it_is_given_to_another_process(tmp_path):
 @settings(deadline=None, max_examples=30)
 def test_the_latest_record_of_each_trial_is_the_same_however_records_are_read(tmp_path_factory, trials):
     directory = tmp_path_factory.mktemp("records")
-    (directory / records.FILE).touch()
+    (directory / store.FILE).touch()
     for place, (scenario, seed, turn) in enumerate(trials):
-        records.append(directory, record(seed, scenario_hash=scenario, round=turn, score=str(place)))
+        store.append(directory, record(seed, scenario_hash=scenario, round=turn, score=str(place)))
     latest = stored.read(directory, surveys.columns)[0].latest()
-    assert [r["score"] for r in latest] == [r["score"] for r in records.latest(records.read(directory)[0])]
+    assert [r["score"] for r in latest] == [r["score"] for r in store.latest(store.read(directory)[0])]
     assert len(latest.columns["score"]) == len(latest)
 
 
 def test_a_directory_without_records_is_an_error_in_one_line(tmp_path):
-    with pytest.raises(records.RecordsError, match=r"no records\.jsonl here"):
-        records.read(tmp_path)
+    with pytest.raises(store.RecordsError, match=r"no records\.jsonl here"):
+        store.read(tmp_path)
 
 
 def test_a_skipped_trial_counts_as_unfinished_and_its_later_record_replaces_it():
     skipped, ran = record(0, status="skipped"), record(0)
-    assert records.finished([skipped], timed=True) == {}
-    assert records.latest([skipped, record(1), ran]) == [ran, record(1)]
+    assert store.finished([skipped], timed=True) == {}
+    assert store.latest([skipped, record(1), ran]) == [ran, record(1)]
 
 
 def test_a_failed_trial_is_finished():
-    assert len(records.finished([record(0, status="failed")], timed=True)) == 1
+    assert len(store.finished([record(0, status="failed")], timed=True)) == 1

@@ -7,19 +7,19 @@ from typing import Any
 
 import pytest
 
-from bench import records
 from bench.cli import main
+from bench.records import store
 
 
 def trial(seed: int = 0) -> dict[str, Any]:
     names = {"dataset": "blobs", "detector": "knn", "scenario_hash": "s", "environment_hash": "e", "status": "ok"}
-    return {"schema": records.SCHEMA, **names, "seed": seed, "round": 0, "metrics": {"roc_auc": 0.9}}
+    return {"schema": store.SCHEMA, **names, "seed": seed, "round": 0, "metrics": {"roc_auc": 0.9}}
 
 
 @pytest.fixture
 def runs(tmp_path: Path) -> tuple[Path, Path]:
     for name in ("laptop", "server"):
-        records.append(tmp_path / name, trial())
+        store.append(tmp_path / name, trial())
     return tmp_path / "laptop", tmp_path / "server"
 
 
@@ -35,7 +35,7 @@ def test_several_runs_have_one_report_that_names_them(runs: tuple[Path, Path], t
 
 def test_runs_of_one_name_are_told_apart_by_their_paths(tmp_path: Path) -> None:
     for parent in ("a", "b"):
-        records.append(tmp_path / parent / "out", trial())
+        store.append(tmp_path / parent / "out", trial())
     assert main(["report", str(tmp_path / "a/out"), str(tmp_path / "b/out"), "--out", str(tmp_path / "c")]) == 0
     assert str(tmp_path / "b/out") in (tmp_path / "c" / "report.md").read_text()
 
@@ -51,8 +51,8 @@ def test_a_report_of_several_runs_needs_a_place_of_its_own(
 
 def test_a_file_without_a_finished_trial_or_with_broken_lines_makes_a_report_that_says_so(tmp_path: Path) -> None:
     run = tmp_path / "run"
-    records.append(run, trial() | {"status": "failed", "reason": "boom"})
-    with (run / records.FILE).open("a") as file:
+    store.append(run, trial() | {"status": "failed", "reason": "boom"})
+    with (run / store.FILE).open("a") as file:
         file.write('{"torn\n{"schema": 99}\n')
     assert main(["report", str(run)]) == 0
     text = (run / "report.md").read_text()

@@ -17,9 +17,9 @@ from safetensors import safe_open
 from safetensors.numpy import save_file
 
 import datasets
-from bench import saved, scoring
 from bench.cli import main
-from bench.sanity import Norm
+from bench.detect.sanity import Norm
+from bench.keep import models, scoring
 from datasets import tables
 
 ROWS = 240
@@ -104,10 +104,10 @@ def test_a_network_scores_alike_in_every_backend(bench, tmp_path, training, inst
 def test_a_detector_without_weights_scores_as_when_it_was_fitted(fit, training, detector):
     model = fit(detector, "--seed", "3")
     data = datasets.load(f"file:{training}", seed=3)
-    kept = saved.read(model)
-    again = saved.restored(kept, saved.DECISION)
+    kept = models.read(model)
+    again = models.restored(kept, models.DECISION)
     np.testing.assert_array_equal(
-        again.decision_function(data.X_val[: saved.PROBED]), kept.arrays[saved.PROBE_SCORES][0]
+        again.decision_function(data.X_val[: models.PROBED]), kept.arrays[models.PROBE_SCORES][0]
     )
     labels = rows()["label"] == "attack"
     found = score(model, training)
@@ -118,7 +118,7 @@ def test_a_detector_without_weights_scores_as_when_it_was_fitted(fit, training, 
 
 
 def test_raw_rows_become_the_same_float32_digits_as_in_training(fit, training):
-    model = saved.read(fit())
+    model = models.read(fit())
     data = datasets.load(f"file:{training}")
     (table,) = tables.chunks(training, "train.csv", text=["kind"])
     X = model.preprocessing(scoring._raw(table, model.preprocessing, "train.csv", 0))
@@ -129,7 +129,7 @@ def test_raw_rows_become_the_same_float32_digits_as_in_training(fit, training):
 
 def test_rows_above_the_threshold_are_flagged_and_no_others(fit, training):
     model = fit("norm", "--threshold", "std:2", "--threshold-rows", "train")
-    found, level = score(model, training), saved.read(model).card.levels[0]
+    found, level = score(model, training), models.read(model).card.levels[0]
     data = datasets.load(f"file:{training}")
     scores = Norm().fit(data.X_train).decision_function(data.X_train)
     assert level == pytest.approx(scores.mean() + 2 * scores.std())
@@ -237,10 +237,10 @@ def test_a_suite_gives_settings_and_options_replace_them(fit, tmp_path):
         '[[scenarios]]\ndatasets = ["blobs"]\ndetectors = ["knn"]\nparameters = { knn = { n_neighbors = 9 } }\n'
         'thresholds = [{ rule = "std", value = 4.0 }]\n'
     )
-    scenario = saved.read(fit("knn", "--suite", str(suite))).card.scenario
+    scenario = models.read(fit("knn", "--suite", str(suite))).card.scenario
     assert scenario.parameters == {"n_neighbors": 9}
     assert str(scenario.thresholds[0]).startswith("mean + 4")
-    scenario = saved.read(fit("knn", "--suite", str(suite), "--parameter", "n_neighbors=2")).card.scenario
+    scenario = models.read(fit("knn", "--suite", str(suite), "--parameter", "n_neighbors=2")).card.scenario
     assert scenario.parameters == {"n_neighbors": 2}
 
 
@@ -341,10 +341,10 @@ def test_neither_the_rows_nor_the_model_are_overwritten(capsys, fit, training):
 
 def rewritten(model: Path, change: Callable[[dict[str, Any], dict[str, Any]], None]) -> None:
     with safe_open(model, framework="numpy") as file:
-        card = msgspec.json.decode(file.metadata()[saved.KEY])
+        card = msgspec.json.decode(file.metadata()[models.KEY])
         arrays = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
     change(card, arrays)
-    save_file(arrays, model, metadata={saved.KEY: msgspec.json.encode(card).decode()})
+    save_file(arrays, model, metadata={models.KEY: msgspec.json.encode(card).decode()})
 
 
 def setting(path: str, value: Any) -> Callable[[dict[str, Any], dict[str, Any]], None]:

@@ -17,9 +17,9 @@ import pytest
 
 from bench.cli import main
 from bench.commands import report
-from bench.options import UsageError
-from bench.serving import WAITING, Board
-from bench.watching import Pace, Watched
+from bench.messages import UsageError
+from bench.serve.server import WAITING, Board
+from bench.serve.watching import Pace, Watched
 
 RECORD = {
     "schema": 1,

@@ -9,10 +9,10 @@ import pytest
 
 import backends
 from backends.interface import Capabilities, EpochLoss
-from bench.autoencoder import Autoencoder
-from bench.suite import Scenario, Training, Trial
-from bench.thresholds import Threshold
-from bench.worker import Session
+from bench.detect.autoencoder import Autoencoder
+from bench.quality.thresholds import Threshold
+from bench.suites.scenario import Scenario, Training, Trial
+from bench.worker.session import Session
 
 EPOCHS = [6.0, 4.0, 3.0, 3.0, 3.0, 3.0]
 """Device seconds of each epoch; launching one takes a tenth of a second."""

@@ -7,7 +7,7 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from bench import showcase
+from bench.serve import showcase
 
 README = "# Ours\n\n<!-- showcase -->\nlast year\n<!-- /showcase -->\n\nmore\n"
 

@@ -9,11 +9,12 @@ from pathlib import Path
 
 import pytest
 
-from bench import sides
 from bench.environment import HERE, ROOT, Home
-from bench.sides import Side, SideError, live
-from bench.suite import Scenario, SuiteError, Training
-from bench.thresholds import Threshold
+from bench.quality.thresholds import Threshold
+from bench.suites.checks import SuiteError
+from bench.suites.scenario import Scenario, Training
+from bench.verdict import sides
+from bench.verdict.sides import Side, SideError, live
 
 
 @pytest.fixture(autouse=True)

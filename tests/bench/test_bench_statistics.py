@@ -8,11 +8,11 @@ from collections.abc import Iterator
 import numpy as np
 import pytest
 
-from bench.calibrate import compared
-from bench.compare import Terms
-from bench.pairs import Pair
-from bench.statistics import adjusted, estimate, more_pairs, rate_interval
-from bench.verdicts import LEAST_PAIRS, METRICS, Values, judge
+from bench.verdict.calibration import compared
+from bench.verdict.comparison import Terms
+from bench.verdict.pairing import Pair
+from bench.verdict.rules import LEAST_PAIRS, METRICS, Values, judge
+from bench.verdict.statistics import adjusted, estimate, more_pairs, rate_interval
 
 TRAIN, SCORE = "train_samples_per_second", "score_samples_per_second"
 

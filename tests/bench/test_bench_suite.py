@@ -8,9 +8,11 @@ from dataclasses import asdict, replace
 
 import pytest
 
-from bench import detectors, suite
-from bench.suite import Scenario, SuiteError, Training
-from bench.thresholds import Threshold
+from bench.detect import registry
+from bench.quality.thresholds import Threshold
+from bench.suites import suite
+from bench.suites.checks import SuiteError
+from bench.suites.scenario import Scenario, Training
 
 
 def scenario(**changes) -> Scenario:
@@ -44,7 +46,7 @@ def test_the_hash_changes_with_everything_the_result_depends_on(changes):
 
 
 def test_the_hash_is_the_same_in_every_process():
-    code = "from bench import suite; print(suite.load('quick').scenarios(2)[0].hash)"
+    code = "from bench.suites import suite; print(suite.load('quick').scenarios(2)[0].hash)"
     printed = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout
     assert printed.strip() == suite.load("quick").scenarios(2)[0].hash
 
@@ -190,7 +192,7 @@ def test_every_training_key_reaches_the_backend():
 
 
 def test_a_dense_network_on_images_takes_them_as_plain_rows():
-    dense = scenario(detector="autoencoder", training=Training().resolved(detectors.load("autoencoder")))
+    dense = scenario(detector="autoencoder", training=Training().resolved(registry.load("autoencoder")))
     spec = dense.network(64, (8, 8))
     assert (spec.kind, spec.image, spec.filters) == ("autoencoder", None, ())
 

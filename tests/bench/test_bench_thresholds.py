@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
-from bench.thresholds import RULES, Threshold
+from bench.quality.thresholds import RULES, Threshold
 
 SCORES = arrays(np.float64, st.integers(20, 200), elements=st.floats(-1e6, 1e6, width=32), unique=True)
 

@@ -16,8 +16,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import array_shapes, arrays
 
-from bench import ladder, verify
-from bench.ladder import REFERENCE
+from bench.proof import ladder, verify
+from bench.proof.ladder import REFERENCE
 from reports import equality
 
 MEASURES = get_args(verify.Measure)

@@ -11,7 +11,8 @@ import backends
 from backends.arithmetic import scoring_products
 from backends.inference import CHUNK
 from backends.spec import NetworkSpec, TrainingSettings
-from bench import detectors, products
+from bench.detect import registry
+from bench.worker import products
 
 FEATURES, ROWS, EPOCHS = 20, 1_000_000, 1
 HIDDEN, LATENT = (128, 64), 8
@@ -43,7 +44,7 @@ def _scoring(name: str, threads: int) -> Callable[[], int]:
     if name in backends.names():
         backend = backends.load(name)
         mode = "tuned" if "tuned" in backend.capabilities().modes else "idiomatic"
-        detector = detectors.load("vae")(
+        detector = registry.load("vae")(
             backend=backend,
             spec=SPEC,
             settings=TrainingSettings(mode=mode, threads=threads),
@@ -53,7 +54,7 @@ def _scoring(name: str, threads: int) -> Callable[[], int]:
         detector.compile()
         detector.fit(few)
     else:
-        detector = detectors.load(PEER)(threads=threads, epochs=EPOCHS, hidden=HIDDEN, latent=LATENT).fit(few)
+        detector = registry.load(PEER)(threads=threads, epochs=EPOCHS, hidden=HIDDEN, latent=LATENT).fit(few)
     scored = detector.network if name == OWN_BATCHES else detector
     return lambda: len(scored.decision_function(rows))
 

@@ -6,7 +6,8 @@ import subprocess
 import sysconfig
 from pathlib import Path
 
-from bench import records, suite
+from bench.records import store
+from bench.suites import suite
 
 COMMAND = Path(sysconfig.get_path("scripts")) / "bench"
 
@@ -22,4 +23,4 @@ def test_benchmark_expanding_the_standard_suite(benchmark):
 
 def test_benchmark_appending_a_record(benchmark, tmp_path):
     record = {"schema": 1, "samples": {"train": [0.1] * 50}, "roc_curve": {"fpr": [0.5] * 200, "tpr": [0.5] * 200}}
-    benchmark(records.append, tmp_path, record)
+    benchmark(store.append, tmp_path, record)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from bench.metrics import quality
+from bench.quality.metrics import quality
 
 
 def test_benchmark_bootstrap_of_all_metrics_with_1_000_resamples_of_100_000_scores(benchmark):

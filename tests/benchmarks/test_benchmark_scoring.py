@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 import backends
-from bench import detectors
+from bench.detect import registry
 from bench.environment import available_cores, worker_environment
 
 sys.path.insert(0, str(Path(__file__).parent))  # the processes started below inherit it, and find the tasks by name
@@ -30,7 +30,7 @@ seconds: dict[str, float] = {}
 def scoring(name: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[], int]]:
     """Scores in a process of its own, since a process never holds two frameworks."""
     asked = "torch" if name in scoring_tasks.LIMITS else name
-    if reason := detectors.unavailable(scoring_tasks.PEER) if name in PEERS else backends.unavailable(asked):
+    if reason := registry.unavailable(scoring_tasks.PEER) if name in PEERS else backends.unavailable(asked):
         pytest.skip(reason)
     threads = available_cores()
     for variable, value in worker_environment(threads, "cpu").items():

@@ -11,10 +11,11 @@ from statistics import median
 import pytest
 
 import backends
-from bench import suite
 from bench.environment import environment, worker_environment
-from bench.suite import Training, Trial
-from bench.trial import run_trial
+from bench.run.trial import run_trial
+from bench.suites import suite
+from bench.suites.blocks import Block
+from bench.suites.scenario import Training, Trial
 
 SCRIPT = Path(__file__).parent / "bare_loop.py"
 DATA, EPOCHS = "blobs?rows=60000", 12
@@ -27,7 +28,7 @@ ROUNDS = 3
 def test_benchmark_a_trial_trains_as_fast_as_a_bare_script(benchmark, backend, mode):
     if (reason := backends.unavailable(backend)) is not None:
         pytest.skip(reason)
-    block = suite.Block(
+    block = Block(
         datasets=(DATA,),
         detectors=("vae",),
         backends=(backend,),

@@ -1,0 +1,172 @@
+"""Training as the Flax guides show it: one jitted step a batch, over data on the device."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from functools import partial
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+from flax import nnx
+from jax import Array
+from numpy.typing import NDArray
+
+from backends import randomness
+from backends import weights as canonical
+from backends.inference import SIZES, Inference, RowFunction, padded_chunks
+from backends.interface import EpochLoss, Weights
+from backends.jax.network import NOTHING, Masks, Network
+from backends.jax.optimizers import make_optimizer
+from backends.spec import NetworkSpec, Score, TrainingSettings
+
+Draws = tuple[Array | None, Masks]
+
+
+def draw(key: Array, network: Network, rows: int) -> Draws:
+    """ε and dropout masks for so many rows."""
+    noise, dropout = jax.random.split(key)
+    vae = network.spec.kind == "vae"
+    epsilon = jax.random.normal(noise, (rows, network.spec.latent), network.dtype) if vae else None
+    if network.dropout == 0:
+        return epsilon, NOTHING
+    keep, widths = 1 - network.dropout, network.spec.dropped()
+    return epsilon, {
+        name: jax.random.bernoulli(jax.random.fold_in(dropout, number), keep, (rows, width))
+        for number, (name, width) in enumerate(widths.items())
+    }
+
+
+def update(network: Network, optimizer: nnx.Optimizer, x: Array, drawn: Draws, kl_weight: Array) -> Array:
+    """One step of the optimiser; returns the batch's mean reconstruction and KL."""
+
+    def loss(network: Network) -> tuple[Array, Array]:
+        reconstruction, kl = network.batch_terms(x, *drawn)
+        return reconstruction + kl_weight * kl, jnp.stack((reconstruction, kl))
+
+    gradients, parts = nnx.grad(loss, has_aux=True)(network)
+    optimizer.update(network, gradients)
+    return parts
+
+
+@nnx.jit
+def train_step(
+    network: Network,
+    optimizer: nnx.Optimizer,
+    totals: Array,
+    data: Array,
+    order: Array,
+    draws: Draws | Array,
+    step: int,
+    kl_weight: Array,
+) -> Array:
+    """One update; returns the running sums of mean reconstruction and KL.
+
+    ``order`` holds the epoch's batches of row numbers, shape (steps, batch); ``draws`` their ε and dropout masks, each
+    of shape (steps, batch, width), or the key to draw them with.
+    """
+    x = data[order[step]]
+    if isinstance(draws, tuple):
+        drawn = jax.tree.map(lambda array: array[step], draws)
+    else:
+        drawn = draw(jax.random.fold_in(draws, step), network, len(x))
+    return totals + update(network, optimizer, x, drawn, kl_weight)
+
+
+@partial(nnx.jit, static_argnames="function")
+def row_function(network: Network, x: Array, function: RowFunction) -> tuple[Array, ...]:
+    return getattr(network, function)(x)
+
+
+class IdiomaticModel(Inference):
+    """``backends.interface.Model`` with the training loop of the Flax guides."""
+
+    def __init__(self, spec: NetworkSpec, weights: Weights, settings: TrainingSettings) -> None:
+        super().__init__(spec, settings)
+        self.device = jax.devices(settings.device)[0]
+        self.dtype = jnp.dtype(settings.storage)
+        with jax.default_device(self.device):
+            self.network = Network(spec, weights, settings)
+            self.optimizer = nnx.Optimizer(self.network, self.make_optimizer(), wrt=nnx.Param)
+        # Arrays bound to their device: jit compiles anew when unbound ones come back bound after the first step.
+        state = nnx.state((self.network, self.optimizer))
+        self.queued = jax.device_put(state, self.device)
+        nnx.update((self.network, self.optimizer), self.queued)
+        self.key = jax.device_put(jax.random.key(settings.seed), self.device)
+        self.train_step = nnx.cached_partial(train_step, self.network, self.optimizer)
+        self.row_function = nnx.cached_partial(row_function, self.network)
+
+    def make_optimizer(self) -> optax.GradientTransformation:
+        return make_optimizer(self.settings)
+
+    def load_data(self, X: NDArray[Any]) -> None:
+        self.data = jax.device_put(self.training_rows(X), self.device)
+        self.steps = len(X) // self.settings.batch_size
+
+    def compile(self, scores: Sequence[Score] = ("reconstruction",)) -> None:
+        self.compile_training()
+        for function in self.scoring_functions(scores):
+            for size in SIZES:
+                self.run_rows(function, np.zeros((size, self.spec.features), self.dtype))
+
+    def compile_training(self) -> None:
+        before = jax.tree.map(jnp.copy, nnx.state((self.network, self.optimizer)))
+        self.run_steps(epoch=0, steps=1)
+        nnx.update((self.network, self.optimizer), before)
+
+    def draw_epoch(self, epoch: int) -> tuple[Array, Array]:
+        """The epoch's batches of row numbers, shape (steps, batch), and the key to draw ε and masks with."""
+        order, draws = jax.random.split(jax.random.fold_in(self.key, epoch))
+        rows = jax.random.permutation(order, len(self.data))[: self.steps * self.settings.batch_size]
+        return rows.reshape(self.steps, -1), draws
+
+    def shared_epoch(self, epoch: int) -> tuple[Array, Draws]:
+        """The same from the source that every backend shares: ε and masks themselves, shape (steps, batch, width)."""
+        drawn = randomness.shared_epoch(self.spec, self.settings, epoch, len(self.data))
+
+        def batches(array: NDArray[Any]) -> NDArray[Any]:
+            used = self.steps * self.settings.batch_size
+            return array[:used].reshape(self.steps, self.settings.batch_size, *array.shape[1:])
+
+        noise = None if drawn.noise is None else batches(drawn.noise).astype(self.dtype)
+        masks = {name: batches(mask) for name, mask in drawn.masks.items()}
+        return jax.device_put((batches(drawn.order), (noise, masks)), self.device)
+
+    def run_steps(self, epoch: int, steps: int) -> Array:
+        order, draws = (self.shared_epoch if self.settings.random_source == "shared" else self.draw_epoch)(epoch)
+        kl_weight = np.asarray(self.settings.kl_weight(epoch), self.dtype)
+        totals = jax.device_put(np.zeros(2, self.dtype), self.device)
+        for step in range(steps):
+            totals = self.train_step(totals, self.data, order, draws, step, kl_weight)
+        return totals
+
+    def run_epoch(self, epoch: int) -> None:
+        self.last_kl_weight = self.settings.kl_weight(epoch)
+        # the last step's sums need those of every step before it
+        self.totals = self.queued = self.run_steps(epoch, self.steps)
+        self.network.fit_sigma(self.totals[0] / self.steps)
+
+    def synchronize(self) -> None:
+        jax.block_until_ready(self.queued)
+
+    def epoch_loss(self) -> EpochLoss:
+        reconstruction, kl = (np.asarray(self.totals) / self.steps).tolist()
+        return EpochLoss(reconstruction + self.last_kl_weight * kl, reconstruction, kl)
+
+    def run_rows(self, function: RowFunction, X: NDArray[Any]) -> tuple[NDArray[Any], ...]:
+        return padded_chunks(
+            lambda x: self.row_function(jax.device_put(x, self.device), function=function), X, jax.device_get
+        )
+
+    def device_memory_peak(self) -> int | None:
+        statistics = self.device.memory_stats() if self.settings.device == "gpu" else None
+        return statistics["peak_bytes_in_use"] if statistics else None
+
+    def export_weights(self) -> dict[str, NDArray[Any]]:
+        return self.network.export()
+
+    def import_weights(self, weights: Weights) -> None:
+        canonical.check(weights, self.spec)
+        self.network.replace(weights)

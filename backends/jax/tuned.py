@@ -1,0 +1,120 @@
+"""Training in the fastest way: one jitted scan over a whole epoch."""
+
+from __future__ import annotations
+
+from functools import partial
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+from flax import nnx
+from jax import Array
+from numpy.typing import NDArray
+
+from backends.inference import RowFunction
+from backends.interface import Weights
+from backends.jax.idiomatic import Draws, IdiomaticModel, draw, update
+from backends.jax.network import Network
+
+
+def train_epoch(
+    graph: nnx.GraphDef[tuple[Network, nnx.Optimizer]],
+    state: nnx.State,
+    data: Array,
+    order: Array,
+    draws: Draws,
+    kl_weight: Array,
+) -> tuple[nnx.State, Array]:
+    """A whole epoch without a round trip to Python; returns the new state and the sums of mean reconstruction and KL.
+
+    ``order`` and ``draws`` as in ``train_step``, the draws themselves.
+    """
+
+    def step(carried: tuple[nnx.State, Array], batch: tuple[Array, Draws]) -> tuple[tuple[nnx.State, Array], None]:
+        (state, totals), (rows, drawn) = carried, batch
+        network, optimizer = nnx.merge(graph, state)
+        totals += update(network, optimizer, data[rows], drawn, kl_weight)
+        return (nnx.state((network, optimizer)), totals), None
+
+    start = state, jnp.zeros(2, data.dtype)
+    state, totals = jax.lax.scan(step, start, (order, draws))[0]
+    network, optimizer = nnx.merge(graph, state)
+    network.fit_sigma(totals[0] / len(order))
+    return nnx.state((network, optimizer)), totals
+
+
+@partial(jax.jit, static_argnums=(1, 2))
+def batches_by_rank(words: Array, steps: int, size: int) -> Array:
+    """The rows in the order of their random words, shape (steps, size): a permutation.
+
+    Word and row are sorted as one 64-bit number, which takes a tenth of the time of ``jax.random.permutation``.
+    """
+    keys = jnp.sort(words.astype(jnp.uint64) << 32 | jnp.arange(len(words), dtype=jnp.uint64))
+    return keys[: steps * size].astype(jnp.uint32).reshape(steps, size)
+
+
+class TunedModel(IdiomaticModel):
+    """The same, but an epoch's order, ε and masks are drawn at once, and its steps are one compiled scan.
+
+    Between epochs the state stays outside the modules, which get it back when they are asked for something.
+    """
+
+    moved = False
+    """Whether the state has gone on from what the modules hold."""
+
+    def make_optimizer(self) -> optax.GradientTransformation:
+        return optax.flatten(super().make_optimizer())  # all weights in one vector: one loop, where each had its own
+
+    def load_data(self, X: NDArray[Any]) -> None:
+        super().load_data(X)
+        self.settle()
+        graph, self.state = nnx.split((self.network, self.optimizer))
+        self.train_epoch = jax.jit(partial(train_epoch, graph), donate_argnums=0)
+        self.draw_all = jax.jit(self.trace_draws)
+
+    def trace_draws(self, epoch: Array) -> tuple[Array, Draws]:
+        """A random word for every row, and ε and masks, each of shape (steps, batch, width)."""
+        order, draws = jax.random.split(jax.random.fold_in(self.key, epoch))
+        drawn = draw(draws, self.network, self.steps * self.settings.batch_size)
+        batches = jax.tree.map(lambda array: array.reshape(self.steps, -1, array.shape[-1]), drawn)
+        return jax.random.bits(order, (len(self.data),)), batches
+
+    def draw_batches(self, epoch: int) -> tuple[Array, Draws]:
+        """As ``shared_epoch``, from JAX's own generator."""
+        words, draws = self.draw_all(np.uint32(epoch))
+        with jax.enable_x64(True):
+            return batches_by_rank(words, self.steps, self.settings.batch_size), draws
+
+    def arguments(self, epoch: int) -> tuple[Any, ...]:
+        shared = self.settings.random_source == "shared"
+        order, draws = (self.shared_epoch if shared else self.draw_batches)(epoch)
+        return self.state, self.data, order, draws, np.asarray(self.settings.kl_weight(epoch), self.dtype)
+
+    def compile_training(self) -> None:
+        self.train_epoch = self.train_epoch.lower(*self.arguments(0)).compile()
+
+    def run_epoch(self, epoch: int) -> None:
+        self.last_kl_weight = self.settings.kl_weight(epoch)
+        self.state, self.totals = self.train_epoch(*self.arguments(epoch))
+        self.queued, self.moved = self.totals, True
+
+    def settle(self) -> None:
+        """Gives the modules the state, if they have not got it."""
+        if self.moved:
+            nnx.update((self.network, self.optimizer), self.state)
+            self.moved = False
+
+    def run_rows(self, function: RowFunction, X: NDArray[Any]) -> tuple[NDArray[Any], ...]:
+        self.settle()
+        return super().run_rows(function, X)
+
+    def export_weights(self) -> dict[str, NDArray[Any]]:
+        self.settle()
+        return super().export_weights()
+
+    def import_weights(self, weights: Weights) -> None:
+        self.settle()
+        super().import_weights(weights)
+        self.state = nnx.state((self.network, self.optimizer))

@@ -1,0 +1,115 @@
+"""Training as the Keras guides show it: ``compile`` and ``fit``."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, get_args
+
+import keras
+import numpy as np
+from keras import ops
+from numpy.typing import NDArray
+
+from backends import randomness
+from backends import weights as canonical
+from backends.inference import SIZES, Inference, RowFunction, padded_chunks
+from backends.interface import EpochLoss, Weights
+from backends.keras.engines import engine
+from backends.keras.network import EPSILON, MASKS, Arrays, Network, RowModel
+from backends.keras.optimizers import make_optimizer
+from backends.spec import NetworkSpec, Score, TrainingSettings
+
+
+class IdiomaticModel(Inference):
+    """``backends.interface.Model`` with the training loop of the Keras guides: ``compile`` and ``fit``."""
+
+    jit_compile: bool | str = "auto"
+    """Keras's default: XLA on JAX and on a GPU, but not for TensorFlow on the CPU, nor for PyTorch."""
+    merged_heads = False
+
+    def __init__(self, spec: NetworkSpec, weights: Weights, settings: TrainingSettings) -> None:
+        super().__init__(spec, settings)
+        self.device = settings.device
+        with keras.device(self.device):
+            self.network = Network(spec, weights, settings, self.merged_heads)
+            self.optimizer = make_optimizer(settings)
+            self.optimizer.build(self.network.trainable_variables)
+            self.network.compile(optimizer=self.optimizer, jit_compile=self.jit_compile)
+            self.row_models = {function: RowModel(self.network, function) for function in get_args(RowFunction)}
+            for model in self.row_models.values():
+                model.compile(jit_compile=self.jit_compile)
+
+    def load_data(self, X: NDArray[Any]) -> None:
+        self.data = self.training_rows(X)
+        self.batches = self.make_batches({"x": self.data}, shuffle=True)
+
+    def compile(self, scores: Sequence[Score] = ("reconstruction",)) -> None:
+        variables = [*self.network.variables, *self.optimizer.variables]
+        with keras.device(self.device):
+            before = [ops.copy(variable) for variable in variables]
+        self.first_step()
+        for function in self.scoring_functions(scores):
+            for size in SIZES:
+                self.run_rows(function, np.zeros((size, self.spec.features), self.settings.storage))
+        with keras.device(self.device):
+            for variable, value in zip(variables, before, strict=True):
+                variable.assign(value)
+
+    def first_step(self) -> None:
+        shared = self.settings.random_source == "shared"
+        arrays = self.in_order(self.shared_epoch(0)) if shared else {"x": self.data}
+        first = keras.tree.map_structure(lambda array: array[: self.settings.batch_size], arrays)
+        self.fit(self.make_batches(first, shuffle=not shared))
+
+    def shared_epoch(self, epoch: int) -> Arrays:
+        """An epoch's order, ε and masks from the source that every backend shares, by row visited."""
+        drawn = randomness.shared_epoch(self.spec, self.settings, epoch, len(self.data))
+        noise = {} if drawn.noise is None else {EPSILON: drawn.noise.astype(self.settings.storage)}
+        return {"order": drawn.order, **noise, MASKS: drawn.masks}
+
+    def in_order(self, epoch: Arrays) -> Arrays:
+        """The same with the rows themselves for their order."""
+        return {"x": self.data[epoch["order"]], **{name: epoch[name] for name in epoch if name != "order"}}
+
+    def make_batches(self, arrays: Arrays, shuffle: bool) -> Any:
+        with keras.device(self.device):
+            return engine.batches(arrays, self.settings.batch_size, self.settings.seed if shuffle else None)
+
+    def fit(self, batches: Any) -> dict[str, list[float]]:
+        with keras.device(self.device):
+            return self.network.fit(batches, verbose=0, shuffle=False).history
+
+    def run_epoch(self, epoch: int) -> None:
+        shared = self.settings.random_source == "shared"
+        self.set_kl_weight(epoch)
+        batches = self.make_batches(self.in_order(self.shared_epoch(epoch)), shuffle=False) if shared else self.batches
+        self.history = self.fit(batches)
+        with keras.device(self.device):
+            self.network.fit_sigma(self.history["reconstruction"][0])
+
+    def set_kl_weight(self, epoch: int) -> None:
+        self.last_kl_weight = self.settings.kl_weight(epoch)
+        with keras.device(self.device):
+            self.network.kl_weight.assign(self.last_kl_weight)
+
+    def synchronize(self) -> None:
+        engine.synchronize([*self.network.variables, *self.optimizer.variables])
+
+    def epoch_loss(self) -> EpochLoss:
+        reconstruction, kl = self.history["reconstruction"][0], self.history["kl"][0]
+        return EpochLoss(reconstruction + self.last_kl_weight * kl, reconstruction, kl)
+
+    def run_rows(self, function: RowFunction, X: NDArray[Any]) -> tuple[NDArray[Any], ...]:
+        with keras.device(self.device):
+            return padded_chunks(self.row_models[function].predict_on_batch, X)
+
+    def device_memory_peak(self) -> int | None:
+        return engine.memory_peak() if self.settings.device == "gpu" else None
+
+    def export_weights(self) -> dict[str, NDArray[Any]]:
+        return self.network.export()
+
+    def import_weights(self, weights: Weights) -> None:
+        canonical.check(weights, self.spec)
+        with keras.device(self.device):
+            self.network.replace(weights)

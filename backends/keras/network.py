@@ -1,0 +1,197 @@
+"""The network in Keras: encoder, heads, decoder, and the terms of the loss."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+from itertools import groupby
+from typing import Any
+
+import keras
+import numpy as np
+from keras import ops
+from numpy.typing import NDArray
+
+from backends import randomness
+from backends import weights as canonical
+from backends.inference import RowFunction
+from backends.interface import Weights
+from backends.keras.layers import LAYERS, Array
+from backends.spec import NORMAL_ENTROPY, VARIANCE_FLOOR, NetworkSpec, TrainingSettings
+
+Arrays = dict[str, Any]  # by name: rows, or once more arrays by name
+Masks = Mapping[str, Array]
+NOTHING: Masks = {}
+EPSILON, MASKS = "epsilon", "masks"
+
+
+class Network(keras.Model):
+    """The layers; every method but Keras's own maps rows to rows. Where ε is None, z = mu; where there are no masks,
+    nothing drops. ``merged`` heads are one layer with both kernels side by side.
+
+    In bfloat16 that is what the layers compute in; the network around them, its loss included, stays in float32.
+    """
+
+    def __init__(self, spec: NetworkSpec, weights: Weights, settings: TrainingSettings, merged: bool = False) -> None:
+        super().__init__(dtype=settings.storage)
+        self.spec = spec
+        self.dropout = settings.dropout
+        layers, depth = spec.layers(), spec.depth
+        heads = set(list(layers)[depth : -depth - 1]) if merged else set()
+        self.names = [tuple(names) for _, names in groupby(layers, lambda name: name in heads or name)]
+        self.all_layers = [
+            LAYERS[layers[n].kind](replace(layers[n], outputs=len(names) * layers[n].outputs))
+            for names in self.names
+            for n in names[:1]
+        ]
+        named = [(names[0], layer) for names, layer in zip(self.names, self.all_layers, strict=True)]
+        self.encoder, self.heads, self.decoder = named[:depth], named[depth : -depth - 1], named[-depth - 1 :]
+        draws = randomness.scoring_noise(settings.seed, spec.latent)
+        self.scoring_noise = ops.convert_to_tensor(draws, self.dtype)
+        self.log_sigma = self.add_weight(name="log_sigma", shape=(1,), initializer="zeros", trainable=False)
+        self.kl_weight = self.add_weight(name="kl_weight", initializer="ones", trainable=False)
+        self.seeds = keras.random.SeedGenerator(settings.seed)
+        self.trackers = [keras.metrics.Mean(name=name) for name in ("reconstruction", "kl")]
+        self.built = True
+        self.replace(weights)
+
+    def export(self) -> dict[str, NDArray[Any]]:
+        arrays: dict[str, NDArray[Any]] = {}
+        for names, layer in zip(self.names, self.all_layers, strict=True):
+            kernel, bias = layer.get_weights()
+            for part, array in (("kernel", kernel.transpose(layer.canonical_axes)), ("bias", bias)):
+                arrays |= zip((f"{n}.{part}" for n in names), np.split(array, len(names), axis=-1), strict=True)
+        if self.spec.likelihood == "gaussian":
+            arrays[canonical.LOG_SIGMA] = ops.convert_to_numpy(self.log_sigma)
+        return {name: arrays[name] for name in canonical.shapes(self.spec)}
+
+    def replace(self, weights: Weights) -> None:
+        for names, layer in zip(self.names, self.all_layers, strict=True):
+            kernel, bias = (np.concatenate([weights[f"{n}.{p}"] for n in names], axis=-1) for p in ("kernel", "bias"))
+            layer.set_weights([kernel.transpose(layer.canonical_axes), bias])
+        if self.spec.likelihood == "gaussian":
+            self.log_sigma.assign(weights[canonical.LOG_SIGMA])
+
+    def encode(self, x: Array, masks: Masks = NOTHING) -> tuple[Array, Array]:
+        for name, layer in self.encoder:
+            x = self.drop(name, ops.relu(layer(x)), masks)
+        heads = [ops.cast(head(x), self.dtype) for _, head in self.heads]
+        if self.spec.kind == "autoencoder":
+            return heads[0], ops.zeros_like(heads[0])
+        mu, logvar = heads if len(heads) == 2 else ops.split(heads[0], 2, axis=-1)
+        return mu, logvar
+
+    def drop(self, name: str, x: Array, masks: Masks) -> Array:
+        return x * ops.cast(masks[name], x.dtype) / (1 - self.dropout) if name in masks else x
+
+    def sample(self, mu: Array, logvar: Array, epsilon: Array) -> Array:
+        return mu + ops.exp(logvar / 2) * epsilon
+
+    def decode(self, z: Array, masks: Masks = NOTHING) -> Array:
+        *hidden, (_, output) = self.decoder
+        for name, layer in hidden:
+            z = self.drop(name, ops.relu(layer(z)), masks)
+        return ops.cast(output(z), self.dtype)
+
+    def mean(self, output: Array) -> Array:
+        return ops.sigmoid(output) if self.spec.likelihood == "bce" else output
+
+    def reconstruction(self, output: Array, x: Array) -> Array:
+        if self.spec.likelihood == "bce":
+            return ops.sum(ops.binary_crossentropy(x, output, from_logits=True), axis=-1)
+        squares = ops.sum(ops.square(output - x), axis=-1)
+        if self.spec.likelihood == "mse":
+            return squares
+        return squares * ops.exp(-2 * self.log_sigma) / 2 + self.spec.features * (self.log_sigma + NORMAL_ENTROPY - 0.5)
+
+    def batch_reconstruction(self, output: Array, x: Array) -> Array:
+        if self.spec.likelihood == "gaussian":
+            variance = ops.mean(ops.square(output - x)) + VARIANCE_FLOOR
+            return self.spec.features * (ops.log(variance) / 2 + NORMAL_ENTROPY)
+        return ops.mean(self.reconstruction(output, x))
+
+    def fit_sigma(self, reconstruction: float | Array) -> None:
+        if self.spec.likelihood == "gaussian":
+            value = reconstruction / self.spec.features - NORMAL_ENTROPY
+            self.log_sigma.assign(ops.reshape(ops.convert_to_tensor(value, self.dtype), (1,)))
+
+    def kl(self, mu: Array, logvar: Array) -> Array:
+        if self.spec.kind == "autoencoder":
+            return ops.zeros_like(mu[:, 0])
+        return -0.5 * ops.sum(1 + logvar - ops.square(mu) - ops.exp(logvar), axis=-1)
+
+    def propagate(self, x: Array, epsilon: Array | None = None, masks: Masks = NOTHING) -> tuple[Array, Array]:
+        mu, logvar = self.encode(x, masks)
+        z = mu if epsilon is None else self.sample(mu, logvar, epsilon)
+        return self.decode(z, masks), self.kl(mu, logvar)
+
+    def terms(self, x: Array) -> tuple[Array, Array]:
+        output, kl = self.propagate(x)
+        return self.reconstruction(output, x), kl
+
+    def batch_terms(self, x: Array, epsilon: Array | None, masks: Masks) -> tuple[Array, Array]:
+        output, kl = self.propagate(x, epsilon, masks)
+        return self.batch_reconstruction(output, x), ops.mean(kl)
+
+    def generate(self, z: Array) -> tuple[Array]:
+        return (self.mean(self.decode(z)),)
+
+    def reconstruct(self, x: Array) -> tuple[Array]:
+        return self.generate(self.encode(x)[0])
+
+    def squared_error(self, x: Array) -> tuple[Array]:
+        return (ops.sum(ops.square(self.reconstruct(x)[0] - x), axis=-1),)
+
+    def absolute_error(self, x: Array) -> tuple[Array]:
+        return (ops.sum(ops.abs(self.reconstruct(x)[0] - x), axis=-1),)
+
+    def expected_reconstruction(self, x: Array) -> tuple[Array]:
+        mu, logvar = self.encode(x)
+        if self.spec.kind == "autoencoder":
+            return (self.reconstruction(self.decode(mu), x),)
+        draws = len(self.scoring_noise)
+
+        def add(draw: int, total: Array) -> Array:
+            epsilon = ops.take(self.scoring_noise, draw, axis=0)
+            return total + self.reconstruction(self.decode(self.sample(mu, logvar, epsilon)), x)
+
+        return (ops.fori_loop(0, draws, add, ops.zeros_like(x[:, 0])) / draws,)
+
+    def draw(self, *shape: int | Array) -> Arrays:
+        """ε and dropout masks for rows of this shape."""
+        draw, drawn = {"dtype": self.dtype, "seed": self.seeds}, {}
+        if self.spec.kind == "vae":
+            drawn[EPSILON] = keras.random.normal((*shape, self.spec.latent), **draw)
+        widths = self.spec.dropped() if self.dropout else {}
+        masks = {n: keras.random.uniform((*shape, width), **draw) >= self.dropout for n, width in widths.items()}
+        return {**drawn, MASKS: masks}
+
+    def call(self, batch: Arrays) -> tuple[Array, Array]:
+        """``batch_terms`` of a training batch: rows ``x`` and, if not to be drawn, ``epsilon`` and ``masks``."""
+        x = batch["x"]
+        drawn = batch if MASKS in batch else self.draw(ops.shape(x)[0])
+        return self.batch_terms(x, drawn.get(EPSILON), drawn[MASKS])
+
+    def batch_loss(self, batch: Arrays) -> tuple[Array, Array]:
+        """The loss of a training batch, and its mean reconstruction and KL, shape (2,)."""
+        reconstruction, kl = self.call(batch)
+        return reconstruction + self.kl_weight * kl, ops.stack((reconstruction, kl))
+
+    def compute_loss(self, x: Any = None, y: Any = None, y_pred: Any = None, *args: Any, **kwargs: Any) -> Array:
+        reconstruction, kl = y_pred
+        for tracker, term in zip(self.trackers, (reconstruction, kl), strict=True):
+            tracker.update_state(term)
+        return reconstruction + self.kl_weight * kl
+
+
+class RowModel(keras.Model):
+    """One row-wise function of a network, for ``predict_on_batch`` to compile."""
+
+    def __init__(self, network: Network, function: RowFunction) -> None:
+        super().__init__(dtype=network.dtype)
+        self.network = network
+        self.function = function
+        self.built = True
+
+    def call(self, x: Array) -> tuple[Array, ...]:
+        return getattr(self.network, self.function)(x)

@@ -1,0 +1,81 @@
+"""Training in the faster ways: steps compiled by XLA, and an epoch as one program."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import keras
+import numpy as np
+from keras import ops
+from numpy.typing import NDArray
+
+from backends.inference import RowFunction, padded_chunks
+from backends.interface import EpochLoss, Weights
+from backends.keras.engines import engine
+from backends.keras.idiomatic import IdiomaticModel
+from backends.keras.layers import Array
+from backends.keras.network import Arrays
+from backends.spec import NetworkSpec, TrainingSettings
+
+
+class XlaModel(IdiomaticModel):
+    """The guides' loop with every step compiled by XLA."""
+
+    jit_compile = True
+
+
+class TunedModel(IdiomaticModel):
+    """Data on the device, and an epoch as one program of the engine's compiler, merged heads in it.
+
+    ε and masks are drawn at once and outside, where the engine's generators are many times as fast as XLA's; NumPy
+    draws the order, for which Keras would sort.
+    """
+
+    merged_heads = True
+
+    def __init__(self, spec: NetworkSpec, weights: Weights, settings: TrainingSettings) -> None:
+        super().__init__(spec, weights, settings)
+        self.train_steps = engine.compiled_epoch(self.network, self.optimizer)
+        self.row_functions = {function: engine.compiled(model) for function, model in self.row_models.items()}
+
+    def load_data(self, X: NDArray[Any]) -> None:
+        with keras.device(self.device):
+            self.data = ops.convert_to_tensor(self.training_rows(X))
+        self.steps = len(X) // self.settings.batch_size
+
+    def draw_epoch(self, epoch: int) -> Arrays:
+        """The order, ε and masks of an epoch, each of shape (steps, batch, ...)."""
+        shape = self.steps, self.settings.batch_size
+
+        def by_step(array: NDArray[Any]) -> Array:
+            used = np.asarray(array)[: shape[0] * shape[1]]
+            return ops.convert_to_tensor(used.reshape(*shape, *used.shape[1:]))
+
+        if self.settings.random_source == "shared":
+            return keras.tree.map_structure(by_step, self.shared_epoch(epoch))
+        order = np.random.default_rng((self.settings.seed, epoch)).permutation(len(self.data))
+        return {"order": by_step(order), **self.network.draw(*shape)}
+
+    def first_step(self) -> None:
+        self.run_steps(0, 1)
+
+    def run_epoch(self, epoch: int) -> None:
+        self.set_kl_weight(epoch)
+        self.totals = self.run_steps(epoch, self.steps)
+        with keras.device(self.device):
+            self.network.fit_sigma(self.totals[0] / self.steps)
+
+    def run_steps(self, epoch: int, steps: int) -> Array:
+        with keras.device(self.device):
+            return self.train_steps(self.data, self.draw_epoch(epoch), ops.convert_to_tensor(steps, "int32"))
+
+    def epoch_loss(self) -> EpochLoss:
+        reconstruction, kl = (ops.convert_to_numpy(self.totals) / self.steps).tolist()
+        return EpochLoss(reconstruction + self.last_kl_weight * kl, reconstruction, kl)
+
+    def run_rows(self, function: RowFunction, X: NDArray[Any]) -> tuple[NDArray[Any], ...]:
+        def fetch(results: tuple[Array, ...]) -> tuple[NDArray[Any], ...]:
+            return tuple(map(ops.convert_to_numpy, results))
+
+        with keras.device(self.device):
+            return padded_chunks(lambda x: self.row_functions[function](ops.convert_to_tensor(x)), X, fetch)

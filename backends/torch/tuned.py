@@ -1,0 +1,160 @@
+"""Training in the faster ways: fused kernels, and a whole step compiled as one function."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+from torch.func import functional_call, grad
+
+from backends.torch.idiomatic import EPSILON, ROWS, Epoch, IdiomaticModel, by_step
+from backends.torch.network import TunedNetwork
+from backends.torch.optimizers import WholeStepOptimizer, make_optimizer
+
+CORRECTIONS = "corrections"
+"""The name of Adam's two bias corrections among what an epoch's batches are made of."""
+Step = Callable[[Mapping[str, Tensor]], None]
+
+
+class FusedModel(IdiomaticModel):
+    """Eager steps over rows that stay on the device, an epoch's draws made at once, and the fused optimiser."""
+
+    def make_optimizer(self) -> Any:
+        return make_optimizer(self.network, self.settings, fused=True)
+
+    def load_data(self, X: NDArray[Any]) -> None:
+        self.data = torch.tensor(self.training_rows(X), device=self.device)
+        self.steps = len(X) // self.settings.batch_size
+
+    def draw_epoch(self, epoch: int) -> Epoch:
+        if self.settings.random_source == "shared":
+            return self.shared_epoch(epoch)
+        order = torch.randperm(len(self.data), device=self.device, generator=self.noise_generator)
+        return self.batches({ROWS: order, **self.draw(self.steps * self.settings.batch_size)})
+
+    def run_epoch(self, epoch: int) -> None:
+        self.last_kl_weight = self.settings.kl_weight(epoch)
+        self.totals = torch.zeros(2, dtype=self.dtype, device=self.device)
+        for batch in by_step(self.draw_epoch(epoch)):
+            self.totals += self.train_step(self.data[batch[ROWS]], batch, self.last_kl_weight)
+        self.network.fit_sigma(self.totals[0] / self.steps)
+
+
+def compiled(step: Step) -> Step:
+    """The step as one function. It is compiled for one model alone and its arguments never change their form, so that
+    nothing needs guarding; the compiler keeps what it has made by code object, and so the step gets one of its own."""
+    step.__code__ = step.__code__.replace()
+    unguarded = {"guard_filter_fn": torch.compiler.skip_all_guards_unsafe}
+    return torch.compile(step, fullgraph=True, dynamic=False, options=unguarded)
+
+
+class Replay:
+    """A step as one CUDA graph: it reads from fixed buffers, and moves on through the epoch by itself.
+
+    Making it runs the step a few times.
+    """
+
+    def __init__(self, step: Step, epoch: Epoch) -> None:
+        self.step, self.buffers = step, epoch
+        self.place = torch.zeros(1, dtype=torch.int64, device=epoch[ROWS].device)
+        self.launch = captured(self.next_step)
+
+    def next_step(self) -> None:
+        self.step({name: buffer.index_select(0, self.place)[0] for name, buffer in self.buffers.items()})
+        self.place.add_(1).remainder_(len(self.buffers[ROWS]))
+
+    def run(self, epoch: Epoch) -> None:
+        for name, array in epoch.items():
+            self.buffers[name].copy_(array)
+        self.place.zero_()
+        for _ in range(len(epoch[ROWS])):
+            self.launch()
+
+
+def captured(work: Callable[[], None]) -> Callable[[], None]:
+    """The work as a CUDA graph; before it is captured it has to have run, on a stream of its own."""
+    stream = torch.cuda.Stream()
+    stream.wait_stream(torch.cuda.current_stream())
+    with torch.cuda.stream(stream):
+        for _ in range(3):
+            work()
+    torch.cuda.current_stream().wait_stream(stream)
+    graph = torch.cuda.CUDAGraph()
+    with torch.cuda.graph(graph):
+        work()
+    return graph.replay
+
+
+class TunedModel(FusedModel):
+    """A step, from the gathering of its rows to the update of its weights, as one compiled function.
+
+    On a GPU the step reads its place in the epoch from the device and is replayed as one CUDA graph, so that the host
+    launches once a step.
+    """
+
+    network_class = TunedNetwork
+
+    @property
+    def launch_bound(self) -> bool:
+        """Whether launching a step's kernels takes longer than running them."""
+        return self.device.type == "cuda"
+
+    def make_optimizer(self) -> Any:
+        return WholeStepOptimizer(self.network, self.settings)
+
+    def load_data(self, X: NDArray[Any]) -> None:
+        super().load_data(X)
+        self.totals = torch.zeros(2, dtype=self.dtype, device=self.device)
+        self.kl_weight = torch.ones((), dtype=self.dtype, device=self.device)
+        self.step = compiled(self.whole_step())
+        self.replay: Replay | None = None
+
+    def whole_step(self) -> Step:
+        network, optimizer, data, kl_weight, totals = (
+            self.network,
+            self.optimizer,
+            self.data,
+            self.kl_weight,
+            self.totals,
+        )
+
+        def loss(weights: Mapping[str, Tensor], batch: Mapping[str, Tensor]) -> tuple[Tensor, Tensor]:
+            arguments = data[batch[ROWS]], batch.get(EPSILON), batch
+            reconstruction, kl = functional_call(network, weights, arguments)
+            return reconstruction + kl_weight * kl, torch.stack((reconstruction, kl))
+
+        def step(batch: Mapping[str, Tensor]) -> None:
+            gradients, parts = grad(loss, has_aux=True)(optimizer.weights(), batch)
+            optimizer.update(gradients, batch[CORRECTIONS])
+            totals.add_(parts)
+
+        return step
+
+    def draw_epoch(self, epoch: int) -> Epoch:
+        return super().draw_epoch(epoch) | {CORRECTIONS: self.optimizer.corrections(self.steps).to(self.totals)}
+
+    @torch.no_grad()
+    def first_step(self) -> None:
+        epoch = self.draw_epoch(0)
+        if self.launch_bound:
+            self.replay = Replay(self.step, epoch)
+        else:
+            self.step(next(by_step(epoch)))
+
+    @torch.no_grad()
+    def run_epoch(self, epoch: int) -> None:
+        if self.launch_bound and self.replay is None:
+            self.compile_training()
+        self.last_kl_weight = self.settings.kl_weight(epoch)
+        self.kl_weight.fill_(self.last_kl_weight)
+        self.totals.zero_()
+        drawn = self.draw_epoch(epoch)
+        if self.replay is not None:
+            self.replay.run(drawn)
+        else:
+            for batch in by_step(drawn):
+                self.step(batch)
+        self.network.fit_sigma(self.totals[0] / self.steps)

@@ -1,0 +1,150 @@
+"""What the options of every command have in common: how their values are read, each with one line for what is wrong."""
+
+from __future__ import annotations
+
+import argparse
+import math
+import re
+import shlex
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+VERIFIED_PRECISIONS = ("float32", "float64")
+PRECISIONS = (*VERIFIED_PRECISIONS, "bfloat16", "tf32")
+
+
+def command_line() -> str:
+    """This command as one would type it again."""
+    return shlex.join(["bench", *sys.argv[1:]])
+
+
+def write(content: bytes, out: Path | None) -> None:
+    """What ``--out`` asks for: the content in that file, or, without one, on the standard output."""
+    if out:
+        out.write_bytes(content)
+    else:
+        sys.stdout.flush()
+        sys.stdout.buffer.write(content)
+
+
+def data_dir(parser: Any) -> None:
+    parser.add_argument(
+        "--data-dir",
+        type=Path,
+        metavar="DIR",
+        help="where data files lie (default: $BENCH_DATA_DIR, or a cache folder)",
+    )
+
+
+def names(text: str) -> list[str]:
+    found = [name.strip() for name in text.split(",")]
+    if not all(found):
+        raise argparse.ArgumentTypeError(f"expected names separated by commas, got {text!r}")
+    return found
+
+
+def precisions(text: str) -> list[str]:
+    return _of(text, PRECISIONS)
+
+
+def verified_precisions(text: str) -> list[str]:
+    return _of(text, VERIFIED_PRECISIONS)
+
+
+def _of(text: str, valid: Sequence[str]) -> list[str]:
+    found = names(text)
+    for name in found:
+        if name not in valid:
+            raise argparse.ArgumentTypeError(f"expected {', '.join(valid[:-1])} or {valid[-1]}, got {name!r}")
+    return found
+
+
+def counts(text: str) -> list[int]:
+    return [positive(part.strip()) for part in text.split(",")]
+
+
+def seeds(text: str) -> list[int]:
+    try:
+        found = [int(part) for part in text.split(",")]
+    except ValueError:
+        found = [-1]
+    if min(found) < 0 or max(found) >= 2**32:
+        raise argparse.ArgumentTypeError(f"expected integers from 0 below 2**32 separated by commas, got {text!r}")
+    return found
+
+
+def positive(text: str) -> int:
+    if not text.isascii() or not text.isdigit() or int(text) < 1:
+        raise argparse.ArgumentTypeError(f"expected a positive integer, got {text!r}")
+    return int(text)
+
+
+def port(text: str) -> int:
+    if not text.isascii() or not text.isdigit() or not 0 < int(text) < 2**16:
+        raise argparse.ArgumentTypeError(f"expected a port from 1 to {2**16 - 1}, got {text!r}")
+    return int(text)
+
+
+def seconds(text: str) -> float:
+    match = re.fullmatch(r"(\d+(?:\.\d+)?)([smh]?)", text)
+    if match is None or float(match[1]) == 0:
+        raise argparse.ArgumentTypeError(f"expected a time such as 90, 90s, 5m or 1h, got {text!r}")
+    return float(match[1]) * {"": 1, "s": 1, "m": 60, "h": 3600}[match[2]]
+
+
+def share(text: str) -> float:
+    """A share between 0 and 1: ``3%`` or ``0.03``."""
+    match = re.fullmatch(r"(\d+(?:\.\d+)?|\.\d+)\s*(%?)", text)
+    value = float(match[1]) / (100 if match[2] else 1) if match else 0.0
+    if not 0 < value < 1:
+        raise argparse.ArgumentTypeError(f"expected a share such as 3% or 0.03, got {text!r}")
+    return value
+
+
+def shares(text: str) -> list[float]:
+    """Shares in percent, with or without the sign: ``2,5,10``."""
+    return [share(part.strip().removesuffix("%") + "%") for part in text.split(",")]
+
+
+def natural(text: str) -> int:
+    if not text.isascii() or not text.isdigit():
+        raise argparse.ArgumentTypeError(f"expected 0 or a positive integer, got {text!r}")
+    return int(text)
+
+
+def seed(text: str) -> int:
+    found = seeds(text)
+    if len(found) != 1:
+        raise argparse.ArgumentTypeError(f"expected one integer, got {text!r}")
+    return found[0]
+
+
+def number(text: str) -> float:
+    try:
+        found = float(text)
+    except ValueError:
+        found = math.nan
+    if not math.isfinite(found):
+        raise argparse.ArgumentTypeError(f"expected a number, got {text!r}")
+    return found
+
+
+def pair(text: str) -> tuple[str, Any]:
+    """``NAME=VALUE`` with the value read as in TOML, or as a word."""
+    name, equals, value = text.partition("=")
+    if not name or not equals:
+        raise argparse.ArgumentTypeError(f"expected NAME=VALUE, got {text!r}")
+    import tomllib
+
+    try:
+        return name, tomllib.loads(f"value = {value}")["value"]
+    except tomllib.TOMLDecodeError:
+        return name, value
+
+
+def threshold(text: str) -> dict[str, Any]:
+    """``RULE`` or ``RULE:VALUE``, as the keys of a suite's threshold."""
+    rule, colon, value = text.partition(":")
+    return {"rule": rule, "value": number(value)} if colon else {"rule": rule}

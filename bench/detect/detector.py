@@ -1,0 +1,32 @@
+"""What a detector is: ``fit(X)``, then ``decision_function(X)``; larger = more anomalous, which is PyOD's sign."""
+
+from __future__ import annotations
+
+from typing import Any, Protocol, Self
+
+import numpy as np
+from numpy.typing import NDArray
+
+Rows = NDArray[np.floating[Any]]
+
+
+class Detector(Protocol):
+    """What is benchmarked. ``notes`` holds what a reader of its results must know, one sentence each, after ``fit``.
+
+    A network may have a ``companion``, the class that takes the suite's ``parameters`` for the part of it that is no
+    network, and ``parts``, which tells the other detectors that it is made of. ``options`` are the keywords of a
+    constructor whose signature does not tell them.
+
+    Over another library a detector may also have: ``requires``, the modules that it needs, and ``install``, what pip is
+    given to bring them; ``prepare(X)``, which ends before the first epoch and is not timed as training;
+    ``rows_per_fit``, the rows that ``fit`` visits where it goes through them several times; and ``peer``, what the
+    record says of that library.
+    """
+
+    notes: list[str]
+
+    def fit(self, X: Rows) -> Self:
+        """Learns from rows of shape (rows, features), all of them taken as normal."""
+
+    def decision_function(self, X: Rows) -> Rows:
+        """One score a row, shape (rows,); the same rows score the same at every call."""

@@ -1,0 +1,131 @@
+"""Which detectors there are, by name, what a suite may set of one, and whether it can run here.
+
+A new detector is one class in one file and one line in ``REGISTRY``, or, from another distribution, one entry point of
+the group ``vaebench.detectors``. Its constructor takes ``seed`` and ``threads`` and its own parameters by keyword.
+"""
+
+from __future__ import annotations
+
+import importlib
+import importlib.util
+import inspect
+from collections.abc import Mapping
+from functools import cache
+from importlib.metadata import entry_points
+from types import MappingProxyType
+from typing import Any, get_type_hints
+
+from backends.interface import BackendError
+from bench.detect.guests import GUEST, guest
+from bench.messages import nearest
+
+NO_PARAMETERS: Mapping[str, Any] = MappingProxyType({})
+
+REGISTRY: dict[str, str] = {
+    "vae": "bench.detect.autoencoder:VAE",
+    "conv_vae": "bench.detect.autoencoder:ConvolutionalVAE",
+    "autoencoder": "bench.detect.autoencoder:Autoencoder",
+    "latent_isolation_forest": "bench.detect.hybrids:LatentIsolationForest",
+    "latent_one_class_svm": "bench.detect.hybrids:LatentOneClassSVM",
+    "latent_knn": "bench.detect.hybrids:LatentNearestNeighbours",
+    "rank_average": "bench.detect.hybrids:RankAverage",
+    "isolation_forest": "bench.detect.classical:IsolationForest",
+    "one_class_svm": "bench.detect.classical:OneClassSVM",
+    "knn": "bench.detect.classical:NearestNeighbours",
+    "norm": "bench.detect.sanity:Norm",
+    "mahalanobis": "bench.detect.sanity:Mahalanobis",
+    "pyod_vae": "bench.detect.peers:PyODVAE",
+    "pyod_autoencoder": "bench.detect.peers:PyODAutoencoder",
+}
+
+SANITY = ("norm", "mahalanobis")
+"""The sanity lines: every suite's every table carries them, since without them nobody can tell a trivial data set."""
+
+
+def names() -> tuple[str, ...]:
+    """Every registered detector, ours first."""
+    return (*REGISTRY, *(name for name in _plugins() if name not in REGISTRY))
+
+
+def load(name: str) -> type[Any]:
+    """The class behind a name; ValueError names the nearest valid one."""
+    if name.startswith(GUEST):
+        return guest(name.removeprefix(GUEST))
+    target = REGISTRY.get(name) or _plugins().get(name)
+    if target is None:
+        raise ValueError(f"no detector {name!r}{nearest(name, names())}")
+    module, _, attribute = target.partition(":")
+    loaded: type[Any] = getattr(importlib.import_module(module), attribute)
+    return loaded
+
+
+def unavailable(name: str, parameters: Mapping[str, Any] = NO_PARAMETERS) -> str | None:
+    """Why a detector cannot run here, in one line, found without importing what it requires; None when it can.
+
+    ``parameters`` are the suite's: a detector made of others cannot run where one of those cannot.
+    """
+    for detector in _parts(name, parameters):
+        packages = dict.fromkeys(module.partition(".")[0] for module in getattr(detector, "requires", ()))
+        missing = [package for package in packages if importlib.util.find_spec(package) is None]
+        if missing:
+            verb = "is" if len(missing) == 1 else "are"
+            return f"{' and '.join(missing)} {verb} not installed: pip install '{detector.install}'"
+    return None
+
+
+def load_required(name: str, parameters: Mapping[str, Any] = NO_PARAMETERS) -> type[Any]:
+    """``load``, and with it the modules that the detector requires, so that their import is timed as such.
+
+    Raises BackendError where one of them needs a package that is not installed.
+    """
+    detector, *others = _parts(name, parameters)
+    for part in (detector, *others):
+        for module in getattr(part, "requires", ()):
+            try:
+                importlib.import_module(module)
+            except ModuleNotFoundError as error:
+                raise BackendError(f"{name} needs {error.name}, which is not installed") from error
+    return detector
+
+
+def _parts(name: str, parameters: Mapping[str, Any]) -> list[type[Any]]:
+    """The detector, and those that it is made of."""
+    detector = load(name)
+    return [detector, *(load(part) for part in (detector.parts(**parameters) if hasattr(detector, "parts") else ()))]
+
+
+def needs_backend(name: str) -> bool:
+    """Whether the detector is a network that runs on a backend."""
+    return bool(getattr(load(name), "needs_backend", False))
+
+
+def needs_images(name: str) -> bool:
+    """Whether the detector is a convolutional network."""
+    return bool(getattr(load(name), "convolutional", False))
+
+
+def configurable(name: str) -> type[Any] | None:
+    """The class whose constructor takes what a suite sets under ``parameters``: the detector's own, or that of the
+    ``companion`` of a network; None for a network alone, which has ``training`` instead."""
+    detector = load(name)
+    return getattr(detector, "companion", None) if needs_backend(name) else detector
+
+
+def parameters(name: str) -> dict[str, Any] | None:
+    """The keywords that a suite may set under ``parameters``, and their types; ``seed`` and ``threads`` are given.
+
+    None where nobody can tell, since the library that takes them is not installed.
+    """
+    detector = configurable(name)
+    if detector is None:
+        return {}
+    if hasattr(detector, "options"):
+        return None if detector.options is None else dict.fromkeys(detector.options, Any)
+    hints = get_type_hints(detector.__init__)
+    own = [key for key in inspect.signature(detector.__init__).parameters if key not in ("self", "seed", "threads")]
+    return {key: hints.get(key, Any) for key in own}
+
+
+@cache
+def _plugins() -> dict[str, str]:
+    return {point.name: point.value for point in entry_points(group="vaebench.detectors")}

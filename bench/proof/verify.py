@@ -1,0 +1,358 @@
+"""The proof that the backends are one model: every backend climbs the ladder, and each rung compares them all.
+
+Each backend is held against the reference and against every other. A rung holds where no error is over its bound; the
+first that does not tells where two models part: which case, which step, which tensor.
+"""
+
+from __future__ import annotations
+
+import tempfile
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import ExitStack, suppress
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from itertools import combinations
+from pathlib import Path
+from typing import Any, Literal
+
+import msgspec
+import numpy as np
+from numpy.typing import NDArray
+from safetensors.numpy import save_file
+from sklearn.metrics import roc_auc_score
+
+import backends
+import datasets
+from backends.interface import BackendError, Capabilities
+from backends.spec import SCORES, Device, Precision, TrainingSettings
+from bench.environment import environment, environment_hash, revision, source_digest
+from bench.proof import known, ladder
+from bench.proof.known import SCHEMA, Result
+from bench.proof.ladder import REFERENCE, Data, Observed, Rows
+from bench.suites.scenario import Scenario
+from bench.worker.process import TrialFailed, WorkerProcess
+
+TIMEOUT = 900.0
+"""Seconds a backend may climb; far more than it needs on any machine that is worth a benchmark."""
+
+BLOBS = "blobs?rows=16900"
+"""9,633 training rows: 75 batches of 128 and a partial one, 3,750 steps in 50 epochs."""
+DIGITS = "digits:4"
+
+Progress = Callable[[str], None]
+Measure = Literal["largest difference", "relative to the largest", "relative to the norm", "relative, row by row"]
+
+
+@dataclass(frozen=True)
+class Rule:
+    """How a rung measures a difference, and what it allows; None where it only reports."""
+
+    measure: Measure
+    float64: float | None
+    float32: float | None
+
+
+RULES: dict[str, Rule] = {
+    # float32: half a unit in the last place, which storing a weight costs
+    ladder.INITIAL: Rule("relative to the largest", 0.0, 2.0**-24),
+    ladder.FORWARD: Rule("relative to the largest", 1e-12, 1e-5),
+    ladder.LOSS: Rule("relative to the largest", 1e-12, 1e-5),
+    ladder.GRADIENTS: Rule("relative to the largest", 1e-11, 1e-5),
+    ladder.STEPS: Rule("relative to the norm", 1e-9, 1e-3),
+    ladder.EPOCH: Rule("relative to the largest", 1e-10, 1e-5),
+    ladder.TRAINING_LOSSES: Rule("relative to the largest", 1e-9, 1e-2),
+    # In float32 rounding is amplified from step to step, so that these tell of it and judge nothing.
+    ladder.TRAINING_WEIGHTS: Rule("largest difference", 1e-9, None),
+    ladder.SCORING: Rule("relative, row by row", 1e-9, None),
+    ladder.EXCHANGE: Rule("relative, row by row", 1e-10, 1e-4),
+    ladder.AUC: Rule("largest difference", 1e-12, 1e-2),
+}
+
+
+class VerifyError(ValueError):
+    """A request that leaves nothing to verify; one line."""
+
+
+def verify(
+    names: Sequence[str] | None = None,
+    *,
+    precisions: Sequence[Precision] = ("float64", "float32"),
+    device: Device = "cpu",
+    mode: str = "idiomatic",
+    quick: bool = False,
+    strict: bool = True,
+    progress: Progress = lambda doing: None,
+) -> Result:
+    """Sends the backends up the ladder, side by side, each in a worker of its own, and compares them.
+
+    Parameters
+    ----------
+    names : sequence of str, optional
+        Backends; without them all of ``backends.defaults()`` that can run here.
+    precisions, device, mode
+        What is verified; the reference always runs in float64 on the CPU.
+    quick : bool
+        Train for 5 epochs instead of 50 and leave out what ``bench.proof.ladder.cases`` tells.
+    strict : bool
+        Whether a backend that is named and cannot be verified here is an error; otherwise it is left out.
+    progress : callable
+        Told in a few words what happens now.
+
+    Returns
+    -------
+    dict
+        Plain data, as ``bench verify --format json`` prints it; ``passed`` tells the whole of it.
+
+    Raises
+    ------
+    VerifyError
+        No backend can run here, or one that was named cannot, or there is none of that name.
+    """
+    started = time.perf_counter()
+    asked = list(dict.fromkeys(names or backends.defaults()))
+    required = strict and names is not None
+    try:
+        absent = {name: reason for name in asked if (reason := backends.unavailable(name))}
+    except ValueError as error:
+        raise VerifyError(str(error)) from None
+    present = [name for name in asked if name not in absent]
+    if absent and (required or not present):
+        name, reason = next(iter(absent.items()))
+        raise VerifyError(f"backend {name!r} cannot run here: {reason}")
+    with tempfile.TemporaryDirectory() as folder:
+        here, versions, troubles, ladders = _climb(present, precisions, device, mode, quick, Path(folder), progress)
+    skipped = {name: trouble.reason for name, trouble in troubles.items() if trouble.status == "skipped"}
+    if skipped and (required or skipped.keys() == set(present)):
+        name, reason = next(iter(skipped.items()))
+        raise VerifyError(f"backend {name!r} cannot be verified here: {reason}")
+    failures = {name: f"{t.status}: {t.reason}" for name, t in troubles.items() if name not in skipped}
+    return {
+        "schema": SCHEMA,
+        "verified": datetime.now(UTC).isoformat(timespec="seconds").replace("+00:00", "Z"),
+        "quick": quick,
+        "device": device,
+        "mode": mode,
+        "seconds": round(time.perf_counter() - started, 1),
+        "passed": not failures and all(found["passed"] for found in ladders),
+        "environment_hash": environment_hash(here),
+        "revision": revision(),
+        "source": source_digest(),
+        "backends": {name: versions[name] for name in present if name not in troubles},
+        "absent": absent | skipped,
+        "failures": failures,
+        "ladders": ladders,
+    }
+
+
+def _climb(
+    climbing: list[str],
+    precisions: Sequence[Precision],
+    device: Device,
+    mode: str,
+    quick: bool,
+    home: Path,
+    progress: Progress,
+) -> tuple[dict[str, Any], dict[str, dict[str, str]], dict[str, TrialFailed], list[dict[str, Any]]]:
+    """The environment, the backends' versions, what kept backends from climbing, and one ladder a precision."""
+    troubles: dict[str, TrialFailed] = {}
+    with ExitStack() as stack:
+        workers = {name: stack.enter_context(WorkerProcess(1, device, TIMEOUT)) for name in climbing}
+        workers[REFERENCE] = stack.enter_context(WorkerProcess(1, "cpu", TIMEOUT))
+        pool = stack.enter_context(ThreadPoolExecutor(len(workers)))
+        # The way out, also that of Ctrl-C: the processes end, so that the threads that wait for their replies do, and
+        # only then are the pipes closed, since a thread that waits on a closed pipe would wait on.
+        for worker in workers.values():
+            stack.callback(worker.kill)
+
+        def ask(command: str, requests: Mapping[str, Sequence[Any]]) -> dict[str, Future[dict[str, Any]]]:
+            return {name: pool.submit(workers[name].request, command, *more) for name, more in requests.items()}
+
+        def replies(pending: Mapping[str, Future[dict[str, Any]]]) -> dict[str, dict[str, Any]]:
+            """Of all that could reply; the others climb no further."""
+            found = {}
+            for name, future in pending.items():
+                try:
+                    found[name] = future.result()
+                except TrialFailed as failed:
+                    if name == REFERENCE:
+                        raise VerifyError(f"the reference could not climb: {failed.reason}") from None
+                    troubles[name] = failed
+            return found
+
+        progress(f"{', '.join(climbing)} import their frameworks")
+        importing = ask("capabilities", {name: (name,) for name in climbing})
+        data, labels = rows_and_labels()
+        save_file(dict(data), home / ladder.DATA_FILE)
+        here = environment()
+        imported = {name: msgspec.convert(reply, Capabilities) for name, reply in replies(importing).items()}
+        versions = {name: dict(found.versions) for name, found in imported.items()}
+        for name, found in imported.items():
+            wanted = TrainingSettings(random_source="shared", device=device, mode=mode, precision=precisions[0])
+            try:
+                found.check(wanted)
+            except BackendError as error:
+                troubles[name] = TrialFailed("skipped", str(error))
+
+        ladders: list[dict[str, Any]] = []
+        if all(name in troubles for name in climbing):
+            return here, versions, troubles, ladders
+        golden: Observed = {}
+        for precision in precisions:
+            climbing = [name for name in climbing if name not in troubles]
+            progress(f"{', '.join(climbing)} climb in {precision}")
+            requests: dict[str, Sequence[Any]] = {n: (n, str(home), precision, device, mode, quick) for n in climbing}
+            if not golden:
+                requests[REFERENCE] = (REFERENCE, str(home), "float64", "cpu", "idiomatic", quick)
+            owners = [*replies(ask("climb", requests)), *([REFERENCE] if golden else [])]
+            exchanged = replies(ask("exchange", dict.fromkeys(owners, (owners,))))
+            golden = golden or ladder.read(home / ladder.observed_file(REFERENCE))
+            observed = {n: ladder.read(home / ladder.observed_file(n)) for n in exchanged if n != REFERENCE}
+            observed[REFERENCE] = dict(golden)
+            for name, seen in observed.items():
+                seen |= ladder.read(home / ladder.exchanged_file(name)) | {ladder.AUC: areas(seen, labels)}
+            whole = ladder.cases(precision, quick=quick)[0]
+            steps = whole.epochs * (len(data["blobs/train"]) // whole.settings.batch_size)
+            ladders.append(judge(observed, precision) | {"steps": steps})
+    return here, versions, troubles, ladders
+
+
+def missing(scenarios: Sequence[Scenario], progress: Progress) -> Iterator[Result]:
+    """Verifies, quickly, the backends of those scenarios of whose precision nothing is known here, one device and mode
+    at a time.
+
+    What cannot be verified is passed over: its trials will say by themselves why they cannot run.
+    """
+    for (device, mode), group in _arenas(scenarios).items():
+        results = known.known(environment())
+        # what is proved of a reduced precision is the model, in the type it is kept in
+        stored = ("float64" if scenario.precision == "float64" else "float32" for scenario in group)
+        if all(kept in _known_precisions(scenario, results) for kept, scenario in zip(stored, group, strict=True)):
+            continue
+        names = list(dict.fromkeys(str(scenario.backend) for scenario in group))
+        with suppress(VerifyError):
+            yield verify(names, device=device, mode=mode, quick=True, strict=False, progress=progress)
+
+
+def _known_precisions(scenario: Scenario, results: list[Result]) -> set[str]:
+    return {entry["precision"] for entry in known.of_scenario(scenario, results) or []}
+
+
+def holds(scenarios: Sequence[Scenario]) -> bool:
+    """Whether nothing that is known here tells that the backends of these scenarios differ."""
+    results = known.known(environment())
+    found = [known.of_scenario(scenario, results) for group in _arenas(scenarios).values() for scenario in group]
+    return all(entry["passed"] for entries in found for entry in entries or [])
+
+
+def _arenas(scenarios: Sequence[Scenario]) -> dict[tuple[Device, str], list[Scenario]]:
+    """The scenarios whose backend can run here, by device and mode."""
+    arenas: dict[tuple[Device, str], list[Scenario]] = {}
+    for scenario in scenarios:
+        if scenario.backend and scenario.mode and backends.unavailable(scenario.backend) is None:
+            arenas.setdefault((scenario.device, scenario.mode), []).append(scenario)
+    return arenas
+
+
+def judge(observed: Mapping[str, Observed], precision: Precision) -> dict[str, Any]:
+    """Compares what the climbers showed: each backend with the reference, then each pair; one entry a rung."""
+    names = [name for name in observed if name != REFERENCE]
+    pairs = [*((name, REFERENCE) for name in names if REFERENCE in observed), *combinations(names, 2)]
+    rungs = []
+    first_failure = None
+    for name in ladder.RUNGS:
+        if not any(seen.get(name) for seen in observed.values()):
+            continue  # no case that climbed has such a rung
+        rule = RULES[name]
+        bound: float | None = getattr(rule, precision)
+        comparisons = []
+        for pair in pairs:
+            a, b = (observed[side].get(name, {}) for side in pair)
+            # in float32 the reference, which is float64, shows more than a backend
+            alike = precision == "float64" or REFERENCE not in pair
+            error, where = _compare(rule.measure, a, b, bound, alike)
+            passed = bound is None or error <= bound
+            shown = error if np.isfinite(error) else None
+            comparisons.append({"between": list(pair), "error": shown, "where": where, "passed": passed})
+            if not passed and first_failure is None:
+                first_failure = {"rung": name, "between": list(pair), "where": where, "error": shown, "bound": bound}
+        passed = all(comparison["passed"] for comparison in comparisons)
+        rungs.append(
+            {"name": name, "measure": rule.measure, "bound": bound, "passed": passed, "comparisons": comparisons}
+        )
+    return {
+        "precision": precision,
+        "passed": first_failure is None,
+        "first_failure": first_failure,
+        "rungs": rungs,
+    }
+
+
+def areas(observed: Observed, labels: NDArray[np.int8]) -> dict[str, NDArray[np.float64]]:
+    """The ROC AUC of every kind of score that the test rows were given; not a number where the scores are not."""
+    return {
+        kind: np.array(roc_auc_score(labels, values) if np.isfinite(values).all() else np.nan)
+        for kind, values in observed[ladder.SCORING].items()
+        if kind in SCORES
+    }
+
+
+def difference(measure: Measure, a: NDArray[Any], b: NDArray[Any]) -> float:
+    """How far ``a`` is from ``b``; infinite where their shapes differ or either is not finite."""
+    if a.shape != b.shape or not (np.isfinite(a).all() and np.isfinite(b).all()):
+        return float("inf")
+    if np.array_equal(a, b):
+        return 0.0
+    with np.errstate(all="ignore"):
+        apart = np.abs(a - b)
+        error = apart.max()
+        if measure == "relative to the largest":
+            error = error / np.abs(b).max()
+        elif measure == "relative to the norm":
+            error = np.linalg.norm(apart) / np.linalg.norm(b)
+        elif measure == "relative, row by row":
+            error = np.max(apart[apart > 0] / np.abs(b[apart > 0]))
+    # not a number where both norms under- or overflow; a maximum over several errors would lose it
+    return float("inf") if np.isnan(error) else float(error)
+
+
+def _compare(
+    measure: Measure,
+    a: Mapping[str, NDArray[Any]],
+    b: Mapping[str, NDArray[Any]],
+    bound: float | None,
+    alike: bool,
+) -> tuple[float, str]:
+    """The largest error and the place of the first one over the bound, or else of the largest.
+
+    What ``a`` shows ``b`` has to show too, and where they are ``alike`` the other way round.
+    """
+    errors = {
+        what: difference(measure, a[what], b[what]) if what in a and what in b else float("inf")
+        for what in {**a, **(b if alike else {})}
+    }
+    if not errors:
+        return float("inf"), "nothing was observed"
+    over = [what for what, error in errors.items() if bound is not None and error > bound]
+    return max(errors.values()), over[0] if over else max(errors, key=lambda what: errors[what])
+
+
+def rows_and_labels() -> tuple[Data, NDArray[np.int8]]:
+    """The rows of all cases, and the labels of the blobs' test rows."""
+    blobs, digits = datasets.load(BLOBS, seed=0), datasets.load(DIGITS, seed=0)
+    arrays: dict[str, Rows] = {}
+    for part in ("train", "validation", "test"):
+        attribute = "X_val" if part == "validation" else f"X_{part}"
+        arrays[f"blobs/{part}"] = getattr(blobs, attribute)
+        arrays[f"digits/{part}"] = getattr(digits, attribute)
+        images = arrays[f"digits/{part}"].reshape(-1, 8, 8)
+        arrays[f"odd/{part}"] = _rows(images[:, :7, :7])
+        # three times as large, in a margin: 28×28 pixels
+        enlarged = np.kron(images, np.ones((3, 3), np.float32))
+        arrays[f"images/{part}"] = _rows(np.pad(enlarged, ((0, 0), (2, 2), (2, 2))))
+    return arrays, blobs.y_test
+
+
+def _rows(images: Rows) -> Rows:
+    return np.ascontiguousarray(images.reshape(len(images), -1))

@@ -1,0 +1,161 @@
+"""Blocks: one ``[[scenarios]]`` table of a suite, checked against what is registered, and its scenarios."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field, fields, replace
+from itertools import product
+from typing import Any
+
+import backends
+from backends.spec import Device, Precision
+from bench.detect import guests, registry
+from bench.detect.autoencoder import no_score
+from bench.messages import nearest
+from bench.quality.thresholds import Threshold
+from bench.suites.checks import SuiteError, check_keys, check_thresholds, check_training, convert, family
+from bench.suites.scenario import Positive, Scenario, Threads, Thresholds, Training
+
+
+@dataclass(frozen=True)
+class Block:
+    """One ``[[scenarios]]`` block after the suite's defaults were filled in.
+
+    Without ``batch_sizes`` the batch is that of ``training``; of ``threads`` 0 is as many as a trial gets by default.
+    """
+
+    datasets: tuple[str, ...] = ()
+    detectors: tuple[str, ...] = ()
+    backends: tuple[str, ...] = ()
+    modes: tuple[str, ...] = ("idiomatic",)
+    devices: tuple[Device, ...] = ("cpu",)
+    precisions: tuple[Precision, ...] = ("float32",)
+    batch_sizes: tuple[Positive, ...] = ()
+    threads: Threads = (0,)
+    training: Training = field(default_factory=Training)
+    thresholds: Thresholds = (Threshold(),)
+    parameters: dict[str, dict[str, Any]] = field(default_factory=dict)
+    protocol: str = ""
+    pictures: bool = False
+
+    @property
+    def trainings(self) -> list[Training]:
+        """The training settings, once for each batch size."""
+        sizes = self.batch_sizes or (self.training.batch_size,)
+        return [replace(self.training, batch_size=size) for size in sizes]
+
+
+def read_block(table: dict[str, Any], where: str) -> Block:
+    check_keys(table, [f.name for f in fields(Block)], where)
+    check_training(table.get("training"), f"{where}: training")
+    check_thresholds(table.get("thresholds"), f"{where}: thresholds")
+    block = validated(convert(table, Block, where), where)
+    if not block.detectors:
+        return block
+    return replace(block, detectors=tuple(dict.fromkeys((*block.detectors, *registry.SANITY))))
+
+
+def validated(block: Block, where: str) -> Block:
+    """Checks every name in a block against what is registered, and parameters against their detector."""
+    for names, valid, axis in (
+        (block.detectors, registry.names(), "detector"),
+        (block.backends, backends.names(), "backend"),
+        (block.parameters, registry.names(), "detector in parameters"),
+    ):
+        for name in names:
+            if name.startswith(guests.GUEST) and axis != "backend":
+                try:
+                    registry.load(name)
+                except ValueError as error:
+                    raise SuiteError(f"{where}: {error}") from None
+            elif name not in valid:
+                raise SuiteError(f"{where}: no {axis} {name!r}{nearest(name, valid)}")
+    for name, parameters in block.parameters.items():
+        kinds = registry.parameters(name)
+        if kinds is None:
+            continue
+        for key, value in parameters.items():
+            if key not in kinds:
+                raise SuiteError(f"{where}: {name} has no parameter {key!r}{nearest(key, kinds)}")
+            convert(value, kinds[key], f"{where}: {name}.{key}")
+        if (configurable := registry.configurable(name)) and parameters:
+            try:
+                configurable(**parameters)
+            except ValueError as error:
+                raise SuiteError(f"{where}: {name}: {error}") from None
+    for reference in block.datasets:
+        family(reference, where)
+    for name in block.detectors:
+        if registry.needs_images(name) and not block.training.filters:
+            raise SuiteError(f"{where}: training.filters: {name} needs at least one, for example [32, 64]")
+        if block.datasets and registry.needs_backend(name):
+            _check_scores(block.training, name, where)
+    if not block.backends and any(registry.needs_backend(name) for name in block.detectors):
+        return replace(block, backends=backends.defaults())
+    return block
+
+
+def _check_scores(training: Training, detector: str, where: str) -> None:
+    """A score that no network has under this likelihood, or a network that has none of the scores, is an error; a
+    score that one network lacks is left out for it."""
+    loaded = registry.load(detector)
+    if loaded.scores_of_its_own:
+        return
+    kept = training.scores_of(loaded)
+    for score in training.scores:
+        reason = no_score(score, loaded.kind, training.likelihood)
+        if reason is not None and (not kept or no_score(score, "vae", training.likelihood) is not None):
+            raise SuiteError(f"{where}: training.scores: {detector}: {reason}")
+
+
+def expand(block: Block, threads: int) -> Iterable[Scenario]:
+    for dataset, detector in product(block.datasets, block.detectors):
+        counts = dict.fromkeys(count or threads for count in block.threads)
+        if not registry.needs_backend(detector):
+            # nobody asks how fast a sanity line is
+            for count in [threads] if detector in registry.SANITY else counts:
+                yield Scenario(
+                    dataset=dataset,
+                    detector=detector,
+                    backend=None,
+                    mode=None,
+                    device="cpu",
+                    precision="float32",  # what the rows come in
+                    threads=count,
+                    thresholds=block.thresholds,
+                    parameters=dict(block.parameters.get(detector, {})),
+                    protocol=block.protocol,
+                    pictures=block.pictures,
+                )
+            continue
+        trainings = [training.resolved(registry.load(detector)) for training in block.trainings]
+        for backend, mode, device, precision, training, count in product(
+            block.backends, block.modes, block.devices, block.precisions, trainings, counts
+        ):
+            yield Scenario(
+                dataset=dataset,
+                detector=detector,
+                backend=backend,
+                mode=mode,
+                device=device,
+                precision=precision,
+                threads=count,
+                thresholds=block.thresholds,
+                training=training,
+                parameters=dict(block.parameters.get(detector, {})),
+                protocol=block.protocol,
+                pictures=block.pictures,
+            )
+
+
+def homes(blocks: Sequence[Block], axis: str, value: str, where: str) -> list[int]:
+    """Which blocks a value that none of them names is added to."""
+    if axis != "datasets":
+        return list(range(len(blocks)))
+    own = family(value, where)
+    return [n for n, block in enumerate(blocks) if own in {family(name, where) for name in block.datasets}]
+
+
+def varied(block: Block, axis: str, values: tuple[str, ...]) -> Block:
+    changes: dict[str, Any] = {axis: values}
+    return replace(block, **changes)

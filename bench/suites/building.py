@@ -1,0 +1,49 @@
+"""The detector that a scenario names, made and not yet trained."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import backends
+from bench.detect import registry
+from bench.suites.scenario import Scenario
+
+
+def built(
+    scenario: Scenario, features: int, image: tuple[int, int] | None, *, seed: int, score: str | None = None
+) -> Any:
+    """A detector with everything that its scenario sets.
+
+    Parameters
+    ----------
+    scenario : Scenario
+    features : int
+        Columns of the rows that it will see.
+    image : (height, width) or None
+        Of the images that these rows are.
+    seed : int
+    score : str, optional
+        Which score of a network is its own; the first of the scenario's where nothing is said.
+
+    Raises
+    ------
+    BackendError
+        A package that the detector requires is not installed.
+    ValueError
+        A convolutional detector and rows that are no images.
+    """
+    detector = registry.load_required(scenario.detector, scenario.parameters)
+    training = scenario.training
+    if training is None:
+        return detector(seed=seed, threads=scenario.threads, **scenario.parameters)
+    assert scenario.backend is not None
+    own = {} if detector.scores_of_its_own else {"score": score or training.scores[0]}
+    return detector(
+        backend=backends.load(scenario.backend),
+        spec=scenario.network(features, image),
+        settings=scenario.training_settings(seed),
+        epochs=training.epochs,
+        patience=training.patience,
+        **own,
+        **scenario.parameters,
+    )

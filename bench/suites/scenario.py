@@ -1,0 +1,180 @@
+"""What is run: training settings, the scenario that they belong to, and the trial of a scenario."""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import asdict, dataclass, field, replace
+from typing import Annotated, Any, Self
+
+import msgspec
+from msgspec import Meta
+
+from backends.spec import (
+    Device,
+    Likelihood,
+    NetworkSpec,
+    Optimizer,
+    Precision,
+    RandomSource,
+    TrainingSettings,
+)
+from bench.detect import registry
+from bench.detect.autoencoder import Autoencoder, Score, no_score
+from bench.quality.thresholds import Threshold
+
+Positive = Annotated[int, Meta(ge=1)]
+Natural = Annotated[int, Meta(ge=0)]
+NotNegative = Annotated[float, Meta(ge=0)]
+Fraction = Annotated[float, Meta(ge=0, lt=1)]
+Seed = Annotated[int, Meta(ge=0, le=2**32 - 1)]
+"""What NumPy, scikit-learn and all three frameworks take."""
+
+
+Threads = Annotated[tuple[Natural, ...], Meta(min_length=1)]
+Seeds = Annotated[tuple[Seed, ...], Meta(min_length=1)]
+Thresholds = Annotated[tuple[Threshold, ...], Meta(min_length=1)]
+
+
+@dataclass(frozen=True)
+class Training:
+    """How the autoencoder family is built, trained and scored; the keys of a ``[training]`` table.
+
+    ``hidden`` and ``latent`` are the detector's own where a suite names none, and ``filters`` are for convolutional
+    detectors alone; ``resolved`` puts the values in, and a scenario holds nothing else. The first of ``scores`` is the
+    one that is timed; it is what the detector's own scores are, as long as nothing else is said. A detector that has
+    no score of some kind is scored by the others. A suite names at least one; what is resolved for a detector that has
+    but a score of its own names none.
+    """
+
+    epochs: Positive = 30
+    batch_size: Positive = 128
+    optimizer: Optimizer = "adam"
+    learning_rate: Annotated[float, Meta(gt=0)] = 1e-3
+    momentum: Fraction = 0.9
+    weight_decay: NotNegative = 0.0
+    dropout: Fraction = 0.0
+    patience: Natural = 0
+    hidden: tuple[Positive, ...] | None = None
+    latent: Positive | None = None
+    filters: tuple[Positive, ...] = (32, 64)
+    likelihood: Likelihood = "mse"
+    beta: NotNegative = 1.0
+    kl_warmup_epochs: Natural = 0
+    random_source: RandomSource = "native"
+    scores: tuple[Score, ...] = ("reconstruction",)
+
+    def resolved(self, detector: type[Autoencoder]) -> Self:
+        """The values that a detector of this class is really built and trained with."""
+        return replace(
+            self,
+            hidden=detector.hidden if self.hidden is None else self.hidden,
+            latent=detector.latent if self.latent is None else self.latent,
+            filters=self.filters if detector.convolutional else (),
+            scores=() if detector.scores_of_its_own else self.scores_of(detector),
+        )
+
+    def scores_of(self, detector: type[Autoencoder]) -> tuple[Score, ...]:
+        """Those of the scores that a detector of this class has."""
+        return tuple(score for score in self.scores if no_score(score, detector.kind, self.likelihood) is None)
+
+
+@dataclass(frozen=True)
+class Scenario:
+    """dataset × detector × backend × mode × device × precision, with all settings the result depends on.
+
+    ``backend``, ``mode`` and ``training`` (with every value resolved) are None for the classical detectors;
+    ``parameters`` are the constructor arguments of those, and of the classical part of hybrids. The first of
+    ``thresholds`` is the one that the record's own metrics are of. ``protocol`` says in words which way of doing it a
+    scenario stands for, and ``pictures`` has its trials keep what the pictures of single rows need.
+    """
+
+    dataset: str
+    detector: str
+    backend: str | None
+    mode: str | None
+    device: Device
+    precision: Precision
+    threads: int
+    thresholds: tuple[Threshold, ...]
+    training: Training | None = None
+    parameters: dict[str, Any] = field(default_factory=dict)
+    protocol: str = ""
+    pictures: bool = False
+
+    @property
+    def hash(self) -> str:
+        """16 hex digits over everything above; equal hashes mean equal work."""
+        text = msgspec.json.encode(asdict(self), order="sorted")
+        return hashlib.sha256(text).hexdigest()[:16]
+
+    @property
+    def label(self) -> str:
+        """The scenario in one short line, for people."""
+        protocol = f" ({self.protocol})" if self.protocol else ""
+        if self.backend is None:
+            return f"{self.dataset} {self.detector} threads {self.threads}{protocol}"
+        training = self.training
+        assert training is not None
+        what = f"{self.dataset} {self.detector} {self.backend}/{self.mode} {self.device} {self.precision}"
+        return f"{what} batch {training.batch_size} threads {self.threads}{protocol}"
+
+    def network(self, features: int, image: tuple[int, int] | None) -> NetworkSpec:
+        """The network this scenario trains on rows of so many features, the pixels of an image (height, width) or none.
+
+        Raises ValueError for a convolutional detector on rows that are no image.
+        """
+        training = self.training
+        assert training is not None
+        assert training.hidden is not None
+        assert training.latent is not None
+        return NetworkSpec(
+            features=features,
+            hidden=training.hidden,
+            latent=training.latent,
+            kind=registry.load(self.detector).kind,
+            likelihood=training.likelihood,
+            image=image if training.filters else None,
+            filters=training.filters,
+        )
+
+    def training_settings(self, seed: int) -> TrainingSettings:
+        """The scenario's settings in the words of the backend interface."""
+        assert self.training is not None
+        assert self.mode is not None
+        return TrainingSettings(
+            batch_size=self.training.batch_size,
+            optimizer=self.training.optimizer,
+            learning_rate=self.training.learning_rate,
+            momentum=self.training.momentum,
+            weight_decay=self.training.weight_decay,
+            dropout=self.training.dropout,
+            beta=self.training.beta,
+            kl_warmup_epochs=self.training.kl_warmup_epochs,
+            seed=seed,
+            random_source=self.training.random_source,
+            mode=self.mode,
+            device=self.device,
+            precision=self.precision,
+            threads=self.threads,
+        )
+
+
+@dataclass(frozen=True)
+class Trial:
+    """One scenario, one seed, one round: plain data in, one record out, whoever executes it.
+
+    ``results`` is the directory that the trial may leave its arrays in, absolute; without one it leaves none.
+    """
+
+    suite: str
+    scenario: Scenario
+    seed: int
+    round: int
+    timed: bool = True
+    data_dir: str | None = None
+    results: str | None = None
+
+    @property
+    def key(self) -> tuple[str, int, int]:
+        """What makes a trial the same trial when a run goes on."""
+        return self.scenario.hash, self.seed, self.round

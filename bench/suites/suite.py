@@ -1,0 +1,242 @@
+"""Suites: a TOML file names scenarios; scenarios, seeds and rounds make trials.
+
+A suite's top level holds the defaults; each ``[[scenarios]]`` block names data sets and detectors and may replace any
+default. The sanity lines ``norm`` and ``mahalanobis`` join every block by themselves. Every scenario carries all that
+its result depends on, and its hash says so.
+"""
+
+from __future__ import annotations
+
+import math
+import random
+import tomllib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, fields, replace
+from pathlib import Path
+from typing import Annotated, Any
+
+import msgspec
+from msgspec import Meta
+
+from bench.detect import registry
+from bench.messages import quoted
+from bench.suites.blocks import Block, expand, homes, read_block, validated, varied
+from bench.suites.checks import SuiteError, check_keys, convert
+from bench.suites.published import Published
+from bench.suites.scenario import Positive, Scenario, Seeds, Training, Trial
+
+SHIPPED = Path(__file__).parent
+
+
+@dataclass(frozen=True)
+class Suite:
+    """A named set of blocks with seeds, rounds and the time one trial may take (seconds), and what others published."""
+
+    name: str
+    description: str
+    seeds: tuple[int, ...]
+    rounds: int
+    timeout: float
+    blocks: tuple[Block, ...]
+    defaults: Block
+    published: tuple[Published, ...] = ()
+
+    def scenarios(self, threads: int) -> list[Scenario]:
+        """Every scenario once, in the order of the file; ``threads`` is what 0 stands for."""
+        found: dict[str, Scenario] = {}
+        for block in self.blocks:
+            for scenario in expand(block, threads):
+                found.setdefault(scenario.hash, scenario)
+        return list(found.values())
+
+    def trials(
+        self, threads: int, *, timed: bool = True, data_dir: str | None = None, results: str | None = None
+    ) -> list[Trial]:
+        """Every trial in the order it runs: round by round, each round all scenarios and seeds, shuffled.
+
+        The shuffle is keyed by the suite's name and the round, so a run that was stopped goes on in the same order.
+        """
+        scenarios = self.scenarios(threads)
+        trials = []
+        for round_ in range(self.rounds):
+            batch = [
+                Trial(self.name, scenario, seed, round_, timed, data_dir, results)
+                for scenario in scenarios
+                for seed in self.seeds
+            ]
+            random.Random(f"{self.name}/{round_}").shuffle(batch)
+            trials.extend(batch)
+        return trials
+
+    def published_of(self, scenario: Scenario) -> list[dict[str, Any]]:
+        """What others published of what this scenario measures, as its records hold it."""
+        scores = scenario.training.scores if scenario.training else ()
+        settings = msgspec.to_builtins(scenario.training) if scenario.training else dict(scenario.parameters)
+        settings["protocol"] = scenario.protocol
+        return [
+            published.entry
+            for published in self.published
+            if published.is_about(scenario.dataset, scenario.detector, scores, settings)
+        ]
+
+    def vary(
+        self,
+        *,
+        seeds: Sequence[int] | None = None,
+        rounds: int | None = None,
+        timeout: float | None = None,
+        epochs: int | None = None,
+        batch_sizes: Sequence[int] | None = None,
+        threads: Sequence[int] | None = None,
+        **axes: Sequence[str] | None,
+    ) -> Suite:
+        """The suite narrowed or varied by command-line options.
+
+        An axis (``datasets``, ``detectors``, ``backends``, ``modes``, ``devices``, ``precisions``) narrows each block
+        to the values given; a value that no block names is added to every block. A data set that no block names joins
+        the blocks of its family (``digits:7`` those of ``digits:4``), or a block of its own under the suite's defaults.
+        Numbers (``seeds``, ``rounds``, ``timeout``, ``epochs``, ``batch_sizes``, ``threads``) replace the suite's own.
+        """
+        blocks = list(self.blocks)
+        for axis, wanted in axes.items():
+            if wanted is None:
+                continue
+            named = {value for block in blocks for value in getattr(block, axis)}
+            new = [value for value in dict.fromkeys(wanted) if value not in named]
+            places = {value: homes(blocks, axis, value, "options") for value in new}
+            narrowed = []
+            for number, block in enumerate(blocks):
+                kept = [value for value in getattr(block, axis) if value in wanted]
+                added = [value for value in new if number in places[value]]
+                narrowed.append(varied(block, axis, (*kept, *added)))
+            if homeless := tuple(value for value in new if not places[value]):
+                narrowed.append(varied(self.defaults, axis, homeless))
+            blocks = [block for block in narrowed if getattr(block, axis)]
+        if epochs is not None:
+            blocks = [replace(block, training=replace(block.training, epochs=epochs)) for block in blocks]
+        if batch_sizes is not None:
+            blocks = [replace(block, batch_sizes=tuple(batch_sizes)) for block in blocks]
+        if threads is not None:
+            blocks = [replace(block, threads=tuple(threads)) for block in blocks]
+        return replace(
+            self,
+            blocks=tuple(validated(block, "options") for block in blocks),
+            seeds=self.seeds if seeds is None else tuple(dict.fromkeys(seeds)),
+            rounds=self.rounds if rounds is None else rounds,
+            timeout=self.timeout if timeout is None else timeout,
+        )
+
+
+def shipped() -> dict[str, str]:
+    """The suites that come with the package: name to description."""
+    return {path.stem: tomllib.loads(path.read_text())["description"] for path in sorted(SHIPPED.glob("*.toml"))}
+
+
+def load(name_or_path: str) -> Suite:
+    """Reads a shipped suite by name, or a TOML file by path.
+
+    Raises
+    ------
+    SuiteError
+        No such suite, not TOML, or a key or value that does not fit; the nearest valid key is named.
+    """
+    path = SHIPPED / f"{name_or_path}.toml"
+    if not path.is_file():
+        path = Path(name_or_path)
+        if not path.is_file():
+            names = ", ".join(shipped())
+            raise SuiteError(f"{name_or_path}: no such suite; shipped are {names}, or give the path of a TOML file")
+    try:
+        table = tomllib.loads(path.read_text(encoding="utf-8"))
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError, OSError) as error:
+        raise SuiteError(f"{name_or_path}: not a TOML file: {error}") from None
+    return _suite(table, path.stem, str(name_or_path))
+
+
+def single(table: dict[str, Any], *, seed: int, threads: int, where: str) -> tuple[Suite, Scenario]:
+    """A suite of one block, given by a table of its keys, and the first scenario of the first detector that it names.
+
+    Raises SuiteError, with ``where`` before it, for what a suite file would be refused for.
+    """
+    block = read_block(table, where)
+    suite = Suite(where, "", (seed,), 1, math.inf, (block,), block)
+    return suite, next(found for found in suite.scenarios(threads) if found.detector == block.detectors[0])
+
+
+def _suite(table: dict[str, Any], stem: str, where: str) -> Suite:
+    axes = [f.name for f in fields(Block)]
+    valid = ["name", "description", "seeds", "rounds", "timeout", "scenarios", "published", *axes]
+    check_keys(table, valid, where)
+    if not isinstance(table.get("scenarios"), list) or not table["scenarios"]:
+        raise SuiteError(f"{where}: a suite needs at least one [[scenarios]] block")
+    top = {key: value for key, value in table.items() if key in axes}
+    blocks = []
+    for number, own in enumerate(table["scenarios"], start=1):
+        place = f"{where}: [[scenarios]] {number}"
+        if not isinstance(own, dict):
+            raise SuiteError(f"{place}: expected a table")
+        block = read_block(_merged(top, own), place)
+        for axis in ("datasets", "detectors"):
+            if not getattr(block, axis):
+                raise SuiteError(f"{place}: names no {axis}")
+        blocks.append(block)
+    if "detectors" not in top:
+        # a data set given on the command line then runs on every detector that the suite names anywhere
+        top["detectors"] = list(dict.fromkeys(name for block in blocks for name in block.detectors))
+    tables = table.get("published", [])
+    if not isinstance(tables, list):
+        raise SuiteError(f"{where}: published: expected [[published]] tables")
+    return Suite(
+        name=convert(table.get("name", stem), str, f"{where}: name"),
+        description=convert(table.get("description", ""), str, f"{where}: description"),
+        seeds=tuple(dict.fromkeys(convert(table.get("seeds", [0]), Seeds, f"{where}: seeds"))),
+        rounds=convert(table.get("rounds", 1), Positive, f"{where}: rounds"),
+        timeout=convert(table.get("timeout", 1800), Annotated[float, Meta(gt=0)], f"{where}: timeout"),
+        blocks=tuple(blocks),
+        defaults=read_block(top, where),
+        published=tuple(
+            _published(own, blocks, f"{where}: [[published]] {number}") for number, own in enumerate(tables, start=1)
+        ),
+    )
+
+
+def _published(table: object, blocks: Sequence[Block], where: str) -> Published:
+    """One ``[[published]]`` table; SuiteError where no block runs what it is about, since nobody would notice."""
+    if not isinstance(table, dict):
+        raise SuiteError(f"{where}: expected a table")
+    check_keys(table, [f.name for f in fields(Published)], where)
+    entry: Published = convert(table, Published, where)
+    running = [block for block in blocks if entry.detector in block.detectors]
+    if not running:
+        raise SuiteError(f"{where}: no block runs {quoted(entry.detector, {d for b in blocks for d in b.detectors})}")
+    for reference in entry.datasets:
+        if not any(reference in block.datasets for block in running):
+            known = dict.fromkeys(name for block in running for name in block.datasets)
+            raise SuiteError(f"{where}: no block runs {entry.detector} on {quoted(reference, known)}")
+    check_keys(entry.where, [*(f.name for f in fields(Training)), "protocol"], f"{where}: where")
+    running = [block for block in running if set(entry.datasets) & set(block.datasets) and _has(block, entry.where)]
+    if not running:
+        raise SuiteError(f"{where}: no block runs {entry.detector} on its data sets where {entry.where}")
+    own = registry.load(entry.detector) if registry.needs_backend(entry.detector) else None
+    scores = dict.fromkeys(score for block in running if own for score in block.training.scores_of(own))
+    if entry.score is not None and entry.score not in scores:
+        raise SuiteError(f"{where}: score: no block scores {entry.detector} by {quoted(entry.score, scores)}")
+    rules = dict.fromkeys(str(threshold) for block in running for threshold in block.thresholds)
+    if entry.threshold is not None and entry.threshold not in rules:
+        raise SuiteError(f"{where}: threshold: no block of {entry.detector} has {quoted(entry.threshold, rules)}")
+    return entry
+
+
+def _has(block: Block, where: Mapping[str, Any]) -> bool:
+    """Whether a block has these training keys and this protocol, as far as it says."""
+    settings = msgspec.to_builtins(block.training) | {"protocol": block.protocol}
+    return all(settings[key] in (value, None) for key, value in where.items())
+
+
+def _merged(defaults: Mapping[str, Any], own: Mapping[str, Any]) -> dict[str, Any]:
+    """The block's own keys over the defaults; ``training`` and ``parameters`` are merged key by key."""
+    merged = dict(defaults) | dict(own)
+    for key in ("training", "parameters"):
+        if isinstance(defaults.get(key), dict) and isinstance(own.get(key), dict):
+            merged[key] = defaults[key] | own[key]
+    return merged

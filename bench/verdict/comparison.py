@@ -1,0 +1,231 @@
+"""A comparison: pairs of records with the same seed and round, verdicts on them, and what a report of it shows.
+
+The pairs are those of two results directories, or those that ``bench.verdict.campaign`` plays.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from bench.detect import registry
+from bench.environment import differences
+from bench.records import store
+from bench.records.store import Record
+from bench.verdict import pairing
+from bench.verdict.pairing import Pair
+from bench.verdict.rules import METRICS, QUALITY_THRESHOLD, THRESHOLD, Judged, Values, judge
+
+SCHEMA = 1
+NAMES = ("baseline", "candidate")
+
+
+@dataclass(frozen=True)
+class Terms:
+    """What is compared, and how much counts."""
+
+    metrics: tuple[str, ...] = tuple(METRICS)
+    threshold: float = THRESHOLD
+    quality_threshold: float = QUALITY_THRESHOLD
+
+
+@dataclass
+class Found:
+    """All that is known of one scenario: its pairs, or the reason why it cannot be compared."""
+
+    label: str
+    pairs: list[Pair]
+    reason: str | None = None
+
+
+def of_directories(baseline: Path, candidate: Path, terms: Terms) -> list[Found]:
+    """Two results directories: scenarios matched by their hash, trials paired by seed and round."""
+    sides = [_by_scenario(directory) for directory in (baseline, candidate)]
+    found = []
+    for hash_, first in sides[0].items():
+        label = _label(next(iter(first.values())))
+        second = sides[1].get(hash_)
+        if second is None:
+            found.append(Found(label, [], _unmatched(next(iter(first.values())), sides[1], "candidate")))
+            continue
+        one = Found(label, [])
+        for key in [key for key in first if key in second]:
+            if one.reason is not None:
+                break
+            try:
+                one.reason = fault(first[key], second[key]) or _other_environment(first[key], second[key])
+                if one.reason is None:
+                    one.pairs.append(pairing.pair(first[key], second[key], (baseline, candidate), terms.metrics))
+            except (LookupError, TypeError, ValueError, AttributeError):  # what a directory holds may be anybody's
+                one.reason = "the records of seed {} and round {} are damaged".format(*key)
+        if one.reason is None and not one.pairs:
+            one.reason = "no seed and round are in both"
+        found.append(one)
+    counts = Counter(one.label for one in found)
+    for one, hash_ in zip(found, sides[0], strict=True):
+        if counts[one.label] > 1:
+            one.label += f" {hash_[:6]}"
+    # a scenario that only its settings tell from one of the baseline has been named above
+    named = {_work(next(iter(trials.values()))) for trials in sides[0].values()}
+    for hash_, second in sides[1].items():
+        record = next(iter(second.values()))
+        if hash_ not in sides[0] and _work(record) not in named:
+            found.append(Found(_label(record), [], "only the candidate has it"))
+    return found
+
+
+def verdicts(found: Sequence[Found], terms: Terms) -> dict[tuple[str, str], Judged]:
+    """Verdicts by scenario and metric, on all that could be compared."""
+    comparisons: dict[tuple[str, str], Values] = {}
+    for one in found:
+        for name in terms.metrics:
+            metric = METRICS[name]
+            with_it = [pair for pair in one.pairs if pair.worse(metric) is not None]
+            if metric.quality:
+                # further rounds with a seed repeat the same training: they are no further evidence of what it learns
+                with_it = list({pair.seed: pair for pair in reversed(with_it)}.values())
+            worse = [value for pair in with_it if (value := pair.worse(metric)) is not None]
+            if one.reason is None and worse:
+                threshold = metric.threshold(terms.threshold, terms.quality_threshold)
+                comparisons[one.label, name] = Values(metric, threshold, worse, _shared(with_it, name))
+    return judge(comparisons)
+
+
+def result(found: Sequence[Found], terms: Terms) -> dict[str, Any]:
+    """Everything a report of the comparison shows, as plain data."""
+    judged = verdicts(found, terms)
+    rows = []
+    for one in found:
+        if one.reason is not None:
+            rows.append({"scenario": one.label, "metric": None, "verdict": "incomparable", "reason": one.reason})
+            continue
+        for name in terms.metrics:
+            if (one.label, name) in judged:
+                rows.append(_row(one, name, judged[one.label, name], terms))
+    return {
+        "schema": SCHEMA,
+        "threshold": terms.threshold,
+        "quality_threshold": terms.quality_threshold,
+        "verdicts": rows,
+        "counts": {
+            word: sum(row["verdict"] == word for row in rows)
+            for word in ("regressed", "incomparable", "inconclusive", "improved", "unchanged")
+        },
+    }
+
+
+def status(result: Mapping[str, Any], *, strict: bool) -> int:
+    """The exit status: 1 something regressed, 4 something is incomparable, 3 inconclusive where that counts, else 0."""
+    counts = result["counts"]
+    if counts["regressed"]:
+        return 1
+    if counts["incomparable"]:
+        return 4
+    return 3 if strict and counts["inconclusive"] else 0
+
+
+def _row(one: Found, name: str, judged: Judged, terms: Terms) -> dict[str, Any]:
+    metric, estimate = METRICS[name], judged.estimate
+    shown = [pair.shown[name] for pair in one.pairs if name in pair.shown]
+    known = np.isfinite(estimate.low)
+    low, high = sorted((metric.change(estimate.low), metric.change(estimate.high))) if known else (None, None)
+    return {
+        "scenario": one.label,
+        "metric": name,
+        "title": metric.title,
+        "quality": metric.quality,
+        "higher_is_better": metric.higher_is_better,
+        "verdict": judged.verdict,
+        "baseline": float(np.median([before for before, _ in shown])),
+        "candidate": float(np.median([after for _, after in shown])),
+        "change": metric.change(estimate.mean),
+        "low": low,
+        "high": high,
+        "threshold": metric.threshold(terms.threshold, terms.quality_threshold),
+        "pairs": estimate.pairs,
+        "more_pairs": judged.more_pairs,
+        "p": estimate.p,
+        "q": judged.q,
+        "reason": None,
+    }
+
+
+def _shared(found: Sequence[Pair], name: str) -> float:
+    """The variance that all pairs have in common, since their test rows are the same; rows that differ from pair to
+    pair show in the spread of the pairs."""
+    variances = [pair.row_variances[name] for pair in found if name in pair.row_variances]
+    same = len(found) == 1 or len({pair.checksum for pair in found}) < len(found)
+    return float(np.mean(variances)) if variances and same else 0.0
+
+
+def fault(baseline: Record, candidate: Record) -> str | None:
+    """Why two records cannot be compared; None where they can."""
+    for name, record in zip(NAMES, (baseline, candidate), strict=True):
+        if record["status"] != "ok" and not record.get("other_side_failed"):
+            logs = [log for one in (baseline, candidate) if (log := one.get("log"))]
+            return f"the {name} {record['status']}: {record['reason']}" + (f" ({', '.join(logs)})" if logs else "")
+    sums = [record.get("data", {}).get("checksum") for record in (baseline, candidate)]
+    if sums[0] != sums[1]:
+        return f"the data differ: checksum {str(sums[0])[:12]} against {str(sums[1])[:12]}"
+    return None
+
+
+def _other_environment(baseline: Record, candidate: Record) -> str | None:
+    """What differs between the environments of two trials that nobody chose to differ."""
+    if found := differences(baseline.get("environment", {}), candidate.get("environment", {})):
+        return "the environments differ: " + "; ".join(
+            phrase.replace(" there, ", " in the baseline, ").replace(" here", " in the candidate") for phrase in found
+        )
+    precisions = [record.get("environment", {}).get("backend", {}).get("precision") for record in (baseline, candidate)]
+    if precisions[0] != precisions[1]:
+        return f"the precision differs: {precisions[0]} against {precisions[1]}"
+    return None
+
+
+def _by_scenario(directory: Path) -> dict[str, dict[tuple[int, int], Record]]:
+    found: dict[str, dict[tuple[int, int], Record]] = {}
+    for record in store.latest(store.read(directory)[0]):
+        # nobody asks how fast a sanity line is, and a skipped trial never ran
+        if record["detector"] not in registry.SANITY and record["status"] != "skipped":
+            found.setdefault(record["scenario_hash"], {})[record["seed"], record["round"]] = record
+    return found
+
+
+def _work(record: Record) -> tuple[Any, ...]:
+    keys = ("dataset", "detector", "backend", "mode", "device", "precision", "threads", "protocol")
+    return tuple(record.get(key) for key in keys)
+
+
+def _unmatched(record: Record, others: Mapping[str, Mapping[Any, Record]], where: str) -> str:
+    """What keeps a scenario from being matched: settings that differ, or that there is none like it."""
+    for trials in others.values():
+        other = next(iter(trials.values()))
+        if _work(other) == _work(record):
+            old, new = _settings(record), _settings(other)
+            changed = [
+                f"{key}: {old.get(key)} against {new.get(key)}"
+                for key in {**old, **new}
+                if old.get(key) != new.get(key)
+            ]
+            return "the scenarios differ: " + ("; ".join(changed) or "another scenario hash")
+    return f"the {where} does not have it"
+
+
+def _settings(record: Record) -> dict[str, Any]:
+    found = record.get("settings")
+    return found if isinstance(found, dict) else {}
+
+
+def _label(record: Record) -> str:
+    settings = _settings(record)
+    words = [record["dataset"], record["detector"]]
+    if record.get("backend"):
+        words += [f"{record['backend']}/{record['mode']}", str(record.get("device")), str(record.get("precision"))]
+        words.append(f"batch {settings.get('batch_size')}")
+    words.append(f"threads {record.get('threads')}")
+    return " ".join(words) + (f" ({record['protocol']})" if record.get("protocol") else "")
