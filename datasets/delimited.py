@@ -40,7 +40,6 @@ _MARKS = (
     (codecs.BOM_UTF8, "utf-8-sig"), (codecs.BOM_UTF32_LE, "utf-32"), (codecs.BOM_UTF32_BE, "utf-32"),
     (codecs.BOM_UTF16_LE, "utf-16"), (codecs.BOM_UTF16_BE, "utf-16"),
 )  # fmt: skip
-_SAVE = "save the file as UTF-8, or name its encoding with ?encoding=cp1252"
 
 
 @dataclass(frozen=True)
@@ -73,11 +72,16 @@ class Delimited:
     path : the file as the user named it, for messages
     encoding : what it is encoded in, where it is not UTF-8 and no mark at its start tells
     skip : whether lines with too few or too many fields, or the header once more, are left out instead of refused
+    options : whether the user could say so, and name an encoding, by options of a reference
     """
 
-    def __init__(self, opened: Opened, path: str, *, encoding: str = "", skip: bool = False) -> None:
+    def __init__(
+        self, opened: Opened, path: str, *, encoding: str = "", skip: bool = False, options: bool = True
+    ) -> None:
         self.opened, self.path, self.skip = opened, path, skip
         self.asked = encoding
+        self.advice = "; ?bad_lines=skip reads the file without such lines" if options else ""
+        self.save = "save the file as UTF-8" + (", or name its encoding with ?encoding=cp1252" if options else "")
         self.left_out: list[tuple[int, str]] = []
         """Lines that were left out, and why."""
         with opened() as file:
@@ -157,7 +161,7 @@ class Delimited:
     def refuse(self, row: int, what: str) -> None:
         """Raises DatasetError for a row that holds something it must not."""
         line = self.locate([row])[0]
-        raise DatasetError(f"{self.path}: line {line} holds {what}; ?bad_lines=skip reads the file without such lines")
+        raise DatasetError(f"{self.path}: line {line} holds {what}{self.advice}")
 
     def _rows(self, file: IO[bytes]) -> _Utf8:
         """The file from its first row on."""
@@ -201,7 +205,7 @@ class Delimited:
         with self.opened() as file:
             if line := _undecodable(file, self.form.encoding):
                 kind = "UTF-8" if self.form.encoding.startswith("utf-8") else self.form.encoding
-                raise DatasetError(f"{self.path}: line {line} is not {kind} text; {_SAVE}") from error
+                raise DatasetError(f"{self.path}: line {line} is not {kind} text; {self.save}") from error
         for line, fields in self._records():
             if len(fields) not in (0, width) and "".join(fields).strip():
                 found = f"line {line} has {len(fields)} fields, the header {width}"
@@ -209,10 +213,7 @@ class Delimited:
             require(sum(map(len, fields)) < BLOCK, f"{self.path}: line {line} is longer than {BLOCK >> 20} MiB")
             for name, cell in zip(self.names, fields, strict=False):
                 if "\0" in cell:
-                    raise DatasetError(
-                        f"{self.path}: line {line}, column {name!r} holds a NUL byte; ?bad_lines=skip reads the file "
-                        "without such lines"
-                    )
+                    raise DatasetError(f"{self.path}: line {line}, column {name!r} holds a NUL byte{self.advice}")
         why = str(error).partition("\n")[0]
         raise DatasetError(f"{self.path}: not a table of comma-separated values ({why})") from error
 
@@ -335,7 +336,7 @@ def _form(source: _Utf8, path: str) -> Form:
     taken = place + reader.line_num
     start = len("".join(lines[:taken]).encode("utf-8", errors="surrogateescape"))
     if not _clean(header):
-        raise DatasetError(f"{path}: line {place + 1} is not UTF-8 text; {_SAVE}")
+        raise DatasetError(f"{path}: line {place + 1} is not UTF-8 text; save the file as UTF-8")
     if _are_row_names(_parsed(rest, separator, quote)):
         header = ["", *header]
     names = tuple(name or f"Unnamed: {number}" for number, name in enumerate(header))

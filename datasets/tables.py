@@ -182,7 +182,8 @@ def line(place: Path, path: str, row: int, dialect: Dialect | None = None) -> st
 def _delimited(place: Path, path: str, dialect: Dialect | None) -> Any:
     from datasets.delimited import Delimited
 
-    return Delimited(lambda: place.open("rb"), path, encoding=dialect.encoding if dialect else "")
+    encoding = dialect.encoding if dialect else ""
+    return Delimited(lambda: place.open("rb"), path, encoding=encoding, options=False)
 
 
 def _stream_csv(

@@ -105,6 +105,8 @@ def _fit(arguments: argparse.Namespace) -> int:
         f"threshold {card.levels[0]:.6g} ({scenario.thresholds[0]}): precision {metrics['precision']:.3f}, "
         f"recall {metrics['recall']:.3f}, F1 {metrics['f1']:.3f}"
     )
+    for note in fitted.notes:
+        print(f"note: {note}")
     print(f"model: {arguments.out}")
     return 0
 

@@ -29,6 +29,8 @@ class Fitted:
     model: Model
     epochs: int | None
     quality: Quality
+    notes: tuple[str, ...] = ()
+    """What was done with the data, a sentence each."""
 
 
 def plan(
@@ -100,4 +102,5 @@ def fit(chosen: Suite, scenario: Scenario, *, seed: int, data_dir: Path | None, 
         epochs = scenario.training.epochs if best is None else best + 1
     model = models.snapshot(detector, scenario, data, seed, kinds)
     tested = models.scored(detector, data.X_test, kinds[0])
-    return Fitted(model, epochs, quality(tested, data.y_test, [model.level(kinds[0])], seed=seed))
+    found = quality(tested, data.y_test, [model.level(kinds[0])], seed=seed)
+    return Fitted(model, epochs, found, tuple(dict.fromkeys(data.provenance.notes)))
