@@ -3,7 +3,9 @@ bounds."""
 
 from __future__ import annotations
 
+import glob
 import os
+import re
 from pathlib import Path
 from typing import Literal
 
@@ -16,7 +18,7 @@ from datasets.preprocessing import Impute, encode
 from datasets.readings import Decimal
 from datasets.scaling import Scale, done
 from datasets.splitting import check_contamination, contaminants, moved, row_keys, split_together
-from datasets.storage import asks, read
+from datasets.storage import asks, read, stands_for
 
 FEWEST_NORMAL_ROWS = 10
 
@@ -25,7 +27,30 @@ def _absent(request: Request, path: str, **_: object) -> str | None:
     return None if os.path.isfile(os.path.expanduser(path)) else f"data set '{request.name}': there is no file {path}"
 
 
+def _expanded(name: str, path: str) -> list[str]:
+    """The files that a pattern, or a folder, names; a path that is a file, or not there at all, names itself."""
+    place = os.path.expanduser(path)
+    if os.path.isfile(place):
+        return [path]
+    if os.path.isdir(place):
+        path = os.path.join(path, "*")
+    elif glob.escape(path) == path:
+        return [path]
+    place = os.path.expanduser(path)
+    found = [one for one in glob.glob(place) if Path(one).suffix in tables.READERS and os.path.isfile(one)]
+    require(bool(found), f"data set '{name}': no file that ends in {', '.join(tables.READERS)} fits {path}")
+    home = len(place) - len(path)
+    return sorted((path[:1] + one[home + 1 :] if home else one for one in found), key=_in_order)
+
+
+def _in_order(path: str) -> list[tuple[int, str]]:
+    """Numbers in names count as numbers: 2_annthyroid.npz comes before 10_cover.npz."""
+    parts = re.split(r"(\d+)", path)
+    return [(int(part) if part.isdigit() else -1, part) for part in parts]
+
+
 @asks(_absent)
+@stands_for(_expanded)
 def load_file(
     request: Request,
     path: str,

@@ -112,6 +112,16 @@ def asks(missing: Callable[..., str | None]) -> Callable[[L], L]:
     return mark
 
 
+def stands_for(expanded: Callable[[str, str], list[str]]) -> Callable[[L], L]:
+    """Decorate a loader with what is behind `datasets.expanded`: from a reference and its argument, all arguments."""
+
+    def mark(loader: L) -> L:
+        loader.expanded = expanded  # type: ignore[attr-defined]
+        return loader
+
+    return mark
+
+
 def needs(*files: Download, mirror: str | None = None) -> Callable[[L], L]:
     """Decorate a loader that reads these files and, where they are not there, can fetch them from the mirror."""
 

@@ -13,6 +13,7 @@ from bench.messages import UsageError
 NETWORK = (
     ("epochs", options.positive, "N"),
     ("batch_size", options.positive, "N"),
+    ("small_data", str, "WORD"),
     ("optimizer", str, "NAME"),
     ("learning_rate", options.number, "RATE"),
     ("weight_decay", options.number, "λ"),
