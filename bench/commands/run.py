@@ -98,14 +98,14 @@ def _run(arguments: argparse.Namespace) -> int:
     most = max((scenario.threads for scenario in chosen.scenarios(threads)), default=threads)
     if most > available_cores():
         raise UsageError(f"{most} threads are more than the {available_cores()} cores available here")
+    for note in chosen.notes:
+        print(f"note: {note}", file=sys.stderr)
     if arguments.dry_run:
         for trial in chosen.trials(threads):
             print(f"round {trial.round} seed {trial.seed}  {trial.scenario.label}")
         return 0
     out: Path = arguments.out or Path("results") / chosen.name
     data_dir = arguments.data_dir.absolute() if arguments.data_dir else None
-    for note in chosen.notes:
-        print(f"note: {note}", file=sys.stderr)
     fitting = fits.survey(chosen, data_dir, threads)
     equal = proved(chosen.scenarios(threads)) if arguments.verify else True
     with contextlib.ExitStack() as stack:
