@@ -23,6 +23,8 @@ TEXTS = 1 << 12
 """Of columns of text: a dictionary makes a long text cost nothing in the file and all of its length here."""
 CELLS = 1 << 23
 MOST_COLUMNS = 1 << 14
+LONGEST = 1 << 12
+"""Bytes of a text: a longer one is neither a number nor a category."""
 MOST_INDEX = 1 << 20
 """Bytes of what pandas says of its index that are looked at."""
 
@@ -30,7 +32,9 @@ Column = pa.ChunkedArray
 
 
 def read(content: bytes, path: str, limit: int) -> tuple[dict[str, Any], list[str], list[str]]:
-    """The columns of a file by their names, the names of nested ones, which are not read, and of pandas' index.
+    """The columns of a file by their names, the names of those that are not read, and of pandas' index.
+
+    Not read are nested columns, and those with a text longer than `LONGEST`.
 
     Raises `DatasetError` where the file is damaged, or unpacks to more than `limit` bytes.
     """
@@ -41,11 +45,12 @@ def read(content: bytes, path: str, limit: int) -> tuple[dict[str, Any], list[st
         names = file.schema_arrow.names
         require(len(set(names)) == len(names), f"{path}: two columns have the same name")
         flat = [field.name for field in file.schema_arrow if not pa.types.is_nested(field.type)]
-        batches = list(_batches(file, flat, path, limit, whole=True))
+        long: set[str] = set()
+        batches = list(_batches(file, flat, path, limit, long))
         schema = batches[0].schema if batches else pa.schema((name, pa.null()) for name in flat)
         table = pa.Table.from_batches(batches, schema)
-        nested = [name for name in names if name not in flat]
-        return dict(zip(flat, table.columns, strict=True)), nested, _index(file.schema_arrow)
+        columns = {name: column for name, column in zip(flat, table.columns, strict=True) if name not in long}
+        return columns, [name for name in names if name not in columns], _index(file.schema_arrow)
     except DatasetError:
         raise
     except (pa.ArrowException, OSError, ValueError, OverflowError) as error:
@@ -78,28 +83,41 @@ def _opened(source: Any, path: str) -> pq.ParquetFile:
 
 
 def _batches(
-    file: pq.ParquetFile, columns: Sequence[str], path: str, limit: int, *, whole: bool = False
+    file: pq.ParquetFile, columns: Sequence[str], path: str, limit: int, long: set[str] | None = None
 ) -> Iterator[pa.RecordBatch]:
-    """Batches whose text is text, each within the limit, or all of them together."""
+    """Batches whose text is text, each of them within the limit.
+
+    With the set `long` it is all of them together, and columns of texts that are too long are empty and named there.
+    """
     texts = {field.name for field in file.schema_arrow if _is_text(field.type)}
     rows = max(1, min(TEXTS if texts & set(columns) else BATCH, CELLS // max(1, len(columns))))
     total = 0
     for batch in file.iter_batches(rows, columns=list(columns)):
-        size = sum(_size(column) for column in batch.columns)
-        total = total + size if whole else size
-        check_size(total, path, limit)
-        plain = [
-            column.dictionary_decode() if isinstance(column, pa.DictionaryArray) else column for column in batch.columns
-        ]
-        yield pa.RecordBatch.from_arrays(plain, names=batch.schema.names)
+        total = 0 if long is None else total
+        found = []
+        for name, column in zip(batch.schema.names, batch.columns, strict=True):
+            size, longest = _size(column)
+            if longest > LONGEST:
+                if long is None:
+                    raise DatasetError(
+                        f"{path}: column {name!r} holds a text of {longest:,} bytes; {LONGEST:,} are read"
+                    )
+                long.add(name)
+                column = pa.nulls(len(column), pa.dictionary(pa.int32(), pa.string()))
+                size = 0
+            total += size
+            check_size(total, path, limit)
+            found.append(column.dictionary_decode() if isinstance(column, pa.DictionaryArray) else column)
+        yield pa.RecordBatch.from_arrays(found, names=batch.schema.names)
 
 
-def _size(column: pa.Array) -> int:
-    """The bytes that a column takes, once each of its texts stands for itself."""
+def _size(column: pa.Array) -> tuple[int, int]:
+    """The bytes that a column takes, once each of its texts stands for itself, and those of its longest text."""
     if isinstance(column, pa.DictionaryArray) and _is_text(column.type.value_type):
         lengths = pc.binary_length(column.dictionary).cast(pa.int64())
-        return int(pc.sum(lengths.take(column.indices)).as_py() or 0) + 8 * len(column)
-    return int(column.nbytes)
+        used = lengths.take(column.indices)
+        return int(pc.sum(used).as_py() or 0) + 8 * len(column), int(pc.max(used).as_py() or 0)
+    return int(column.nbytes), 0
 
 
 def _is_text(kind: pa.DataType) -> bool:

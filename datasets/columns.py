@@ -257,13 +257,12 @@ class _Reader:
 
     def _leave_counts(self, good: NDArray[np.bool_]) -> None:
         """Leaves out the columns that only count the rows."""
-        first = next(iter(self.table.columns), "")
         counted = []
         for name, values in self.numbers.items():
             if name in self.kept:
                 continue
             whole = values[good]
-            nameless = name == first and re.fullmatch(r"Unnamed: 0(\.\d+)?|\s*", name) is not None
+            nameless = re.fullmatch(r"Unnamed: 0(\.\d+)?", name) is not None
             if _counts(whole, np.arange(len(whole))) or _counts(whole, self.table.rows[good]):
                 counted.append(name)
             elif nameless and bool((whole == np.floor(whole)).all()):

@@ -208,7 +208,7 @@ class Delimited:
                 raise DatasetError(f"{self.path}: line {line} is not {kind} text; {self.save}") from error
         for line, fields in self._records():
             if len(fields) not in (0, width) and "".join(fields).strip():
-                found = f"line {line} has {len(fields)} fields, the header {width}"
+                found = f"line {line} has {len(fields)} fields, the header {width}{self.advice}"
                 raise DatasetError(f"{self.path}: {found}") from error
             require(sum(map(len, fields)) < BLOCK, f"{self.path}: line {line} is longer than {BLOCK >> 20} MiB")
             for name, cell in zip(self.names, fields, strict=False):
@@ -286,7 +286,7 @@ class _Utf8:
             self.undecodable = True  # as if it ended here: whoever reads it looks for the line
             return
         self.pending += block if self.encoding == "utf-8" else text.encode("utf-8", errors="replace")
-        self.nul = self.nul or b"\0" in block
+        self.nul = self.nul or "\0" in text
 
 
 def _encoding(first: bytes, asked: str, path: str) -> str:
@@ -339,8 +339,19 @@ def _form(source: _Utf8, path: str) -> Form:
         raise DatasetError(f"{path}: line {place + 1} is not UTF-8 text; save the file as UTF-8")
     if _are_row_names(_parsed(rest, separator, quote)):
         header = ["", *header]
-    names = tuple(name or f"Unnamed: {number}" for number, name in enumerate(header))
-    return Form(source.encoding, separator, quote, tuple(header), names, start, taken)
+    return Form(source.encoding, separator, quote, tuple(header), _names(header), start, taken)
+
+
+def _names(header: Sequence[str]) -> tuple[str, ...]:
+    """The names of the columns; one without a name is called as pandas calls it, and unlike all others."""
+    names = list(header)
+    for number in (place for place, name in enumerate(header) if not name):
+        name, again = f"Unnamed: {number}", 0
+        while name in names:
+            again += 1
+            name = f"Unnamed: {number}.{again}"
+        names[number] = name
+    return tuple(names)
 
 
 def _filled(lines: Sequence[str], place: int) -> int:

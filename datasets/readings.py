@@ -97,7 +97,7 @@ class Reading:
         words = ["decimal commas"] if self.decimal == "," else []
         words += [f"{_TOLD[self.thousands]} between thousands"] if self.thousands else []
         if self.unit:
-            words.append({"%": "per cent", "‰": "per mille"}.get(self.unit, f"amounts in {self.unit}"))
+            words.append({"%": "per cent signs", "‰": "per mille signs"}.get(self.unit, f"amounts in {self.unit}"))
         return " and ".join(words) or "decimal points"
 
     @cached_property
@@ -129,9 +129,11 @@ class Reading:
         gaps = pc.or_kleene(pc.is_null(cells), self.gaps(cells, missing))
         if self.truth:
             small = pc.utf8_lower(cells)
-            yes = pc.is_in(small, value_set=pa.array([self.truth[0], "1"]))
-            valid = pc.or_(yes, pc.is_in(small, value_set=pa.array([self.truth[1], "0"])))
-            numbers = yes.cast(pa.float64())
+            # what training had as words may come as truth values later
+            yes, no = zip(self.truth, TRUTHS[0], ("1", "0"), strict=True)
+            numbers = pc.is_in(small, value_set=pa.array(yes))
+            valid = pc.or_(numbers, pc.is_in(small, value_set=pa.array(no)))
+            numbers = numbers.cast(pa.float64())
         else:
             valid = pc.match_substring_regex(cells, self.pattern)
             numbers = self._numbers(pc.if_else(valid, cells, None))
@@ -318,12 +320,22 @@ def _is_money(character: str) -> bool:
 
 def _sample(text: Text, missing: Iterable[str]) -> list[str]:
     """Cells from all over the column that are not missing, without blanks around."""
+    if len(text) > 20 * SAMPLE:
+        found = _present(_spread(text, 10 * SAMPLE), missing)
+        if len(found) >= SAMPLE:
+            return list(_spread(found, SAMPLE).to_pylist())
+    return list(_spread(_present(text, missing), SAMPLE).to_pylist())
+
+
+def _present(text: Text, missing: Iterable[str]) -> Any:
     cells = pc.utf8_trim_whitespace(text)
-    present = pc.fill_null(pc.invert(PLAIN.gaps(cells, missing)), False)
-    cells = cells.filter(present)
-    places = np.unique(np.linspace(0, max(0, len(cells) - 1), SAMPLE).astype(np.int64))
-    found: list[str] = cells.take(pa.array(places)).to_pylist() if len(cells) else []
-    return found
+    return cells.filter(pc.fill_null(pc.invert(Reading.gaps(cells, missing)), False))
+
+
+def _spread(cells: Any, most: int) -> Any:
+    """At most so many of the cells, evenly from first to last."""
+    places = np.unique(np.linspace(0, max(0, len(cells) - 1), most).astype(np.int64))
+    return cells.take(pa.array(places)) if len(cells) else cells
 
 
 def _cast(text: Any) -> Any:

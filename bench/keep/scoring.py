@@ -144,6 +144,8 @@ def _raw(
         present, missing = wanted, []  # in the order of the data set that the model was trained on
     if missing:
         names = [str(name) for name in table.attrs.get("names", present)]
+        if missing[0] in names:
+            raise ModelError(f"{path}: column {missing[0]!r} holds no single values, and the model reads it")
         near = difflib.get_close_matches(missing[0], [name for name in names if name not in wanted] or names, n=1)
         hint = f"did you mean {near[0]!r}?" if near else f"it has {shown(names)}"
         raise ModelError(f"{path}: no column {missing[0]!r}, which the model reads; {hint}")
@@ -165,8 +167,9 @@ def _no_number(values: pd.Series, name: str, dialect: Dialect, start: int, line:
     """What a column holds that cannot be read as the numbers that the model wants."""
     import pyarrow as pa
 
-    if not all(isinstance(value, str) for value in values.dropna()):
-        return f"column {name!r} holds values of type {values.dtype}, and the model wants numbers"
+    other = next((value for value in values.dropna() if not isinstance(value, str)), None)
+    if other is not None:
+        return f"column {name!r} holds {str(other)[:40]!r} ({type(other).__name__}), and the model wants numbers"
     reading = dialect.columns.get(name, PLAIN)
     _, bad = reading.read(pa.chunked_array([pa.array(values, pa.string())]), dialect.missing)
     row = int(np.argmax(bad))
