@@ -65,7 +65,7 @@ def _calibrate(arguments: argparse.Namespace) -> int:
     from bench import calibrate, duets, runner, sides, suite
     from bench.commands.compare import terms_of
     from bench.environment import available_cores, environment_hash
-    from reports import calibration
+    from reports.sections import calibration
 
     chosen = suite.load(arguments.suite or "compare").vary(backends=arguments.backends)
     data_dir = arguments.data_dir.absolute() if arguments.data_dir else None

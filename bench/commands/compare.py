@@ -56,7 +56,7 @@ def add(commands: Any) -> None:
 def _compare(arguments: argparse.Namespace) -> int:
     from bench import calibrate, compare, sides
     from bench.environment import environment_hash
-    from reports import calibration
+    from reports.sections import calibration
 
     terms = terms_of(arguments)
     given = (arguments.baseline, arguments.candidate)
@@ -146,7 +146,7 @@ def _refuse_live_options(arguments: argparse.Namespace) -> None:
 def _written(result: dict[str, Any], form: str, *, strict: bool) -> str:
     import json
 
-    from reports import comparison
+    from reports.sections import comparison
 
     if form == "json":
         return json.dumps(result, indent=2, allow_nan=False) + "\n"

@@ -13,7 +13,7 @@ from safetensors.numpy import save_file
 from bench import compare, records
 from bench.cli import main
 from bench.compare import Terms
-from reports import comparison
+from reports.sections import comparison
 
 MACHINE = {"cpu": "a", "memory_bytes": 8 << 30, "python": "3.11.7"}
 TRAIN = "train_samples_per_second"
