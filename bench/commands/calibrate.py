@@ -65,7 +65,7 @@ def _calibrate(arguments: argparse.Namespace) -> int:
     from bench import calibrate, duets, runner, sides, suite
     from bench.commands.compare import terms_of
     from bench.environment import available_cores, environment_hash
-    from reports.sections import calibration
+    from reports import printed
 
     chosen = suite.load(arguments.suite or "compare").vary(backends=arguments.backends)
     data_dir = arguments.data_dir.absolute() if arguments.data_dir else None
@@ -88,7 +88,8 @@ def _calibrate(arguments: argparse.Namespace) -> int:
     if arguments.format == "json":
         print(json.dumps(result, indent=2))
     else:
-        print((calibration.markdown if arguments.format == "markdown" else calibration.text)(result), end="")
+        markdown = arguments.format == "markdown"
+        print((printed.calibration_markdown if markdown else printed.calibration_text)(result), end="")
     return 0
 
 
