@@ -13,6 +13,7 @@ from safetensors.numpy import save_file
 from bench import compare, records
 from bench.cli import main
 from bench.compare import Terms
+from reports import printed
 from reports.sections import comparison
 
 MACHINE = {"cpu": "a", "memory_bytes": 8 << 30, "python": "3.11.7"}
@@ -267,7 +268,9 @@ def test_a_comment_says_once_what_all_scenarios_have_in_common(tmp_path):
     both = [
         one | {"backend": backend, "scenario_hash": backend} for backend in ("torch", "jax") for one in with_speed(1000)
     ]
-    page = comparison.markdown(compared(tmp_path, both, both) | {"baseline": {"text": "a"}, "candidate": {"text": "b"}})
+    page = printed.comparison_markdown(
+        compared(tmp_path, both, both) | {"baseline": {"text": "a"}, "candidate": {"text": "b"}}
+    )
     assert "All scenarios: `blobs vae cpu float32 batch 128 threads 1`" in page
     assert page.count("float32") == 1
     assert page.count("`jax/idiomatic`") == 2
@@ -284,10 +287,10 @@ def test_names_from_outside_cannot_break_the_comment():
         "baseline": {"text": "a"},
         "candidate": {"text": "b"},
     }
-    page = comparison.markdown(result)
+    page = printed.comparison_markdown(result)
     assert "<b>" not in page
     assert "&lt;b&gt;" in page
-    ElementTree.fromstring(comparison.junit(result))
+    ElementTree.fromstring(printed.comparison_junit(result))
 
 
 def test_every_command_line_of_the_guide_parses():

@@ -15,7 +15,7 @@ from bench.environment import environment, environment_hash, source_digest
 from bench.suite import Scenario
 from bench.thresholds import Threshold
 from bench.trial import TrialFailed
-from reports.sections.verification import written_error
+from reports.numbers import error as written_error
 
 HERE = {"machine": {"memory_bytes": 8 << 30}, "packages": {"torch": "2.13.0"}}
 FAILURE = {"rung": "loss", "between": ["torch", "reference"], "where": "bce · kernel", "error": 0.125, "bound": 1e-12}

@@ -13,8 +13,7 @@ from sklearn.metrics import roc_auc_score
 
 from reports import tables, write_report
 from reports.arrays import Shelf
-from reports.figures import roofline
-from reports.tables import resampling
+from reports.tables import resampling, roofline
 
 
 def arrays(rows: int = 60, features: int = 2, seed: int = 0, shift: float = 2.0) -> dict[str, np.ndarray]:

@@ -9,7 +9,8 @@ import msgspec
 import pytest
 
 from reports import tables
-from reports.sections import details
+from reports.document import document
+from reports.tables.material import Material
 from reports.writers import markdown
 
 PERCENTILE, ORACLE = "percentile 95 of the validation scores", "oracle: largest F1 on the test labels"
@@ -39,9 +40,7 @@ def entry(score: str, auc: float, f1: float) -> dict[str, Any]:
 
 
 def rendered(records: list[dict[str, Any]]) -> str:
-    trials = tables.trials(records)
-    quality = tables.quality(tables.scored(trials, records))
-    return markdown.render(trials, quality, tables.throughput(trials), records, [], ()).replace("\u00a0", " ")
+    return markdown.written(document(Material(records))).replace("\u00a0", " ")
 
 
 def folded(text: str, summary: str) -> str:
@@ -104,6 +103,6 @@ def test_misshapen_details_leave_the_report_whole(record: Any, broken: Any) -> N
 
 
 def test_detected_counts_have_a_decimal_only_as_means() -> None:
-    assert details.detected(47, 3) == "47 of 50"
-    assert details.detected(47.5, 2.5) == "47.5 of 50"
-    assert details.detected(float("nan"), 1) == "—"
+    assert columns.detected({"tp": 47, "fn": 3}).text == "47 of 50"
+    assert columns.detected({"tp": 47.5, "fn": 2.5}).text == "47.5 of 50"
+    assert columns.detected({"tp": float("nan"), "fn": 1}).text == "—"

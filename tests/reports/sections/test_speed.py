@@ -8,16 +8,15 @@ from typing import Any
 
 import pytest
 
-from reports import tables
-from reports.figures import sheets as figures
-from reports.tables import frames, speed
+from reports import figures, tables
+from reports.document import document
+from reports.tables import frames, speed, sweeps
+from reports.tables.material import Material
 from reports.writers import markdown
 
 
 def rendered(records: list[dict[str, Any]]) -> str:
-    trials = tables.trials(records)
-    quality, throughput = tables.quality(trials), tables.throughput(trials)
-    return markdown.render(trials, quality, throughput, records, [], ()).replace("\u00a0", " ")
+    return markdown.written(document(Material(records))).replace("\u00a0", " ")
 
 
 def section(text: str, heading: str) -> str:
@@ -150,7 +149,7 @@ def test_the_scale_table_judges_time_a_row_and_memory(record: Any) -> None:
     [("blobs?rows=10&features=3", "blobs?features=3"), ("blobs?rows=10", "blobs"), ("digits:4", "digits:4")],
 )
 def test_a_family_is_a_data_set_without_its_rows(dataset: str, family: str) -> None:
-    assert speed.family(dataset) == family
+    assert sweeps.family(dataset) == family
 
 
 def of_a_peer(record: Any, seed: int, rate: float, **changes: Any) -> dict[str, Any]:
@@ -191,8 +190,9 @@ def test_medians_of_absent_keys_are_missing_and_no_crash(record: Any) -> None:
     bare = record(limit=None)
     for key in ("metrics", "samples", "settings", "data", "threads", "precision"):
         bare.pop(key)
-    trials, table = throughput_of([bare | {"metrics": {"train_samples_per_second": 5.0}}])
+    _, table = throughput_of([bare | {"metrics": {"train_samples_per_second": 5.0}}])
     (row,) = frames.rows(table)
     assert (row["threads"], row["batch"], row["arithmetic"]) == (0, 0, "")
     assert all(math.isnan(row[name]) for name in ("limit", "fraction", "latency_p50", "train_rows", "data_bytes"))
-    assert figures.draw(figures.sheets(trials, tables.quality(trials), table, [bare]))[-1].name == "throughput.svg"
+    drawn = figures.draw(document(Material([bare | {"metrics": {"train_samples_per_second": 5.0}}])).drawings)
+    assert {"answer.svg", "throughput.svg"} <= {figure.file for figure in drawn}

@@ -6,13 +6,13 @@ from typing import Any
 
 import pytest
 
-from reports import tables
-from reports.sections import headline
+from reports.sections.headline import headline
+from reports.tables.material import Material
+from reports.writers import markdown
 
 
 def told(records: list[dict[str, Any]]) -> str:
-    trials = tables.trials(records)
-    return headline.headline(trials, tables.quality(trials), tables.throughput(trials)).replace("\u00a0", " ")
+    return markdown.blocks(headline(Material(records))).replace("\u00a0", " ")
 
 
 def test_a_clear_winner_is_named_with_its_lead(record: Any) -> None:

@@ -18,9 +18,9 @@ from hypothesis import strategies as st
 from safetensors.numpy import save_file
 from sklearn.metrics import confusion_matrix
 
+import reports
 from reports.arrays import Shelf
 from reports.tables import counts
-from reports.writers import page as html
 from reports.writers.page import page
 
 NAMES = (
@@ -59,7 +59,7 @@ class Tags(HTMLParser):
 
 
 def rendered(records: list[dict[str, Any]], folder: Path = Path("."), **more: Any) -> str:
-    return html.render(records, Shelf(folder), **more).decode()
+    return reports.page(records, directory=folder, **more).decode()
 
 
 def data_of(text: str) -> dict[str, Any]:
@@ -68,7 +68,7 @@ def data_of(text: str) -> dict[str, Any]:
 
 
 def test_the_same_records_give_the_same_bytes(run: Any) -> None:
-    assert html.render(run(), Shelf(None)) == html.render(run(), Shelf(None))
+    assert reports.page(run()) == reports.page(run())
 
 
 def test_the_policy_allows_the_pages_own_scripts_and_nothing_else(run: Any) -> None:
@@ -208,7 +208,7 @@ def pictured(record: Any, tmp_path: Path) -> dict[str, Any]:
 
 
 def test_arrays_become_counts_latent_space_and_images(pictured: dict[str, Any], tmp_path: Path) -> None:
-    (series,) = data_of(rendered([pictured], tmp_path / "results"))["datasets"]["data-1"]["series"]
+    (series,) = data_of(rendered([pictured], tmp_path / "results"))["plots"]["plot-dataset"]["series"]
     assert (series["counts"]["rows"], series["counts"]["anomalies"], series["counts"]["whole"]) == (90, 10, True)
     assert series["counts"]["marks"][0]["rule"] == "percentile 95"
     assert [(other["kind"], other["counts"]["rows"]) for other in series["others"]] == [("mae", 90)]
@@ -223,7 +223,9 @@ def test_arrays_become_counts_latent_space_and_images(pictured: dict[str, Any], 
     ["../outside.safetensors", "/etc/hostname", "arrays/none.safetensors", "arrays", "\0", 3, "", "x" * 5000, "\ud800"],
 )
 def test_a_record_reads_no_file_outside_its_results(pictured: dict[str, Any], tmp_path: Path, path: object) -> None:
-    (series,) = data_of(rendered([pictured | {"arrays": path}], tmp_path / "results"))["datasets"]["data-1"]["series"]
+    (series,) = data_of(rendered([pictured | {"arrays": path}], tmp_path / "results"))["plots"]["plot-dataset"][
+        "series"
+    ]
     assert "counts" not in series
     assert "latent" not in series
 
@@ -237,7 +239,7 @@ def test_a_link_does_not_lead_out_of_the_results(pictured: dict[str, Any], tmp_p
 
 def test_a_damaged_file_of_arrays_is_left_out(pictured: dict[str, Any], tmp_path: Path) -> None:
     (tmp_path / "results" / "arrays" / "one.safetensors").write_bytes(b"\xff" * 100)
-    (series,) = data_of(rendered([pictured], tmp_path / "results"))["datasets"]["data-1"]["series"]
+    (series,) = data_of(rendered([pictured], tmp_path / "results"))["plots"]["plot-dataset"]["series"]
     assert "counts" not in series
 
 
@@ -273,4 +275,4 @@ def test_the_page_tells_when_a_mode_has_paid_the_limits_and_the_peers(record: An
 
 def test_the_page_stays_small_with_as_many_rows_as_the_suite_standard_has(run: Any) -> None:
     sets = [f"set-{i}" for i in range(7)]
-    assert len(html.render(run(sets), Shelf(None))) < 3_000_000
+    assert len(reports.page(run(sets))) < 3_000_000

@@ -11,21 +11,23 @@ import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from reports import tables, write_report
-from reports.figures import palette
-from reports.figures import sheets as figures
+from reports import figures, palette, write_report
+from reports.blocks import Document, Drawing
+from reports.document import document
+from reports.sections import pictures
+from reports.sections import speed as section
+from reports.tables import curves as prepared
+from reports.tables.material import Material
 
 
-def drawn(records: list[dict[str, Any]]) -> dict[str, figures.Figure]:
-    trials = tables.trials(records)
-    found = figures.draw(figures.sheets(trials, tables.quality(trials), tables.throughput(trials), records))
-    return {figure.name: figure for figure in found}
+def drawn(records: list[dict[str, Any]]) -> dict[str, figures.Drawn]:
+    return {figure.file: figure for figure in figures.draw(document(Material(records)).drawings)}
 
 
 def test_every_figure_the_report_shows_exists_and_is_an_image(run: Any, tmp_path: Path) -> None:
     text = write_report(run(seeds=[0]), tmp_path).read_text()
     shown = re.findall(r"!\[(.+)\]\((figures/[\w.-]+\.svg)\)", text)
-    assert len(shown) == 5
+    assert len(shown) == 6
     for alt, path in shown:
         assert alt
         assert ElementTree.parse(tmp_path / path).getroot().tag.endswith("svg")
@@ -56,6 +58,7 @@ def test_figures_that_no_longer_apply_go_and_other_peoples_files_stay(record: An
         "blobs-roc.svg",
         "blobs-scores.svg",
         "blobs-loss.svg",
+        "answer.svg",
         "mine.svg",
     }
 
@@ -66,7 +69,7 @@ names = st.lists(st.text(max_size=80) | st.sampled_from(["digits:4", "digits-4",
 @given(names)
 @settings(deadline=None, max_examples=80)
 def test_file_names_are_safe_bounded_and_unique_even_where_case_is_ignored(datasets: list[str]) -> None:
-    stems = figures._stems([("", dataset) for dataset in datasets])
+    stems = pictures.stems([("", dataset) for dataset in datasets])
     assert len({stem.lower() for stem in stems}) == len(datasets)
     assert all(re.fullmatch(r"[a-z0-9][a-z0-9-]{0,48}", stem) for stem in stems)
 
@@ -79,15 +82,16 @@ def test_names_with_mathematics_or_foreign_letters_are_drawn_without_a_warning(r
         "file-x-csv-loss.svg",
         "throughput.svg",
         "roofline.svg",
+        "answer.svg",
     }
 
 
 def test_a_backend_keeps_its_colour_in_every_figure(run: Any) -> None:
     for figure in drawn(run(seeds=[0])).values():
-        if figure.name.endswith("-scores.svg"):
+        if figure.file.endswith("-scores.svg"):
             continue  # the best row of each detector alone
         for backend in ("torch", "keras", "jax"):
-            assert palette.backend_colour(backend).lower().encode() in figure.svg.lower(), (figure.name, backend)
+            assert palette.backend_colour(backend).lower().encode() in figure.svg.lower(), (figure.file, backend)
 
 
 def test_many_scenarios_leave_the_best_of_each_detector_and_backend_in_the_picture(run: Any) -> None:
@@ -97,17 +101,21 @@ def test_many_scenarios_leave_the_best_of_each_detector_and_backend_in_the_pictu
             r | {"mode": f"m{k}", "scenario_hash": f"{k}{r['scenario_hash']}"}
             for r in run(detectors=["vae"], seeds=[0])
         ]
-    trials = tables.trials(records)
-    series = figures._series(tables.quality(trials), figures._places(trials), records)
-    shown, words = figures._chosen(series)
+    material = Material(records)
+    series = prepared.series(material, material.quality)
+    shown, words = prepared.chosen(series)
     assert len(series) == 23
     assert {(s.detector, s.backend) for s in shown} == {(s.detector, s.backend) for s in series}
     assert len(shown) == 11
     assert "11 of 23" in words
 
 
-def curves(records: list[dict[str, Any]]) -> dict[str, figures.Figure]:
-    return {figure.name: figure for figure in figures.draw(figures._curves(tables.throughput(tables.trials(records))))}
+def curves(records: list[dict[str, Any]]) -> dict[str, Drawing]:
+    """What is drawn over batch size and over rows; each is drawn."""
+    found = Document("", "", [], [], section.section(Material(records))).drawings
+    sweeps = {drawing.file: drawing for drawing in found if drawing.kind in ("batch", "rows")}
+    assert all(figure.svg for figure in figures.draw(list(sweeps.values())))
+    return sweeps
 
 
 def sweep(record: Any, over: str) -> list[dict[str, Any]]:
@@ -135,7 +143,7 @@ def test_data_sets_that_differ_in_rows_alone_make_a_figure(record: Any) -> None:
     figure = curves(records)["blobs-vae-2-rows.svg"]
     assert "Grey: the size of the data" in figure.caption
     for backend in ("torch", "jax"):
-        assert palette.backend_colour(backend).lower().encode() in figure.svg.lower()
+        assert palette.backend_colour(backend).lower().encode() in figures.draw([figure])[0].svg.lower()
     other = [r | {"dataset": r["dataset"] + f"&features={i % 4}"} for i, r in enumerate(records)]
     assert not any(name.endswith("-rows.svg") for name in curves(other))
 
@@ -148,7 +156,7 @@ def test_figures_of_different_environments_do_not_overwrite_each_other(record: A
 def test_the_mean_roc_curve_of_equal_curves_is_that_curve() -> None:
     fpr = np.linspace(0, 1, 201)
     tpr = fpr**0.3
-    x, y = figures._mean_curve([(fpr, tpr), (fpr, tpr)])
+    x, y = prepared.mean_curve([(fpr, tpr), (fpr, tpr)])
     np.testing.assert_allclose(y[1:], tpr)
     assert (x[0], y[0]) == (0, 0)
 
@@ -156,4 +164,4 @@ def test_the_mean_roc_curve_of_equal_curves_is_that_curve() -> None:
 def test_empty_or_broken_curves_leave_a_figure_out_and_nothing_else(record: Any) -> None:
     broken = record(roc_curve={"fpr": [0, 1], "tpr": [0]}, histogram={"edges": [1]}, loss=[None, 2.0], samples=None)
     broken["metrics"].pop("train_samples_per_second")
-    assert drawn([broken]) == {}
+    assert set(drawn([broken])) == {"answer.svg"}

@@ -13,15 +13,16 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from markdown_it import MarkdownIt
 
-from reports import tables, write_report
-from reports.writers import escape as markup
+from reports import write_report
+from reports.document import document
+from reports.tables.material import Material
 from reports.writers import markdown
+from reports.writers.escape import width
 
 
 def rendered(records: list[dict[str, Any]], warnings: tuple[str, ...] = ()) -> str:
     """The text alone, without the time that figures take."""
-    trials = tables.trials(records)
-    return markdown.render(trials, tables.quality(trials), tables.throughput(trials), records, [], warnings)
+    return markdown.written(document(Material(records, warnings=warnings)))
 
 
 def cells(line: str) -> list[str]:
@@ -36,7 +37,7 @@ def assert_whole(text: str) -> None:
     """Every table lines up, has as many cells in each line, and nothing that is not a number is printed."""
     for block in re.findall(r"(?:^\|.*\|\n)+", text, re.MULTILINE):
         lines = block.splitlines()
-        assert len({markup.width(line) for line in lines}) == 1, block
+        assert len({width(line) for line in lines}) == 1, block
         assert len({len(cells(line)) for line in lines}) == 1, block
     assert not re.search(r"\b(nan|none|null|inf)\b", text, re.IGNORECASE)
 

@@ -12,10 +12,15 @@ import pytest
 from safetensors.numpy import save_file
 from scipy.stats import friedmanchisquare, wilcoxon
 
-from reports import tables
+from reports import figures, tables
 from reports.arrays import Shelf
-from reports.sections import paired, ranks
-from reports.sections import runs as sides
+from reports.blocks import Document, Section
+from reports.sections import paired as fold
+from reports.sections import ranks as section
+from reports.sections import runs
+from reports.tables import paired, ranks
+from reports.tables.material import Material
+from reports.writers import markdown
 
 
 def scored(seed: int, shift: float, rows: int = 400) -> tuple[np.ndarray, np.ndarray]:
@@ -50,10 +55,18 @@ def test_every_row_is_held_against_the_leader(record: Any, tmp_path: Path) -> No
         save_file({f"score.{kind}": scores.astype(np.float32), "y_test": labels.astype(np.uint8)}, tmp_path / detector)
         records.append(record(detector=detector, auc=auc, arrays=detector))
     trials = tables.trials(records)
-    (text,) = paired.fold(tables.quality(tables.scored(trials, records)), trials, records, Shelf(tmp_path))
+    text = markdown.blocks(fold.fold(tables.quality(tables.scored(trials, records)), trials, records, Shelf(tmp_path)))
     assert "minus that of `knn`" in text
     assert re.search(r"\| `vae` +\| `torch` \| +−0\.\d{4} \| \[−0\.\d{4},.−0\.\d{4}\] \| +<0.001 \|", text)
-    assert paired.fold(tables.quality(tables.scored(trials, records)), trials, records, Shelf(None)) == []
+    assert fold.fold(tables.quality(tables.scored(trials, records)), trials, records, Shelf(None)) == []
+
+
+def shown(sections: list[Section]) -> str:
+    return "".join(markdown.blocks(section.blocks) for section in sections).replace("\u00a0", " ")
+
+
+def drawings(sections: list[Section]) -> list[Any]:
+    return Document("", "", [], [], sections).drawings
 
 
 def ranked(run: Any, sets: int) -> ranks.Ranks:
@@ -67,8 +80,9 @@ def test_too_few_data_sets_have_ranks_and_a_reason_why_there_is_no_diagram(run: 
     assert list(found.mean.index) == ["vae", "knn", "norm"]
     assert list(found.mean) == [1, 2, 3]
     assert not found.enough
-    assert ranks.draw(found) is None
-    text = "\n".join(ranks.section([found], {}))
+    sections = section.section(Material(run([f"d{i}" for i in range(5)], ["vae", "knn", "norm"], seeds=[0])))
+    assert not drawings(sections)
+    text = shown(sections)
     assert "with 5 data sets and 3 pairs the smallest p" in text
     assert "could give is 0.19" in text
 
@@ -78,10 +92,11 @@ def test_enough_data_sets_have_a_diagram_and_holm_s_p_of_wilcoxon_s_test(run: An
     assert found.enough
     own = wilcoxon(found.table["vae"], found.table["knn"], zero_method="zsplit").pvalue
     assert ranks.adjusted(found).loc["vae", "knn"] == pytest.approx(3 * own)
-    drawn = ranks.draw(found)
-    assert drawn is not None
-    assert "over 8 data sets" in drawn[2]
-    assert "IMAGE" in "\n".join(ranks.section([found], {"": "IMAGE"}))
+    sections = section.section(Material(run([f"d{i}" for i in range(8)], ["vae", "knn", "norm"], seeds=[0])))
+    (drawing,) = drawings(sections)
+    assert "over 8 data sets" in drawing.caption
+    assert figures.draw([drawing])[0].svg.startswith(b"<?xml")
+    assert "(figures/ranks.svg)" in shown(sections)
 
 
 def test_friedman_s_statistic_is_scipy_s_with_ties_and_without() -> None:
@@ -107,9 +122,7 @@ def test_runs_are_set_side_by_side_and_never_averaged(record: Any) -> None:
         for run, auc, rate, device in (("laptop", 0.8, 1000.0, "cpu"), ("server", 0.9, 4000.0, "gpu"))
         for seed in (0, 1)
     ]
-    trials = tables.trials(records)
-    text = "\n".join(sides.section(tables.quality(trials), tables.throughput(trials))).replace("\u00a0", " ")
+    text = shown(runs.section(Material(records)))
     line = next(line for line in text.splitlines() if line.startswith("| `vae`"))
     assert re.search(r"0.800 ± 0.000 \| +0.900 ± 0.000 \| +1.00k \| +4.00k \| 4.00 × \[4.00, 4.00\]", line)
-    one = tables.trials([r for r in records if r["run"] == "laptop"])
-    assert sides.section(tables.quality(one), tables.throughput(one)) == []
+    assert runs.section(Material([r for r in records if r["run"] == "laptop"])) == []

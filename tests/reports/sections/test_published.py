@@ -7,18 +7,22 @@ from typing import Any
 
 import pytest
 
-from reports import tables
+from reports.blocks import Section
 from reports.sections import protocols, published
+from reports.tables.material import Material
+from reports.writers import markdown
+
+
+def shown(sections: list[Section]) -> str:
+    return "".join(markdown.blocks(section.blocks) for section in sections).replace("\u00a0", " ")
 
 
 def by_protocol(records: list[dict[str, Any]]) -> str:
-    trials = tables.trials(records)
-    text = "\n".join(protocols.section(tables.quality(tables.scored(trials, records))))
-    return text.replace("\u00a0", " ")
+    return shown(protocols.section(Material(records)))
 
 
 def beside(records: list[dict[str, Any]]) -> str:
-    return "\n".join(published.section(tables.trials(records), records)).replace("\u00a0", " ")
+    return shown(published.section(Material(records)))
 
 
 def two(record: Any, first: str, second: str, **more: Any) -> list[dict[str, Any]]:

@@ -13,11 +13,12 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from markdown_it import MarkdownIt
 
-from reports import tables
-from reports.sections import equality as trial_equality
-from reports.sections import verification as equality
-from reports.writers import escape as markup
-from reports.writers import markdown
+from reports import numbers, printed
+from reports.document import document
+from reports.sections import equality
+from reports.tables.material import Material
+from reports.writers import escape, markdown
+from reports.writers.escape import width
 
 VERSIONS = {
     "torch": {"torch": "2.13.0"},
@@ -108,8 +109,10 @@ def make_entries(*arguments: Any, **changes: Any) -> list[dict[str, Any]]:
 
 def shown(records: list[dict[str, Any]]) -> tuple[str, str]:
     """The alerts and the section."""
-    found = trial_equality.equalities(tables.trials(records), records)
-    return "\n".join(trial_equality.alerts(found)), "\n\n".join(trial_equality.section(found))
+    material = Material(records)
+    alerts = "\n".join(map(escape.markdown, equality.alerts(material)))
+    text = "".join(f"## {section.title}\n\n{markdown.blocks(section.blocks)}" for section in equality.section(material))
+    return alerts, text.strip()
 
 
 def row(text: str, rung: str) -> list[str]:
@@ -121,14 +124,14 @@ def row(text: str, rung: str) -> list[str]:
 # --------------------------------------------------------------------------------------------- the result of verify
 
 
-@pytest.mark.parametrize("show", [equality.text, equality.markdown])
+@pytest.mark.parametrize("show", [printed.verification_text, printed.verification_markdown])
 def test_the_answer_comes_first_and_names_backends_and_precisions(show: Callable[[Any], str]) -> None:
     said = show(make_result()).replace("`", "").replace("**", "").removeprefix("### Equality of the backends\n\n")
     assert said.startswith("torch, keras and jax train the same model: every rung holds its bound, in float64 and")
 
 
 def test_every_comparison_has_its_error_with_two_digits_and_an_exact_zero_as_0() -> None:
-    text = equality.text(make_result())
+    text = printed.verification_text(make_result())
     assert row(text, "gradients") == ["gradients", "1e-11", *["7.1e-13"] * 6, "pass"]
     assert row(text, "initial weights") == ["initial weights", *["0"] * 7, "pass"]
     assert row(text, "exchanged weights")[2:] == [*"———", *["7.1e-14"] * 3, "pass"]
@@ -137,48 +140,53 @@ def test_every_comparison_has_its_error_with_two_digits_and_an_exact_zero_as_0()
         ["torch", "keras", "jax", "torch", "torch", "keras"],
         ["rung", "bound", *["=", "ref"] * 3, "=", "keras", "=", "jax", "=", "jax"],
     ]
-    assert row(equality.markdown(make_result()), "gradients") == ["gradients", "1e-11", *["7.1e-13"] * 6, "pass"]
+    assert row(printed.verification_markdown(make_result()), "gradients") == [
+        "gradients",
+        "1e-11",
+        *["7.1e-13"] * 6,
+        "pass",
+    ]
 
 
 def test_three_backends_fit_a_terminal() -> None:
-    assert max(map(markup.width, equality.text(make_result(fault=("gradients", "keras"))).splitlines())) <= 110
+    assert max(map(width, printed.verification_text(make_result(fault=("gradients", "keras"))).splitlines())) <= 110
 
 
 def test_more_comparisons_than_fit_go_into_further_tables_without_a_loss() -> None:
     backends = ["torch", "keras", "jax", "a_contributed_tensor_engine", "another"]
-    lines = equality.text(make_result(backends, precisions=["float64"])).splitlines()
+    lines = printed.verification_text(make_result(backends, precisions=["float64"])).splitlines()
     tables_shown = [line for line in lines if line.startswith("gradients")]
     assert len(tables_shown) > 1
     assert sum(line.count("7.1e-13") for line in tables_shown) == 5 + 10
     assert max(map(len, lines)) <= 110
 
 
-@pytest.mark.parametrize("show", [equality.text, equality.markdown])
+@pytest.mark.parametrize("show", [printed.verification_text, printed.verification_markdown])
 def test_a_failing_rung_is_told_first_marked_and_located(show: Callable[[Any], str]) -> None:
     said = show(make_result(fault=("gradients", "keras"))).replace("`", "")
     assert "NOT equal: keras and the reference part at the rung gradients, in float64." in said.replace("**", "")
     assert "part at bce · encoder.0.kernel, 1.0e-03 against a bound of 1e-11" in " ".join(said.split())
-    mark = "!1.0e-03" if show is equality.text else "**1.0e-03**"
+    mark = "!1.0e-03" if show is printed.verification_text else "**1.0e-03**"
     assert [mark in cell for cell in row(said, "gradients")[2:8]] == [False, True, False, True, False, True]
     assert row(said, "gradients")[-1].strip("*") == "FAIL"
     assert row(said, "loss")[-1] == "pass"
 
 
 def test_an_unjudged_rung_is_reported_and_explained() -> None:
-    both = equality.text(make_result())
+    both = printed.verification_text(make_result())
     assert row(both.split("float32, 3,750")[1], "training: weights")[-1] == "reported"
     assert both.count("Training amplifies rounding") == 1
-    assert "amplifies" not in equality.text(make_result(precisions=["float64"]))
+    assert "amplifies" not in printed.verification_text(make_result(precisions=["float64"]))
 
 
 def test_an_error_that_is_not_finite_is_called_so() -> None:
     result = make_result(precisions=["float64"])
     result["ladders"][0]["rungs"][3]["comparisons"][0]["error"] = None
-    assert row(equality.text(result), "gradients")[2] == "not finite"
+    assert row(printed.verification_text(result), "gradients")[2] == "not finite"
 
 
 def test_a_single_backend_is_said_to_be_held_against_the_reference_alone() -> None:
-    text = equality.text(make_result(["jax"]))
+    text = printed.verification_text(make_result(["jax"]))
     assert "jax trains the same model as the reference" in text.splitlines()[0]
     assert "no pair to compare" in " ".join(text.split())
     assert row(text, "exchanged weights")[2:] == ["—", "—"]
@@ -195,19 +203,21 @@ def test_a_single_backend_is_said_to_be_held_against_the_reference_alone() -> No
     ],
 )
 def test_equality_is_never_claimed_of_a_result_that_does_not_show_it(changes: dict[str, Any], answer: str) -> None:
-    assert equality.text(make_result(**changes)).startswith(answer)
+    assert printed.verification_text(make_result(**changes)).startswith(answer)
 
 
 @pytest.mark.parametrize("change", [{"passed": False}, {"passed": "yes"}, {"rungs": [{"name": "loss"}]}])
 def test_a_ladder_that_does_not_hold_outweighs_a_result_that_says_passed(change: dict[str, Any]) -> None:
     result = make_result()
     result["ladders"][1] |= change
-    assert equality.text(result).startswith("NOT")
+    assert printed.verification_text(result).startswith("NOT")
 
 
 def test_absent_backends_versions_and_the_run_itself_stand_below() -> None:
     absent = {"jax": "jax is not installed: pip install 'vaebench[jax]'", "other": "no GPU", "\u200b": "\u200b \u200b"}
-    text = equality.text(make_result(["torch", "keras"], absent=absent, failures={"keras": "failed: ValueError"}))
+    text = printed.verification_text(
+        make_result(["torch", "keras"], absent=absent, failures={"keras": "failed: ValueError"})
+    )
     assert "not here    jax is not installed: pip install 'vaebench[jax]'\nnot here    other: no GPU" in text
     assert "failed      keras: failed: ValueError" in text
     assert "versions    torch 2.13.0; keras 3.15.1, tensorflow-cpu 2.21.0\n" in text
@@ -216,10 +226,10 @@ def test_absent_backends_versions_and_the_run_itself_stand_below() -> None:
 
 
 def test_a_quick_ladder_is_not_sold_as_the_whole_one() -> None:
-    text = equality.text(make_result(quick=True))
+    text = printed.verification_text(make_result(quick=True))
     assert "every rung of the quick ladder" in text
     assert "the quick ladder, with a short training" in text
-    assert "quick" not in equality.text(make_result())
+    assert "quick" not in printed.verification_text(make_result())
 
 
 # --------------------------------------------------------------------------------------------- the report's section
@@ -273,9 +283,8 @@ def test_without_a_backend_there_is_no_section(record: Any) -> None:
 
 def test_a_failed_verification_is_a_warning_at_the_top_with_its_rung(record: Any) -> None:
     records = [record(equality=make_entries(fault=("gradients", "keras"))), record(detector="knn")]
-    trials = tables.trials(records)
-    text = markdown.render(trials, tables.quality(trials), tables.throughput(trials), records, [], ["torn line"])
-    top, rest = text.split("\n\n**On", 1)
+    text = markdown.written(document(Material(records, warnings=["torn line"])))
+    top, rest = text.split("\n\n**", 1)
     assert "> [!WARNING]\n> **The backends were not found to be the same model**: in `float64`, gradients: keras" in top
     assert "> torn line" in top
     assert "`float32`" not in top
@@ -380,8 +389,8 @@ def damaged(draw: st.DrawFn, whole: Any) -> Any:
 def test_damage_raises_nothing_and_turns_no_failure_into_equality(record: Any, data: st.DataObject) -> None:
     result = data.draw(damaged(make_result(["torch", "keras"], fault=("loss", "keras"))))
     if isinstance(result, dict):
-        assert equality.text(result).startswith("NOT")
-        assert "**NOT" in equality.markdown(result)
+        assert printed.verification_text(result).startswith("NOT")
+        assert "**NOT" in printed.verification_markdown(result)
     entries = data.draw(damaged(make_entries(["torch", "keras"], fault=("loss", "keras"))))
     text = shown([record(equality=make_entries()), record(seed=1, equality=entries)])[1]
     assert text.startswith("## Equality\n\n")
@@ -413,19 +422,19 @@ def test_hostile_names_stay_words_in_markdown_and_control_no_terminal(record: An
         dressed(one, other, f"w{words}"),
         dressed("1", "2", "w"),
     )
-    assert tokens(equality.markdown(hostile_result)) == tokens(equality.markdown(plain_result))
+    assert tokens(printed.verification_markdown(hostile_result)) == tokens(printed.verification_markdown(plain_result))
     found, expected = (
         shown([record(equality=entries, mode="", device="")]) for entries in (hostile_entries, plain_entries)
     )
     assert [tokens(text) for text in found] == [tokens(text) for text in expected]
-    assert "\x1b" not in equality.text(hostile_result)
-    assert all(line.isprintable() for line in equality.text(hostile_result).split("\n"))
+    assert "\x1b" not in printed.verification_text(hostile_result)
+    assert all(line.isprintable() for line in printed.verification_text(hostile_result).split("\n"))
 
 
 @given(st.floats(min_value=0.0, max_value=1e300), st.floats(min_value=0.0, max_value=1e300))
 @settings(deadline=None, max_examples=60)
 def test_an_error_and_a_bound_read_back_are_what_they_were(error: float, bound: float) -> None:
-    assert float(equality.written_error(error)) == pytest.approx(error, rel=0.051, abs=5e-324)
-    assert float(equality.written_bound(bound)) == pytest.approx(bound, rel=0.051, abs=5e-324)
-    assert (equality.written_error(error) == "0") == (error == 0)
-    assert equality.written_error(math.nan) == equality.written_error(math.inf) == "not finite"
+    assert float(numbers.error(error)) == pytest.approx(error, rel=0.051, abs=5e-324)
+    assert float(numbers.bound(bound)) == pytest.approx(bound, rel=0.051, abs=5e-324)
+    assert (numbers.error(error) == "0") == (error == 0)
+    assert numbers.error(math.nan) == numbers.error(math.inf) == "not finite"

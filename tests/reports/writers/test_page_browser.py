@@ -13,8 +13,7 @@ import pytest
 from safetensors.numpy import save_file
 from sklearn.metrics import confusion_matrix, f1_score, precision_score, recall_score
 
-from reports.arrays import Shelf
-from reports.writers import page as html
+import reports
 
 webdriver = pytest.importorskip("selenium.webdriver", reason="selenium is not installed")
 CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
@@ -76,7 +75,7 @@ def report(tmp_path_factory: pytest.TempPathFactory, run: Any, record: Any) -> P
     for place, batch in enumerate((32, 128, 512)):
         records.append(record("blobs", batch=batch, speed=1e4 * 2**place))
     path = folder / "report.html"
-    path.write_bytes(html.render(records, Shelf(folder)))
+    path.write_bytes(reports.page(records, directory=folder))
     return path
 
 
@@ -123,7 +122,7 @@ def one(page: Any, selector: str) -> Any:
 
 def digits(page: Any) -> Any:
     """The part on the data set whose scores were kept."""
-    parts = page.find_elements("css selector", ".dataset")
+    parts = page.find_elements("css selector", "#quality .part")
     return next(part for part in parts if one(part, "h3").text == "digits:4")
 
 
