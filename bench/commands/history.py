@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from bench.history.changes import Change
     from bench.history.entry import Entry
     from bench.history.series import Series
-    from reports.sections.history import Line
+    from reports.history import Line
 
 REGRESSED = 1
 
@@ -100,7 +100,7 @@ def _add(arguments: argparse.Namespace) -> int:
 def _show(arguments: argparse.Namespace) -> int:
     from bench.history import export, store
     from bench.history.series import series
-    from reports.sections import history
+    from reports import history
 
     entries = store.read(arguments.history)
     if arguments.format == "csv":
@@ -111,7 +111,9 @@ def _show(arguments: argparse.Namespace) -> int:
     print(f"{arguments.history}: {_runs(entries)}\n")
     print(history.text(lines))
     if arguments.figures:
-        paths = history.write_figures(lines, arguments.figures)
+        from reports.figures.history import write_figures
+
+        paths = write_figures(lines, arguments.figures)
         print(f"\n{len(paths)} figures in {arguments.figures}")
     return 0
 
@@ -169,7 +171,7 @@ def _wanted(label: str, metric: str, arguments: argparse.Namespace) -> bool:
 
 
 def _line(found: Series, changes: Sequence[Change]) -> Line:
-    from reports.sections.history import Line
+    from reports.history import Line
 
     points = found.points
     return Line(
@@ -190,7 +192,7 @@ def _line(found: Series, changes: Sequence[Change]) -> Line:
 
 
 def _told(found: Series, change: Change) -> Any:
-    from reports.sections import history
+    from reports import history
 
     notes = tuple(found.versions_changed(change.place))
     return history.Change(change.place, change.until, change.size, change.low, change.high, change.worse, notes)

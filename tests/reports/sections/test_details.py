@@ -10,6 +10,7 @@ import pytest
 
 from reports import tables
 from reports.document import document
+from reports.sections import columns
 from reports.tables.material import Material
 from reports.writers import markdown
 

@@ -253,9 +253,9 @@ def test_every_asset_of_the_page_is_there_and_the_bundled_library_names_its_lice
 
 def test_hundreds_of_data_sets_are_one_table_with_pictures_for_the_first(record: Any) -> None:
     data = data_of(rendered([record(f"set-{i}", "knn") for i in range(200)]))
-    assert len(data["tables"]["quality"]["rows"]) == 200
-    assert "overview" not in data["tables"]
-    assert len(data["datasets"]) == 24
+    assert len(data["tables"]["quality-on-all-data-sets"]["rows"]) == 200
+    assert "roc-auc-on-every-data-set" not in data["tables"]
+    assert sum(key.startswith("plot-dataset") for key in data["plots"]) == 24
 
 
 def test_the_page_tells_when_a_mode_has_paid_the_limits_and_the_peers(record: Any) -> None:

@@ -8,8 +8,9 @@ from xml.etree import ElementTree
 
 import pytest
 
-from reports.sections import history
-from reports.sections.history import Change, Line
+from reports import history
+from reports.figures.history import WORSE, write_figures
+from reports.history import Change, Line
 
 SLOWER = Change(place=20, until=30, size=-0.104, low=-0.122, high=-0.085, worse=True, notes=("torch 2.12 → 2.13",))
 
@@ -72,22 +73,22 @@ def test_names_from_outside_cannot_break_a_line():
 
 
 def test_a_figure_shows_the_change_point_and_is_the_same_bytes_each_time(tmp_path):
-    first, again = (history.write_figures([line()], tmp_path / name)[0] for name in ("one", "two"))
+    first, again = (write_figures([line()], tmp_path / name)[0] for name in ("one", "two"))
     assert first.read_bytes() == again.read_bytes()
     root = ElementTree.fromstring(first.read_bytes())
     assert root.tag.endswith("svg")
-    without = history.write_figures([line(changes=[])], tmp_path / "three")[0]
-    assert history.WORSE.lower() in first.read_text().lower()
+    without = write_figures([line(changes=[])], tmp_path / "three")[0]
+    assert WORSE.lower() in first.read_text().lower()
     assert first.read_text().count("stroke-dasharray") == without.read_text().count("stroke-dasharray") + 1
 
 
 def test_series_of_one_name_on_two_machines_are_two_figures(tmp_path):
-    paths = history.write_figures([line(), line(machine="ffffffff")], tmp_path)
+    paths = write_figures([line(), line(machine="ffffffff")], tmp_path)
     assert len(set(paths)) == 2
     assert all(re.fullmatch(r"[a-z0-9-]+\.svg", path.name) for path in paths)
 
 
 def test_a_name_with_a_path_in_it_stays_in_the_folder(tmp_path):
-    (path,) = history.write_figures([line(label="../../etc/$x$ <script>")], tmp_path / "figures")
+    (path,) = write_figures([line(label="../../etc/$x$ <script>")], tmp_path / "figures")
     assert path.parent == tmp_path / "figures"
     assert "<script>" not in path.read_text()
