@@ -98,10 +98,11 @@ def state(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 @pytest.fixture
-def environ(plugin: Path, tmp_path: Path, state: Path) -> dict[str, str]:
-    """The environment of a user who installed the plug-in and has no data directory."""
+def environ(process: None, compiled: dict[str, str], plugin: Path, tmp_path: Path, state: Path) -> dict[str, str]:
+    """The environment of a user who installed the plug-in, has no data directory, and did compile before."""
     return {
         **os.environ,
+        **compiled,
         "PYTHONPATH": str(plugin),
         "BENCH_DATA_DIR": str(tmp_path / "no-data"),
         "COLUMNS": "120",
