@@ -17,7 +17,9 @@ import pytest
 import backends
 
 FRAMEWORKS = frozenset({"torch", "tensorflow", "keras", "jax"})
-LONGEST = ("keras", "jax", "torch")
+SHARED = ("climb",)
+"""Fixtures that take so long that all tests with one run in one worker, beside their files."""
+LONGEST = ("climb", "keras", "jax", "torch")
 """The groups of tests that take longest; they begin first, so that no worker is left alone with one."""
 
 
@@ -48,7 +50,11 @@ def group(item: pytest.Item) -> str:
     marked = item.get_closest_marker("xdist_group")
     if marked is not None:
         return str(marked.args[0])
-    if {"run", "process"} <= set(getattr(item, "fixturenames", ())) and hasattr(item, "callspec"):
+    fixtures = set(getattr(item, "fixturenames", ()))
+    for name in SHARED:
+        if name in fixtures:
+            return name
+    if {"run", "process"} <= fixtures and hasattr(item, "callspec"):
         for value in item.callspec.params.values():
             name = getattr(value, "backend", value)  # a planted fault tells where it is planted
             if name in backends.defaults():

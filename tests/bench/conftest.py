@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
-import sysconfig
 import textwrap
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -17,8 +16,7 @@ import pytest
 
 import backends
 from bench import cli
-
-COMMAND = Path(sysconfig.get_path("scripts")) / "bench"
+from making.command import COMMAND
 
 FAULTY = '''
 """Detectors that fail in one way each."""
@@ -149,6 +147,14 @@ def in_process(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.Ca
 
 
 @pytest.fixture
+def here(process: None, compiled: dict[str, str], monkeypatch: pytest.MonkeyPatch, in_process: Bench) -> Bench:
+    """Runs the command in an empty directory, in this process: only its trials have processes of their own."""
+    for variable, value in compiled.items():
+        monkeypatch.setenv(variable, value)
+    return in_process
+
+
+@pytest.fixture
 def suite_file(tmp_path: Path) -> Callable[[str], str]:
     """Writes a suite and returns its path."""
 
@@ -225,13 +231,15 @@ class Climb:
 
 
 @pytest.fixture(scope="session")
-def climb(installed: list[str], tmp_path_factory: pytest.TempPathFactory) -> Climb:
+def climb(
+    process: None, compiled: dict[str, str], installed: list[str], tmp_path_factory: pytest.TempPathFactory
+) -> Climb:
     """The one climb of all backends, which takes half a minute."""
     folder = tmp_path_factory.mktemp("climb")
     done = subprocess.run(
         [COMMAND, "verify", "--quick", "--format", "json"],
         cwd=folder,
-        env=os.environ | {"XDG_STATE_HOME": str(folder / "state")},
+        env=os.environ | compiled | {"XDG_STATE_HOME": str(folder / "state")},
         capture_output=True,
         text=True,
         timeout=280,
