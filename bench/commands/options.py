@@ -45,6 +45,16 @@ def names(text: str) -> list[str]:
     return found
 
 
+def references(text: str) -> list[str]:
+    """Data sets, separated by commas; of these some may belong to a value such as ``normal=A,B``."""
+    import datasets
+
+    found = datasets.references(text)
+    if not all(found):
+        raise argparse.ArgumentTypeError(f"expected data sets separated by commas, got {text!r}")
+    return found
+
+
 def precisions(text: str) -> list[str]:
     return _of(text, PRECISIONS)
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from dataclasses import asdict, dataclass, field, replace
-from typing import Annotated, Any, Self
+from typing import Annotated, Any, Literal, Self
 
 import msgspec
 from msgspec import Meta
@@ -46,7 +46,8 @@ class Training:
     detectors alone; ``resolved`` puts the values in, and a scenario holds nothing else. The first of ``scores`` is the
     one that is timed; it is what the detector's own scores are, as long as nothing else is said. A detector that has
     no score of some kind is scored by the others. A suite names at least one; what is resolved for a detector that has
-    but a score of its own names none.
+    but a score of its own names none. ``small_data`` says what becomes of a batch that is larger than the training
+    rows: the data set is refused, or all its rows are one batch.
     """
 
     epochs: Positive = 30
@@ -65,6 +66,19 @@ class Training:
     kl_warmup_epochs: Natural = 0
     random_source: RandomSource = "native"
     scores: tuple[Score, ...] = ("reconstruction",)
+    small_data: Literal["refuse", "one batch"] = "refuse"
+
+    @property
+    def table(self) -> dict[str, Any]:
+        """The settings by their names, as records and hashes hold them.
+
+        ``small_data`` stands among them only where it is used: what was hashed before there was such a key keeps its
+        hash.
+        """
+        table = asdict(self)
+        if self.small_data == "refuse":
+            del table["small_data"]
+        return table
 
     def resolved(self, detector: type[Autoencoder]) -> Self:
         """The values that a detector of this class is really built and trained with."""
@@ -105,9 +119,14 @@ class Scenario:
     pictures: bool = False
 
     @property
+    def table(self) -> dict[str, Any]:
+        """Everything above by its name."""
+        return asdict(self) | {"training": self.training.table if self.training else None}
+
+    @property
     def hash(self) -> str:
         """16 hex digits over everything above; equal hashes mean equal work."""
-        text = msgspec.json.encode(asdict(self), order="sorted")
+        text = msgspec.json.encode(self.table, order="sorted")
         return hashlib.sha256(text).hexdigest()[:16]
 
     @property
@@ -140,12 +159,13 @@ class Scenario:
             filters=training.filters,
         )
 
-    def training_settings(self, seed: int) -> TrainingSettings:
-        """The scenario's settings in the words of the backend interface."""
+    def training_settings(self, seed: int, rows: int | None = None) -> TrainingSettings:
+        """The scenario's settings in the words of the backend interface, for so many training rows, if that matters."""
         assert self.training is not None
         assert self.mode is not None
+        small = self.training.small_data == "one batch" and rows is not None
         return TrainingSettings(
-            batch_size=self.training.batch_size,
+            batch_size=min(self.training.batch_size, rows) if small and rows else self.training.batch_size,
             optimizer=self.training.optimizer,
             learning_rate=self.training.learning_rate,
             momentum=self.training.momentum,
@@ -160,6 +180,12 @@ class Scenario:
             precision=self.precision,
             threads=self.threads,
         )
+
+    def shrunk(self, rows: int) -> tuple[str, ...]:
+        """What the notes say where the batch is larger than so many training rows, and all of them are one."""
+        if self.training is None or self.training.batch_size <= rows:
+            return ()
+        return (f"batch_size {self.training.batch_size} is more than the {rows} training rows: they are one batch",)
 
 
 @dataclass(frozen=True)

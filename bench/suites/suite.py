@@ -22,8 +22,8 @@ from msgspec import Meta
 from bench.detect import registry
 from bench.messages import is_file_name, quoted
 from bench.suites import toml
-from bench.suites.blocks import Block, expand, homes, read_block, validated, varied
-from bench.suites.checks import SuiteError, check_keys, convert
+from bench.suites.blocks import Block, agreed, expand, homes, read_block, validated, varied
+from bench.suites.checks import SuiteError, check_keys, convert, expanded
 from bench.suites.published import Published
 from bench.suites.scenario import Positive, Scenario, Seeds, Training, Trial
 
@@ -46,6 +46,8 @@ class Suite:
     blocks: tuple[Block, ...]
     defaults: Block
     published: tuple[Published, ...] = ()
+    notes: tuple[str, ...] = ()
+    """What was decided where options left a choice, a sentence each."""
 
     def __post_init__(self) -> None:
         # counted before anything is written down
@@ -109,13 +111,17 @@ class Suite:
 
         An axis (``datasets``, ``detectors``, ``backends``, ``modes``, ``devices``, ``precisions``) narrows each block
         to the values given; a value that no block names is added to every block. A data set that no block names joins
-        the blocks of its family (``digits:7`` those of ``digits:4``), or a block of its own under the suite's defaults.
+        the blocks of its family (``digits:7`` those of ``digits:4``), or a block of its own, with the settings that all
+        blocks agree on and the suite's defaults where they do not, which ``notes`` tell.
         Numbers (``seeds``, ``rounds``, ``timeout``, ``epochs``, ``batch_sizes``, ``threads``) replace the suite's own.
         """
         blocks = list(self.blocks)
+        notes = list(self.notes)
         for axis, wanted in axes.items():
             if wanted is None:
                 continue
+            if axis == "datasets":
+                wanted = expanded(wanted, "options")
             named = {value for block in blocks for value in getattr(block, axis)}
             new = [value for value in dict.fromkeys(wanted) if value not in named]
             places = {value: homes(blocks, axis, value, "options") for value in new}
@@ -125,7 +131,9 @@ class Suite:
                 added = [value for value in new if number in places[value]]
                 narrowed.append(varied(block, axis, (*kept, *added)))
             if homeless := tuple(value for value in new if not places[value]):
-                narrowed.append(varied(self.defaults, axis, homeless))
+                home, told = agreed(self.defaults, blocks) if axis == "datasets" else (self.defaults, ())
+                narrowed.append(varied(home, axis, homeless))
+                notes += [f"{one}, for data sets that the suite does not name." for one in told]
             blocks = [block for block in narrowed if getattr(block, axis)]
         if epochs is not None:
             blocks = [replace(block, training=replace(block.training, epochs=epochs)) for block in blocks]
@@ -139,6 +147,7 @@ class Suite:
             seeds=self.seeds if seeds is None else tuple(dict.fromkeys(seeds)),
             rounds=self.rounds if rounds is None else rounds,
             timeout=self.timeout if timeout is None else timeout,
+            notes=tuple(notes),
         )
 
 

@@ -20,7 +20,7 @@ import tarfile
 import tempfile
 import venv
 from collections.abc import Callable, Mapping
-from dataclasses import asdict, dataclass, field, fields, replace
+from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any
 
@@ -78,7 +78,7 @@ class Side:
 
     def scenario(self, scenario: Scenario) -> Scenario:
         """The scenario as this side runs it. Raises SuiteError where a value does not fit."""
-        table = asdict(scenario)
+        table = scenario.table
         for key, value in self.changes.items():
             if key in ("device", "threads", "precision") or (key == "mode" and scenario.backend):
                 table[key] = value
