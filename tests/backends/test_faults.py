@@ -11,8 +11,8 @@ from making.faults import FAULTS, Fault, observe
 def climb(run, fault: Fault, planted: str | None):
     """The ladder with this backend and the reference on it."""
     observed = {
-        fault.backend: dict(run(observe, fault.backend, fault.cases, fault.precision, planted)),
-        ladder.REFERENCE: dict(run(observe, ladder.REFERENCE, fault.cases, "float64", None)),
+        fault.backend: dict(run(observe, fault.backend, fault.cases, fault.precision, fault.rung, planted)),
+        ladder.REFERENCE: dict(run(observe, ladder.REFERENCE, fault.cases, "float64", fault.rung, None)),
     }
     return verify.judge(observed, fault.precision)
 

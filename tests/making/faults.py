@@ -53,20 +53,47 @@ def data() -> tuple[ladder.Data, np.ndarray]:
     return verify.rows_and_labels()
 
 
-def observe(name: str, cases: tuple[str, ...], precision: str, planted: str | None) -> ladder.Observed:
-    """What a backend shows in some cases of the quick ladder, with a fault or without one."""
+def observe(name: str, cases: tuple[str, ...], precision: str, rung: str, planted: str | None) -> ladder.Observed:
+    """What a backend shows in some cases of the quick ladder up to a rung, with a fault or without one."""
     rows, _ = data()
     found = [case for case in ladder.cases(precision) if case.name in cases]  # type: ignore[arg-type]
-    found = [replace(case, epochs=2) if case.name == "dense" else case for case in found]
+    found = [up_to(rung, replace(case, epochs=2) if case.name == "dense" else case) for case in found]
     assert len(found) == len(cases)
     backend = module(name)
     if name == "jax":
         backend.jax.clear_caches()  # type: ignore[attr-defined]  # what was compiled without the fault, or with another
     with FAULTS[planted].plant(backend) if planted else contextlib.nullcontext():
+        if not reaches(rung, ladder.SCORING):
+            return below_the_scores(backend, found, rows)
         climber = ladder.Climber(name, rows)
         observed = climber.climb(found)
         observed |= climber.exchange({"another": another(found[0])})
     return observed
+
+
+def below_the_scores(backend: Any, found: list[ladder.Case], rows: ladder.Data) -> ladder.Observed:
+    """What all cases show, none of which is scored."""
+    observed: ladder.Observed = {rung: {} for rung in ladder.RUNGS}
+    for case in found:
+        for rung, values in ladder.climb(backend, case, rows)[0].items():
+            observed[rung] |= values
+    return observed
+
+
+def reaches(rung: str, other: str) -> bool:
+    """Whether a climb up to a rung comes to another one."""
+    return ladder.RUNGS.index(rung) >= ladder.RUNGS.index(other)
+
+
+def up_to(rung: str, case: ladder.Case) -> ladder.Case:
+    """A case without what only rungs above this one show: the first failure is at this rung, or at one below."""
+    return replace(
+        case,
+        gradients=case.gradients and reaches(rung, ladder.LOSS),
+        steps=case.steps if reaches(rung, ladder.STEPS) else 0,
+        epochs=case.epochs if reaches(rung, ladder.EPOCH) else 0,
+        scores=case.scores if reaches(rung, ladder.SCORING) else (),
+    )
 
 
 def another(case: ladder.Case) -> dict[str, np.ndarray]:

@@ -226,7 +226,7 @@ def test_the_same_records_give_the_same_bytes(run: Any, tmp_path: Path) -> None:
     assert all((first / f).read_bytes() == (second / f).read_bytes() for f in files)
 
 
-def test_importing_the_package_loads_neither_pandas_nor_matplotlib() -> None:
+def test_importing_the_package_loads_neither_pandas_nor_matplotlib(process: None) -> None:
     code = "import sys, reports; print(sorted({'pandas', 'matplotlib', 'numpy'} & set(sys.modules)))"
     root = Path(__file__).parents[2]
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=root)
