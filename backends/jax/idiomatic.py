@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from functools import partial
+from collections.abc import Callable, Iterator, Sequence
+from functools import cached_property, partial
 from typing import Any
 
 import jax
@@ -104,6 +104,7 @@ class IdiomaticModel(Inference):
     def load_data(self, X: NDArray[Any]) -> None:
         self.data = jax.device_put(self.training_rows(X), self.device)
         self.steps = len(X) // self.settings.batch_size
+        self.__dict__.pop("draw_steps", None)  # it is made for so many steps
 
     def compile(self, scores: Sequence[Score] = ("reconstruction",)) -> None:
         self.compile_training()
@@ -133,6 +134,28 @@ class IdiomaticModel(Inference):
         noise = None if drawn.noise is None else batches(drawn.noise).astype(self.dtype)
         masks = {name: batches(mask) for name, mask in drawn.masks.items()}
         return jax.device_put((batches(drawn.order), (noise, masks)), self.device)
+
+    def native_draws(self, epochs: Sequence[int]) -> Iterator[randomness.Epoch]:
+        for epoch in epochs:
+            order, draws = jax.device_get(self.redraw(epoch))
+            noise, masks = jax.tree.map(lambda array: array.reshape(-1, array.shape[-1]), draws)
+            yield randomness.Epoch(order.reshape(-1).astype(np.int64), noise, dict(masks))
+
+    def redraw(self, epoch: int) -> tuple[Array, Draws]:
+        """An epoch's draws as ``shared_epoch`` gives them."""
+        order, key = self.draw_epoch(epoch)
+        return order, self.draw_steps(key)
+
+    @cached_property
+    def draw_steps(self) -> Callable[[Array], Draws]:
+        """What draws for every step of an epoch, each as ``train_step`` does."""
+
+        @jax.jit
+        def draw_steps(key: Array) -> Draws:
+            keys = jax.vmap(lambda step: jax.random.fold_in(key, step))(jnp.arange(self.steps))
+            return jax.lax.map(lambda key: draw(key, self.network, self.settings.batch_size), keys)
+
+        return draw_steps
 
     def run_steps(self, epoch: int, steps: int) -> Array:
         order, draws = (self.shared_epoch if self.settings.random_source == "shared" else self.draw_epoch)(epoch)
