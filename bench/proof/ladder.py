@@ -1,8 +1,9 @@
 """The ladder: what is observed of a backend, rung by rung, so that any two can be compared.
 
-Everything is trained from canonical weights under the ``shared`` source of randomness, through the backend interface
-alone: a gradient is what one step of plain gradient descent, at a rate so large that the weights vanish beside it, has
-subtracted. So the ladder sees the very code that is benchmarked, and any backend that is registered.
+Everything is trained from canonical weights, through the backend interface alone; here under the ``shared`` source of
+randomness, in ``native`` under the framework's own. A gradient is what one step of plain gradient descent, at a rate so
+large that the weights vanish beside it, has subtracted. So the ladder sees the very code that is benchmarked, and any
+backend that is registered.
 """
 
 from __future__ import annotations
@@ -22,8 +23,10 @@ import backends
 from backends import reference
 from backends import weights as canonical
 from backends.early_stopping import EarlyStopping
+from backends.inference import CHUNK, TAIL
 from backends.interface import Backend, EpochLoss, Model, Weights
 from backends.spec import Device, Likelihood, NetworkSpec, Precision, Score, TrainingSettings
+from bench.proof import native
 
 INITIAL = "initial weights"
 FORWARD = "forward pass"
@@ -36,6 +39,8 @@ TRAINING_WEIGHTS = "training: weights"
 SCORING = "scores"
 EXCHANGE = "exchanged weights"
 AUC = "ROC AUC"
+MANY = "many rows"
+SAVED = "saved weights"
 RUNGS = (
     INITIAL,
     FORWARD,
@@ -48,7 +53,12 @@ RUNGS = (
     SCORING,
     EXCHANGE,
     AUC,
+    MANY,
+    SAVED,
+    *native.RUNGS,
 )
+ALONE = (SAVED, *native.RUNGS)
+"""The rungs on which a climber is held against what follows from its own draws and weights, not against the others."""
 
 REFERENCE = "reference"
 """The NumPy model's name among the climbers."""
@@ -89,9 +99,10 @@ class Case:
 def cases(precision: Precision, device: Device = "cpu", mode: str = "idiomatic", quick: bool = False) -> list[Case]:
     """The networks that climb; between them they use every option that changes what is computed.
 
-    The first is the one that is trained to the end, scored and exchanged. ``quick`` trains it for fewer epochs, leaves
-    out the images of 28×28 and 7×7 pixels, and looks at the gradients of the dense VAEs alone, since the steps of the
-    others follow theirs; in float32, where there is only rounding left to see, the first two cases climb.
+    The first is the one that is trained to the end, scored and exchanged. Constants have digits that float32 would
+    lose, and seeds use all their bits. ``quick`` trains it for fewer epochs, leaves out the images of 28×28 and 7×7
+    pixels, and looks at the gradients of the dense VAEs alone, since the steps of the others follow theirs; in float32,
+    where there is only rounding left to see, the first two cases climb.
     """
     # 5 batches and a partial one an epoch: 180 = 5 · 32 + 20
     base = TrainingSettings(batch_size=32, random_source="shared", precision=precision, device=device, mode=mode)
@@ -119,14 +130,14 @@ def cases(precision: Precision, device: Device = "cpu", mode: str = "idiomatic",
             "bce",
             "digits",
             NetworkSpec(64, (24,), 4, likelihood="bce"),
-            replace(base, beta=0.5, weight_decay=0.05),
+            replace(base, beta=0.6, weight_decay=0.05, seed=2**32 - 1),
             scores=("elbo", "kl", "mse", "bce"),
         ),
         Case(
             "gaussian",
             "blobs",
             replace(small, likelihood="gaussian"),
-            replace(base, beta=0.5, weight_decay=0.05),
+            replace(base, beta=0.7, weight_decay=0.05, seed=2**31 + 2**16 + 1),
             scores=("elbo", "mse", "reconstruction_probability"),
         ),
         Case(
@@ -269,9 +280,11 @@ class Climber:
     def __init__(self, name: str, data: Data) -> None:
         self.name, self.data = name, data
         self.backend = reference if name == REFERENCE else backends.load(name)
+        self.expected: Observed = {rung: {} for rung in ALONE}
 
-    def climb(self, found: Sequence[Case]) -> Observed:
-        """What all cases show; the first is trained to its end and scored."""
+    def climb(self, found: Sequence[Case], native_cases: Sequence[native.Case] = ()) -> Observed:
+        """What all cases show; the first is trained to its end and scored. ``expected`` then holds what the rungs
+        ``ALONE`` should show."""
         observed: Observed = {rung: {} for rung in RUNGS}
         for case in found:
             seen, model = climb(self.backend, case, self.data)
@@ -280,7 +293,27 @@ class Climber:
             if case is found[0]:
                 self.case, self.model = case, model
                 observed[SCORING] |= self.scores()
+                observed[MANY] |= self.many()
+        for alone in native_cases:
+            seen, right = native.climb(self.backend, alone, self.data)
+            for rung in native.RUNGS:
+                observed[rung] |= seen[rung]
+                self.expected[rung] |= right[rung]
         return observed
+
+    def many(self) -> dict[str, NDArray[Any]]:
+        """More rows than one chunk and one tail, few rows and a single one, through all that takes rows."""
+        rows = np.resize(self.data[f"{self.case.data}/test"], (CHUNK + TAIL + 7, self.case.spec.features))
+        found: dict[str, Any] = {}
+        for count in (len(rows), 3, 1):
+            X, model = rows[-count:], self.model
+            found |= zip((f"{count} rows, mu", f"{count} rows, logvar"), model.encode(X), strict=True)
+            found[f"{count} rows, reconstruct"] = model.reconstruct(X)
+            found[f"{count} rows, generate"] = model.generate(np.resize(X, (count, self.case.spec.latent)))
+            found[f"{count} rows, evaluate"] = _parts(model.evaluate(X))
+            for kind in self.case.spec.scores:
+                found[f"{count} rows, {kind}"] = model.score(X, kind)
+        return {what: np.asarray(values, dtype=np.float64) for what, values in found.items()}
 
     def exchange(self, trained: Mapping[str, Weights]) -> Observed:
         """What the first case scores with the weights of each of these climbers."""
@@ -305,9 +338,16 @@ class Worker:
 
     def climb(self, precision: Precision, device: Device, mode: str, quick: bool) -> dict[str, Any]:
         """Leaves what was observed, and the weights that were trained, in the folder."""
-        climber = self.climber
-        write(self.folder / observed_file(climber.name), climber.climb(cases(precision, device, mode, quick)))
-        canonical.save(self.folder / _weights_file(climber.name), climber.model.export_weights(), climber.case.spec)
+        climber, name = self.climber, self.climber.name
+        alone = [] if name == REFERENCE else native.cases(precision, device, mode, quick)
+        observed = climber.climb(cases(precision, device, mode, quick), alone)
+        trained = climber.model.export_weights()
+        canonical.save(self.folder / _weights_file(name), trained, climber.case.spec)
+        read_back = canonical.load(self.folder / _weights_file(name))[1]
+        for side, weights in ((observed, read_back), (climber.expected, trained)):
+            side[SAVED] = {tensor: np.asarray(values, dtype=np.float64) for tensor, values in weights.items()}
+        write(self.folder / observed_file(name), observed)
+        write(self.folder / expected_file(name), climber.expected)
         return {}
 
     def exchange(self, owners: Sequence[str]) -> dict[str, Any]:
@@ -320,6 +360,11 @@ class Worker:
 def observed_file(name: str) -> str:
     """Where a climber's ``climb`` leaves what was observed."""
     return f"{name}-observed.safetensors"
+
+
+def expected_file(name: str) -> str:
+    """Where a climber's ``climb`` leaves what the rungs ``ALONE`` should show."""
+    return f"{name}-expected.safetensors"
 
 
 def exchanged_file(name: str) -> str:

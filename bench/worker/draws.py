@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import special
+from scipy import fft, special
 
 from backends.randomness import Epoch
 
@@ -24,8 +24,14 @@ LEAST_TERMS = 4096
 """Products that a correlation at one lag is a sum of, at least: then its tails are normal to within ``TAILS``."""
 TAILS = 10.0
 """What a normal tail is multiplied with where the terms of its sum are skewed."""
+STREAM = 1 << 19
+"""Values of a stream that is correlated with itself, at most: where there are more, its first units alone."""
+FAR = 3.0
+"""What few values of a standard normal lie beyond, and those of a clipped or a heavy-tailed one fewer or more."""
 FALSE = 1e3
 """The share of what no chance allows, such as a row that is visited twice."""
+
+ORDER, NOISE, DROPOUT = "row order", "noise", "dropout"
 
 Array = NDArray[Any]
 Shares = dict[str, float]
@@ -115,8 +121,8 @@ def _unlike(evidence: Evidence, name: str, first: Array, second: Array, batch: i
     both = (first >= 0) & (second >= 0)
     shift = np.bincount((first[both] - second[both]) % rows, minlength=rows)
     evidence.poisson(f"{name}, rows at one distance", shift.max(), 1.0, rows)
-    dropped = np.sum((first < 0) & (second < 0))
-    share = np.mean(first < 0) * np.sum(second < 0)
+    dropped = int(np.sum((first < 0) & (second < 0)))
+    share = float(np.mean(first < 0) * np.sum(second < 0))
     evidence.poisson(f"{name}, the same rows dropped", dropped, share)
     groups = first[both] // batch, second[both] // batch
     cells = np.bincount(groups[0] * (groups[1].max(initial=0) + 1) + groups[1])
@@ -133,7 +139,7 @@ def _correlation(first: Array, second: Array) -> Array:
         return np.array([np.corrcoef(first, second)[0, 1] * np.sqrt(len(first) - 1)])
 
 
-def noise(drawn: Sequence[Epoch], rows: int, batch: int) -> Shares:
+def noise(drawn: Sequence[Epoch], rows: int, most: int = STREAM) -> Shares:
     """ε is standard normal in every unit of every epoch, and independent between units, rows, steps and epochs."""
     evidence = Evidence()
     named = [(f"epoch {number + 1}", _floats(epoch.noise)) for number, epoch in enumerate(drawn)]
@@ -145,7 +151,7 @@ def noise(drawn: Sequence[Epoch], rows: int, batch: int) -> Shares:
             upper = np.triu_indices(units.shape[1], 1)
             products = (units.T @ units)[upper] / np.sqrt(len(units))
             evidence.normal(f"{what}units, two by two", products, skewed * products.size)
-    _stream(evidence, "rows, steps and epochs", every.ravel())
+    _stream(evidence, "rows, steps and epochs", every, most)
     _by_row(evidence, "the same row in two epochs", drawn, [part for _, part in named], rows)
     return evidence.shares()
 
@@ -163,22 +169,23 @@ def _standard_normal(evidence: Evidence, name: str, units: Array) -> None:
     with np.errstate(divide="ignore"):
         below = np.log(2 * np.minimum(special.gammainc(count / 2, squares), special.gammaincc(count / 2, squares)))
     evidence.test(f"{name}, variances of the units", below, width)
+    evidence.test(f"{name}, far values", _binomial(np.sum(np.abs(units) > FAR), units.size, 2 * special.ndtr(-FAR)))
     probability = special.ndtr(np.sort(units, axis=0))
     steps = np.arange(count + 1)[:, None] / count
     distance = np.maximum(steps[1:] - probability, probability - steps[:-1]).max(axis=0)
     evidence.test(f"{name}, Kolmogorov–Smirnov of the units", np.log(2) - 2 * count * distance**2, width)
 
 
-def _stream(evidence: Evidence, name: str, values: Array) -> None:
+def _stream(evidence: Evidence, name: str, units: Array, most: int) -> None:
     """The correlation of a stream of independent values, of mean 0 and variance 1, with itself at every lag at which
     there are terms enough: rows, units, steps and epochs that repeat are lags."""
+    values = units[:, : max(1, most // len(units))].ravel()
     count = len(values)
     lags = count - max(LEAST_TERMS, count // 8)
     if lags < 1:
         return
-    size = 1 << (2 * count - 1).bit_length()
-    spectrum = np.fft.rfft(values, size)
-    products = np.fft.irfft(np.abs(spectrum) ** 2, size)[1 : lags + 1]
+    size = fft.next_fast_len(2 * count, real=True)
+    products = fft.irfft(np.abs(fft.rfft(values.astype(np.float32), size)) ** 2, size)[1 : lags + 1]
     evidence.normal(f"{name}, at every distance", products / np.sqrt(count - np.arange(1, lags + 1)), TAILS * lags)
 
 
@@ -195,7 +202,7 @@ def _by_row(evidence: Evidence, name: str, drawn: Sequence[Epoch], parts: Sequen
     evidence.normal(name, np.array(products), TAILS * len(products))
 
 
-def masks(drawn: Sequence[Epoch], rows: int, batch: int, rate: float) -> Shares:
+def masks(drawn: Sequence[Epoch], rows: int, batch: int, rate: float, most: int = STREAM) -> Shares:
     """Dropout keeps every unit of every layer with a probability of 1 − rate, independently of all else."""
     evidence = Evidence()
     keep = 1.0 - rate
@@ -203,18 +210,24 @@ def masks(drawn: Sequence[Epoch], rows: int, batch: int, rate: float) -> Shares:
         named = [(f"epoch {number + 1}", np.asarray(epoch.masks[layer])) for number, epoch in enumerate(drawn)]
         every = np.concatenate([part for _, part in named])
         for name, part in [*named, ("all epochs", every)]:
-            kept, count = part.sum(axis=0).astype(np.float64), float(len(part))
-            lower, upper = special.bdtr(kept, count, keep), special.bdtrc(kept - 1, count, keep)
-            upper = np.where(kept > 0, upper, 1.0)
-            with np.errstate(divide="ignore"):
-                log_p = np.log(np.minimum(1.0, 2 * np.minimum(lower, upper)))
+            log_p = _binomial(part.sum(axis=0), len(part), keep)
             evidence.test(f"{layer}, {name}, rates of the units", log_p, part.shape[1])
         values = [_standardised(part, keep) for _, part in named]
-        _stream(evidence, f"{layer}, rows, steps and epochs", np.concatenate(values).ravel())
+        _stream(evidence, f"{layer}, rows, steps and epochs", np.concatenate(values), most)
         _by_row(evidence, f"{layer}, the same row in two epochs", drawn, values, rows)
     for one, other, products in _across(drawn, batch, keep):
         evidence.normal(f"{one} and {other}", products, TAILS * len(products))
     return evidence.shares()
+
+
+def _binomial(successes: Any, trials: int, probability: float) -> Array:
+    """The logarithm of the two-sided p-value of counts."""
+    k = np.asarray(successes, dtype=np.float64)
+    lower = special.bdtr(k, trials, probability)
+    upper = np.where(k > 0, special.bdtrc(np.maximum(k, 1) - 1, trials, probability), 1.0)
+    with np.errstate(divide="ignore"):
+        log_p: Array = np.log(np.minimum(1.0, 2 * np.minimum(lower, upper)))
+    return log_p
 
 
 def _standardised(mask: Array, keep: float) -> Array:
@@ -264,13 +277,13 @@ def seeds(drawn: Mapping[int, Epoch], rows: int, batch: int, rate: float) -> Sha
     return evidence.shares()
 
 
-def judged(drawn: Sequence[Epoch], rows: int, batch: int, rate: float) -> dict[str, Shares]:
+def judged(drawn: Sequence[Epoch], rows: int, batch: int, rate: float, most: int = STREAM) -> dict[str, Shares]:
     """``orders``, ``noise`` and ``masks`` of what there is, by what they are about."""
-    found = {"row order": orders(drawn, rows, batch)}
-    if any(share > 1 for share in found["row order"].values()):
+    found = {ORDER: orders(drawn, rows, batch)}
+    if any(share > 1 for share in found[ORDER].values()):
         return found  # without an order no row can be followed from epoch to epoch
     if drawn[0].noise is not None:
-        found["noise"] = noise(drawn, rows, batch)
+        found[NOISE] = noise(drawn, rows, most)
     if drawn[0].masks:
-        found["dropout"] = masks(drawn, rows, batch, rate)
+        found[DROPOUT] = masks(drawn, rows, batch, rate, most)
     return found

@@ -17,6 +17,7 @@ from bench.worker.counters import Watch, disturbed, gpu_energy, own_cores, packa
 
 if TYPE_CHECKING:
     from backends.interface import DeviceTimer
+    from bench.worker.self_check import SelfCheck
     from datasets.dataset import Dataset
 
 SCORE_LIMIT = 2.0
@@ -40,10 +41,14 @@ class Session:
     slowdown : float
         Every epoch and every scoring takes longer by this share of its own time, on the clock, with the core busy:
         ``bench calibrate`` plants it to see whether a comparison finds it.
+    check : bool
+        Whether the trial will be asked for its ``self_check``.
     """
 
-    def __init__(self, trial: Trial, slowdown: float = 0.0) -> None:
+    def __init__(self, trial: Trial, slowdown: float = 0.0, check: bool = False) -> None:
         self.trial = trial
+        self.check: SelfCheck | None = None
+        self.checked = check
         self.slowdown = slowdown
         self.clock = Clock()
         self.watch = Watch(package_energy() + (gpu_energy() if trial.scenario.device == "gpu" else []))
@@ -79,6 +84,11 @@ class Session:
         assert scenario.training is not None
         with self.clock.phase("compile"):
             self.detector.compile()
+        if self.checked and self.model is not None:
+            from bench.worker.self_check import SelfCheck
+
+            rows = self.data.X_train, self.data.X_val
+            self.check = SelfCheck(self.model, self.detector.spec, self.detector.settings, *rows)
         reported = backend.capabilities()
         return {
             "epochs": scenario.training.epochs,
@@ -113,6 +123,8 @@ class Session:
         if not math.isfinite(loss):
             raise Diverged(f"the training loss was {loss} in epoch {number + 1}")
         validation_loss = self.detector.validation_loss(self.data.X_val)
+        if self.check is not None:
+            self.check.note(self.model.epoch_loss(), validation_loss)
         stop = self.detector.is_last(number, validation_loss)
         return {"loss": loss, "validation_loss": validation_loss, "stop": stop}
 
@@ -153,7 +165,7 @@ class Session:
         if self.model is not None:
             with self.clock.phase("finish"):
                 self.detector.finish()
-        scores = np.asarray(self._score_rows(), dtype=np.float64)
+        self.scores = scores = np.asarray(self._score_rows(), dtype=np.float64)
         memory = peak_memory()
         device_memory = self.model.device_memory_peak() if self.model is not None else None
         try:
@@ -199,6 +211,16 @@ class Session:
             reply |= more
         reply["samples"] = self.clock.samples
         return reply
+
+    def self_check(self) -> dict[str, Any]:
+        """Whether the run that was timed followed the reference; the last thing that a trial is asked."""
+        training = self.trial.scenario.training
+        if self.check is None or training is None:
+            return {"self_check": {"followed": None, "reason": "this detector has no reference to follow"}}
+        own = self.detector.scores_of_its_own
+        found = self.check.conclude(None if own else training.scores[0], self.data.X_test, self.scores)
+        scope = "the network alone: what is fitted beside it has no reference" if own else "the network and its scores"
+        return {"self_check": found | {"scope": scope}}
 
     def _score_rows(self) -> Any:
         """Scores all test rows at once, then, where the trial is timed, again and row by row."""

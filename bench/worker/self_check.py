@@ -1,0 +1,218 @@
+"""What a timed trial proves of itself: that the run on the clock went where the reference goes.
+
+Off the clock the worker keeps what the timed epochs themselves left: their losses, and the weights after each of the
+first few. When all is timed, the NumPy reference starts from the canonical weights of the trial's seed, follows the
+draws of those epochs, and has to arrive at the same losses, weights and validation losses; the draws have to be such as
+chance draws; and the scores that were timed have to be those of the weights at the end.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from backends import reference
+from backends.inference import CHUNK
+from backends.interface import BackendError, EpochLoss, Model
+from backends.randomness import Epoch
+from backends.spec import SCORES, NetworkSpec, TrainingSettings
+from backends.weights import initial_weights
+from bench.worker import draws
+
+EPOCHS = 3
+"""Epochs that are followed, at most: a second one shows what repeats the first, a third what alternates."""
+LEAST_SECONDS = 1.0
+SHARE = 0.03
+"""The check takes no longer than the first, or than this share of the trial's own time if that is more."""
+SPARE = 0.6
+"""The part of that time that is planned with."""
+STREAM = 1 << 16
+"""Values of a stream that is looked at for repetitions; the ladder looks at more."""
+VALIDATED = 20_000
+"""Validation rows up to which their loss is computed anew."""
+ROWS = 600
+"""Test rows whose scores are held against the reference's: about the first, the last, and the edges of a chunk."""
+
+BOUNDS: Mapping[str, Mapping[str, float]] = {
+    "float64": {"loss": 1e-9, "weights": 1e-6, "validation loss": 1e-8, "scores": 1e-8},
+    "float32": {"loss": 1e-3, "weights": 5e-2, "validation loss": 2e-3, "scores": 1e-3},
+    "tf32": {"loss": 2e-2, "weights": 2e-1, "validation loss": 5e-2, "scores": 5e-2},
+    "bfloat16": {"loss": 5e-2, "weights": 5e-1, "validation loss": 1e-1, "scores": 2e-1},
+}
+"""What may lie between the trial and the reference by precision; docs/equality.md has what was measured. Losses and
+scores relative to the largest, weights by what was changed, relative in the Euclidean norm over all tensors."""
+
+
+class SelfCheck:
+    """Keeps what a timed run leaves, and follows it in the end.
+
+    Parameters
+    ----------
+    model : Model
+        The one that is timed; its data are loaded.
+    spec, settings
+        What it was built from.
+    X, X_val : float arrays of shape (rows, features)
+        The rows that it trains on, and those of its validation loss.
+    """
+
+    def __init__(
+        self, model: Model, spec: NetworkSpec, settings: TrainingSettings, X: NDArray[Any], X_val: NDArray[Any]
+    ) -> None:
+        self.model, self.spec, self.settings = model, spec, settings
+        self.X, self.X_val = (np.asarray(rows, dtype=np.float32) for rows in (X, X_val))
+        self.started = time.perf_counter()
+        self.losses: list[EpochLoss] = []
+        self.validation_losses: list[float] = []
+        self.weights: list[dict[str, NDArray[np.floating]]] = []
+
+    def note(self, loss: EpochLoss, validation_loss: float) -> None:
+        """Keeps what an epoch of the timed run left; called after each, off the clock."""
+        if len(self.losses) < EPOCHS:
+            self.losses.append(loss)
+            self.validation_losses.append(validation_loss)
+            self.weights.append({name: np.array(array) for name, array in self.model.export_weights().items()})
+
+    def conclude(self, kind: str | None, X: NDArray[Any], scores: NDArray[Any]) -> dict[str, Any]:
+        """Follows the run; ``scores`` are those of the rows X that were timed, of this kind, None where no reference
+        computes it. What the record holds as ``self_check``."""
+        begun = time.perf_counter()
+        allowed = SPARE * max(LEAST_SECONDS, SHARE * (begun - self.started))
+        findings = Findings(self.settings.precision)
+        steps = epochs = 0
+        reason = None
+        try:
+            steps, epochs, reason = self._follow(findings, allowed)
+            if kind in SCORES:
+                self._score(findings, kind, X, scores)
+        except BackendError as error:
+            reason = str(error)
+        except (ValueError, IndexError, AttributeError) as error:
+            findings.refuse(f"what the epochs are told to have drawn cannot be followed: {error}")
+        followed = findings.holds if steps or not findings.holds else None
+        return {
+            "followed": followed,
+            "reason": findings.failure or reason,
+            "steps": steps,
+            "epochs": epochs,
+            "precision": self.settings.precision,
+            **findings.largest,
+            "seconds": time.perf_counter() - begun,
+        }
+
+    def _follow(self, findings: Findings, allowed: float) -> tuple[int, int, str | None]:
+        """Steps and epochs that were followed, and why none where there are none.
+
+        What it may take is counted in the processor's time, which the company of other programs does not stretch."""
+        begun = time.process_time()
+        settings = replace(self.settings, precision="float64", device="cpu", mode="idiomatic")
+        start = initial_weights(self.spec, self.settings.seed)
+        start = {name: array.astype(self.settings.storage).astype(np.float64) for name, array in start.items()}
+        golden = reference.build(self.spec, start, settings)
+        golden.load_data(self.X)
+        steps = len(self.X) // settings.batch_size
+        followed = 0
+        told: list[Epoch] = []
+        for number, epoch in enumerate(self.model.draws(range(len(self.losses)))):
+            told.append(epoch)
+            if number == 0:
+                seconds = self._seconds_per_step(start, settings, epoch)
+                if steps * seconds > allowed:
+                    self._judge_draws(findings, told)
+                    return 0, 0, f"an epoch of {steps} steps takes the reference more time than there is"
+            elif time.process_time() - begun + steps * seconds > allowed:
+                break
+            golden.follow(number, epoch)
+            at = f"step {(number + 1) * steps}, "
+            loss, right = self.losses[number], golden.epoch_loss()
+            findings.compare("loss", f"{at}loss", loss.loss, right.loss)
+            findings.compare_parts("loss", at, loss, right)
+            findings.compare_weights(at, start, self.weights[number], golden.export_weights())
+            if len(self.X_val) <= VALIDATED:
+                shown, right_there = self.validation_losses[number], golden.evaluate(self.X_val).loss
+                findings.compare("validation loss", f"{at}validation loss", shown, right_there)
+            followed += 1
+        self._judge_draws(findings, told)
+        return followed * steps, followed, None
+
+    def _seconds_per_step(self, start: Any, settings: TrainingSettings, epoch: Epoch) -> float:
+        """By two steps of a reference that is thrown away."""
+        trial = reference.build(self.spec, start, settings)
+        trial.load_data(self.X)
+        trial.follow(0, epoch, steps=1)
+        begun = time.process_time()
+        trial.follow(0, epoch, steps=1)
+        return time.process_time() - begun
+
+    def _judge_draws(self, findings: Findings, told: list[Epoch]) -> None:
+        if self.settings.random_source == "shared":
+            return
+        shares = draws.judged(told, len(self.X), self.settings.batch_size, self.settings.dropout, STREAM)
+        for about, found in shares.items():
+            for what, share in found.items():
+                if share > 1:
+                    findings.refuse(f"{about}: {what}: {share:.1f} times as unlikely as chance allows")
+
+    def _score(self, findings: Findings, kind: Any, X: NDArray[Any], scores: NDArray[Any]) -> None:
+        """Scores at the start, at the end and about the edges of chunks, by the reference with the weights as they are
+        now."""
+        rows = np.arange(len(X))
+        near = np.minimum(rows % CHUNK, -rows % CHUNK) < ROWS // 8
+        chosen = rows[near | (rows >= len(X) - ROWS // 4)][:ROWS]
+        chosen = np.union1d(chosen, rows[-ROWS // 4 :])
+        weights = {name: np.asarray(array, dtype=np.float64) for name, array in self.model.export_weights().items()}
+        settings = replace(self.settings, precision="float64", device="cpu", mode="idiomatic")
+        golden = reference.build(self.spec, weights, settings)
+        right = golden.score(np.asarray(X[chosen], dtype=np.float32), kind)
+        findings.compare("scores", f"scores of the test rows, {kind}", np.asarray(scores)[chosen], right)
+
+
+class Findings:
+    """The comparisons of one check; the largest is the one that comes nearest to its bound."""
+
+    def __init__(self, precision: str) -> None:
+        self.bounds = BOUNDS[precision]
+        self.largest: dict[str, Any] = {"error": None, "bound": None, "where": None}
+        self.failure: str | None = None
+
+    @property
+    def holds(self) -> bool:
+        return self.failure is None
+
+    def refuse(self, why: str) -> None:
+        """The first reason is kept."""
+        self.failure = self.failure or why
+
+    def compare(self, what: str, where: str, shown: Any, right: Any) -> None:
+        """Relative to the largest of what is right."""
+        shown, right = np.asarray(shown, dtype=np.float64), np.asarray(right, dtype=np.float64)
+        scale = float(np.abs(right).max()) or 1.0
+        self._take(what, where, float(np.abs(shown - right).max()) / scale)
+
+    def compare_parts(self, what: str, at: str, shown: EpochLoss, right: EpochLoss) -> None:
+        """Reconstruction and KL, both relative to the loss: a KL that is nearly 0 has no digits of its own."""
+        scale = abs(right.loss) or 1.0
+        for part in ("reconstruction", "kl"):
+            error = abs(getattr(shown, part) - getattr(right, part)) / scale
+            self._take(what, f"{at}{part}", error)
+
+    def compare_weights(self, at: str, start: Any, shown: Any, right: Any) -> None:
+        """What was changed, over all tensors; where that is too far, the tensor that is furthest is named."""
+        apart = {name: float(np.linalg.norm(shown[name] - right[name])) for name in right}
+        whole = float(np.sqrt(sum(np.linalg.norm(right[name] - start[name]) ** 2 for name in right))) or 1.0
+        error = float(np.sqrt(sum(value**2 for value in apart.values()))) / whole
+        self._take("weights", f"{at}{max(apart, key=lambda name: apart[name])}", error)
+
+    def _take(self, what: str, where: str, error: float) -> None:
+        bound = self.bounds[what]
+        error = error if np.isfinite(error) else float("inf")
+        held = self.largest["error"]
+        if held is None or error / bound > held / self.largest["bound"]:
+            self.largest = {"error": error, "bound": bound, "where": where}
+        if error > bound:
+            self.refuse(f"{where}: an error of {error:.1e}, and {bound:.0e} is allowed")
