@@ -94,6 +94,8 @@ class Case:
     """Whether it is trained to its end: its losses and weights then have rungs of their own."""
     scores: tuple[Score, ...] = ("elbo",)
     """What its validation rows are scored by in the end."""
+    many: bool = False
+    """Whether more rows than one chunk and one tail go through all that takes rows, and few, and a single one."""
 
 
 def cases(precision: Precision, device: Device = "cpu", mode: str = "idiomatic", quick: bool = False) -> list[Case]:
@@ -118,6 +120,7 @@ def cases(precision: Precision, device: Device = "cpu", mode: str = "idiomatic",
             steps=0,
             epochs=5 if quick else 50,
             whole=True,
+            many=True,
         ),
         Case(
             "adamw",
@@ -206,7 +209,17 @@ def climb(backend: Backend, case: Case, data: Data) -> tuple[Observed, Model]:
     for name, rows in zip(("mu", "logvar"), model.encode(validation), strict=True):
         note(FORWARD, name, rows)
     note(FORWARD, "reconstruction", model.reconstruct(validation))
+    note(FORWARD, "generated", model.generate(np.resize(validation, (len(validation), case.spec.latent))))
     note(LOSS, "validation rows", _parts(model.evaluate(validation)))
+
+    for count in (CHUNK + TAIL + 7, 3, 1) if case.many else ():
+        rows = np.resize(validation, (CHUNK + TAIL + 7, case.spec.features))[-count:]
+        note(MANY, f"{count} rows, mu and logvar", model.encode(rows))
+        note(MANY, f"{count} rows, reconstruction", model.reconstruct(rows))
+        note(MANY, f"{count} rows, generated", model.generate(np.resize(rows, (count, case.spec.latent))))
+        note(MANY, f"{count} rows, loss", _parts(model.evaluate(rows)))
+        for kind in case.spec.scores:
+            note(MANY, f"{count} rows, {kind}", model.score(rows, kind))
 
     if case.gradients:
         plain = replace(case.settings, optimizer="sgd", momentum=0.0, weight_decay=0.0, learning_rate=DESCENT_RATE)
@@ -280,12 +293,12 @@ class Climber:
     def __init__(self, name: str, data: Data) -> None:
         self.name, self.data = name, data
         self.backend = reference if name == REFERENCE else backends.load(name)
-        self.expected: Observed = {rung: {} for rung in ALONE}
 
     def climb(self, found: Sequence[Case], native_cases: Sequence[native.Case] = ()) -> Observed:
         """What all cases show; the first is trained to its end and scored. ``expected`` then holds what the rungs
         ``ALONE`` should show."""
         observed: Observed = {rung: {} for rung in RUNGS}
+        self.expected: Observed = {rung: {} for rung in ALONE}
         for case in found:
             seen, model = climb(self.backend, case, self.data)
             for rung, values in seen.items():
@@ -293,27 +306,12 @@ class Climber:
             if case is found[0]:
                 self.case, self.model = case, model
                 observed[SCORING] |= self.scores()
-                observed[MANY] |= self.many()
         for alone in native_cases:
             seen, right = native.climb(self.backend, alone, self.data)
             for rung in native.RUNGS:
                 observed[rung] |= seen[rung]
                 self.expected[rung] |= right[rung]
         return observed
-
-    def many(self) -> dict[str, NDArray[Any]]:
-        """More rows than one chunk and one tail, few rows and a single one, through all that takes rows."""
-        rows = np.resize(self.data[f"{self.case.data}/test"], (CHUNK + TAIL + 7, self.case.spec.features))
-        found: dict[str, Any] = {}
-        for count in (len(rows), 3, 1):
-            X, model = rows[-count:], self.model
-            found |= zip((f"{count} rows, mu", f"{count} rows, logvar"), model.encode(X), strict=True)
-            found[f"{count} rows, reconstruct"] = model.reconstruct(X)
-            found[f"{count} rows, generate"] = model.generate(np.resize(X, (count, self.case.spec.latent)))
-            found[f"{count} rows, evaluate"] = _parts(model.evaluate(X))
-            for kind in self.case.spec.scores:
-                found[f"{count} rows, {kind}"] = model.score(X, kind)
-        return {what: np.asarray(values, dtype=np.float64) for what, values in found.items()}
 
     def exchange(self, trained: Mapping[str, Weights]) -> Observed:
         """What the first case scores with the weights of each of these climbers."""

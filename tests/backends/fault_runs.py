@@ -1,0 +1,76 @@
+"""What the ladder sees of a backend of this process, with a fault or without one."""
+
+from __future__ import annotations
+
+import contextlib
+import functools
+from dataclasses import replace
+from typing import Any
+from unittest import mock
+
+import native_fault_tasks
+import numpy as np
+from contract_tasks import module
+from fault_tasks import FAULTS
+
+from backends import weights as canonical
+from bench.proof import ladder, native, verify
+
+assert native_fault_tasks.__name__, "its faults are registered by its import"
+NATIVE_ROWS = 2600
+"""Twenty batches and a partial one: enough for every planted fault to be far beyond chance."""
+
+
+@functools.cache
+def data() -> tuple[ladder.Data, np.ndarray]:
+    return verify.rows_and_labels()
+
+
+@contextlib.contextmanager
+def faulty(name: str, mode: str, planted: str | None) -> Any:
+    """The backend with a fault in it."""
+    backend: Any = module(name)
+    if name == "jax":
+        backend.jax.clear_caches()  # what was compiled without the fault, or with another
+    with contextlib.ExitStack() as stack:
+        if (name, mode) == ("torch", "tuned"):
+            # to compile a step takes PyTorch ten seconds, and no fault here lies in what its compiler makes
+            stack.enter_context(mock.patch.object(backend.tuned, "compiled", lambda step: step))
+        if planted:
+            stack.enter_context(FAULTS[planted].plant(backend))
+        yield backend
+
+
+def observe(
+    name: str, cases: tuple[str, ...], precision: str, planted: str | None, mode: str = "idiomatic"
+) -> ladder.Observed:
+    """What a backend shows in some cases of the ladder."""
+    rows, _ = data()
+    found = [case for case in ladder.cases(precision, mode=mode) if case.name in cases]  # type: ignore[arg-type]
+    found = [replace(case, epochs=2) if case.name == "dense" else case for case in found]
+    assert len(found) == len(cases)
+    with faulty(name, mode, planted) if name != ladder.REFERENCE else contextlib.nullcontext():
+        climber = ladder.Climber(name, rows)
+        observed = climber.climb(found)
+        observed |= climber.exchange({"another": another(found[0])})
+    return observed
+
+
+def another(case: ladder.Case) -> dict[str, np.ndarray]:
+    """Weights that no climber has trained."""
+    weights = canonical.initial_weights(case.spec, seed=9)
+    return {name: array + 0.05 for name, array in weights.items()}
+
+
+def follow(name: str, mode: str, precision: str, planted: str | None) -> list[dict[str, Any]]:
+    """The rungs of native training that do not hold, with what is wrong there first."""
+    rows, _ = data()
+    case = replace(native.cases(precision, mode=mode, quick=True)[0], rows=NATIVE_ROWS)  # type: ignore[arg-type]
+    with faulty(name, mode, planted) as backend:
+        try:
+            observed, expected = native.climb(backend, case, rows)
+        except RuntimeError as error:
+            return [{"name": native.ORDER, "where": str(error)}]
+    judged = verify.judge({name: observed, ladder.REFERENCE: {}}, precision, {name: expected})  # type: ignore[arg-type]
+    wrong = [rung for rung in judged["rungs"] if not rung["passed"]]
+    return [{"name": rung["name"]} | rung["comparisons"][0] for rung in wrong]
