@@ -49,10 +49,13 @@ BOUNDS: Mapping[str, Mapping[str, float]] = {
 }
 """What may lie between the trial and the reference, at least, by precision; docs/equality.md has what was measured.
 Losses and scores relative to the largest, weights by what was changed, relative in the Euclidean norm."""
-MULTIPLE = 50.0
-"""A network may amplify rounding: then the bound is so many times what rounding weights and gradients to the trial's
-precision, at every step, makes of the reference's own training."""
-MOST: Mapping[str, float] = {"loss": 0.05, "weights": 0.5, "validation loss": 0.2}
+UNITS = 1.0
+"""The error of a gradient's elements, in units in the last place of the largest of its tensor; docs/equality.md has the
+measured."""
+MULTIPLE = 8.0
+"""Training may amplify rounding: then the bound is so many times what errors of that size, made at every step, do to
+the reference's own training."""
+MOST: Mapping[str, float] = {"loss": 0.05, "reconstruction": 0.05, "kl": 0.2, "weights": 0.5, "validation loss": 0.2}
 """Where that is more than this, the trial's precision says nothing of where it should have gone."""
 
 
@@ -204,7 +207,7 @@ class Place:
         tensors = {name: float(np.linalg.norm(self.weights[name] - array)) for name, array in right.weights.items()}
         changed = sum(float(np.linalg.norm(array - start[name])) ** 2 for name, array in right.weights.items())
         found = {
-            "loss": (max(parts.values()), max(parts, key=lambda part: parts[part])),
+            **{part: (error, part) for part, error in parts.items()},
             "weights": (
                 float(np.sqrt(sum(value**2 for value in tensors.values()) / (changed or 1.0))),
                 max(tensors, key=lambda name: tensors[name]),
@@ -217,26 +220,19 @@ class Place:
 
 
 def round_steps(model: reference.ReferenceModel, bits: int) -> None:
-    """Lets a reference compute every gradient from weights of so many significant bits, and round it to as many."""
+    """Lets a reference compute with gradients that are off as those of an arithmetic of so many significant bits are:
+    by ``UNITS`` units in the last place of a tensor's largest element, since every element is a sum of larger ones."""
     network, exact = model.network, model.network.gradient
+    rng = np.random.default_rng(0)
 
     def gradient(*batch: Any) -> tuple[float, float, dict[str, NDArray[Any]]]:
-        kept = network.arrays
-        network.arrays = {name: rounded(array, bits) for name, array in kept.items()}
-        try:
-            reconstruction, kl, gradients = exact(*batch)
-        finally:
-            network.arrays = kept
-        return reconstruction, kl, {name: rounded(array, bits) for name, array in gradients.items()}
+        reconstruction, kl, gradients = exact(*batch)
+        for name, array in gradients.items():
+            size = UNITS * 2.0**-bits * float(np.abs(array).max())
+            gradients[name] = array + size * rng.standard_normal(array.shape)
+        return reconstruction, kl, gradients
 
     network.gradient = gradient  # type: ignore[assignment, method-assign]
-
-
-def rounded(array: NDArray[Any], bits: int) -> NDArray[Any]:
-    """To so many significant bits."""
-    significand, exponent = np.frexp(array)
-    values: NDArray[Any] = np.ldexp(np.round(np.ldexp(significand, bits)), exponent - bits)
-    return values
 
 
 class Findings:
@@ -257,7 +253,7 @@ class Findings:
 
     def take(self, what: str, where: str, error: float, rounding: float = 0.0) -> None:
         """One comparison; ``rounding`` raises its bound where it is more."""
-        bound = max(self.bounds[what], rounding)
+        bound = max(self.bounds["loss" if what in PARTS else what], rounding)
         error = error if np.isfinite(error) else float("inf")
         held = self.largest["error"]
         if held is None or error / bound > held / self.largest["bound"]:
