@@ -319,7 +319,8 @@ class ReferenceModel(Inference):
         self.follow(epoch, randomness.shared_epoch(self.spec, self.settings, epoch, len(self.data)))
 
     def follow(self, epoch: int, drawn: randomness.Epoch, steps: int | None = None) -> None:
-        """Trains one epoch on draws from anywhere; given ``steps``, on its first batches alone.
+        """Trains one epoch on draws from anywhere; given ``steps``, on its first batches alone. ``batch_losses`` then
+        holds each batch's mean reconstruction and KL, shape (steps, 2).
 
         Raises ValueError where the draws do not fit the network and the rows.
         """
@@ -336,6 +337,7 @@ class ReferenceModel(Inference):
             )
             self.optimizer.update(self.network.arrays, gradients)
             losses.append((reconstruction, kl))
+        self.batch_losses = np.array(losses)
         reconstruction, kl = np.mean(losses, axis=0).tolist()
         self.network.fit_sigma(reconstruction)
         self.last_loss = EpochLoss(reconstruction + kl_weight * kl, reconstruction, kl)

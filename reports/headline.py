@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import math
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from itertools import groupby
+from typing import Any
 
 import pandas as pd
 
-from reports import numbers
+from reports import numbers, self_check
 from reports.columns import spoken, threads, varying
 from reports.frames import Row, rows
 from reports.markup import code, listing
@@ -22,8 +23,14 @@ _MOST_RACES = 4
 """Comparisons of training that one bullet tells of."""
 
 
-def headline(trials: pd.DataFrame, quality: pd.DataFrame, throughput: pd.DataFrame) -> str:
-    """The paragraph and the bullets that open the report; one set for each environment."""
+def headline(
+    trials: pd.DataFrame,
+    quality: pd.DataFrame,
+    throughput: pd.DataFrame,
+    records: Sequence[Mapping[str, Any]] = (),
+) -> str:
+    """The paragraph and the bullets that open the report; one set for each environment. ``records`` are those that the
+    trials were made from; they tell whether what was timed followed the reference."""
     if trials.empty:
         return "**There are no records, so there is nothing to report.**"
     if not (trials["status"] == "ok").any():
@@ -37,6 +44,7 @@ def headline(trials: pd.DataFrame, quality: pd.DataFrame, throughput: pd.DataFra
             [s for s in standing if s.environment == environment],
             throughput[throughput["environment"] == environment],
             [r for r in race if r.environment == environment],
+            records,
         )
         paragraphs.append(f"**Environment {environment}.** {parts}" if environment else parts)
     return "\n\n".join(paragraphs)
@@ -48,9 +56,11 @@ def _one_environment(
     standing: Sequence[Standing],
     throughput: pd.DataFrame,
     race: Sequence[Race],
+    records: Sequence[Mapping[str, Any]],
 ) -> str:
+    own = (records[place] for place in trials["position"]) if records else ()
     speeds = [*_fastest_backends(trials, race), _nearest(throughput)]
-    opening = [_best_detectors(standing), *speeds, _unfinished(trials), _one_seed(trials)]
+    opening = [_best_detectors(standing), *speeds, self_check.sentence(own), _unfinished(trials), _one_seed(trials)]
     told, telling = len(standing) == 1, varying(map(vars, race), ("mode", "device", "threads", "arithmetic", "batch"))
     bullets = [_bullet(s, [r for r in race if r.dataset == s.dataset], told, telling) for s in standing[:_MOST_BULLETS]]
     if len(standing) > _MOST_BULLETS:

@@ -38,7 +38,7 @@ def render(
     opening = [
         f"# Benchmark report{': ' + listing(suites) if suites else ''}",
         *_alerts(trials, [*trial_equality.alerts(equalities), *map(escape, warnings)]),
-        headline(trials, quality, throughput),
+        headline(trials, quality, throughput, records),
     ]
     sections = [
         *detection.section(trials, quality, records, figures, shelf or Shelf(None)),

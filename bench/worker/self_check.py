@@ -143,16 +143,33 @@ class SelfCheck:
             golden.follow(number, epoch)
             rounded.follow(number, epoch)
             at = f"step {(number + 1) * steps}, "
-            right, near = (Place.of(model, self.X_val) for model in (golden, rounded))
-            shown = Place(self.losses[number], self.weights[number], self.validation_losses[number])
-            spread, errors = near.apart(right, start), shown.apart(right, start)
-            if number > 0 and any(MULTIPLE * spread[what][0] > MOST[what] for what in spread):
+            spread = self._spread(number, golden, rounded, start)
+            if number > 0 and any(spread[what] > MOST[what] for what in spread):
                 break
-            for what, (error, where) in errors.items():
-                findings.take(what, f"{at}{where}", error, MULTIPLE * spread[what][0])
+            shown = Place(self.losses[number], self.weights[number], self.validation_losses[number])
+            for what, (error, where) in shown.apart(Place.of(golden, self.X_val), start).items():
+                findings.take(what, f"{at}{where}", error, spread[what])
             followed += 1
         self._judge_draws(findings, told)
         return followed * steps, followed, None
+
+    def _spread(
+        self, epoch: int, golden: reference.ReferenceModel, rounded: reference.ReferenceModel, start: Any
+    ) -> dict[str, float]:
+        """The bounds that follow from rounding. A mean's is the mean of what it is made of, batch by batch and row by
+        row, since those may by accident cancel out in it."""
+        weight, scale = self.settings.kl_weight(epoch), abs(golden.epoch_loss().loss) or 1.0
+        apart = golden.batch_losses - rounded.batch_losses
+        spread = {
+            "loss": np.abs(apart @ (1.0, weight)).mean() / scale,
+            "reconstruction": np.abs(apart[:, 0]).mean() / scale,
+            "kl": np.abs(apart[:, 1]).mean() / scale,
+            "weights": Place.of(rounded, self.X_val).apart(Place.of(golden, self.X_val), start)["weights"][0],
+        }
+        if len(self.X_val) <= VALIDATED:
+            scored = [model.score(self.X_val, "elbo") for model in (golden, rounded)]
+            spread["validation loss"] = np.abs(scored[0] - scored[1]).mean() / (abs(scored[0].mean()) or 1.0)
+        return {what: MULTIPLE * float(value) for what, value in spread.items()}
 
     def _seconds_per_step(self, start: Any, settings: TrainingSettings, epoch: Epoch) -> float:
         """By two steps of a reference that is thrown away."""

@@ -116,7 +116,7 @@ def collect(records: Records, shelf: Shelf, warnings: Sequence[str]) -> Contents
     return Contents(
         title=", ".join(suites[:4]) or DISTRIBUTION,
         summary=_summary(trials, records),
-        answer=headline(trials, quality, throughput),
+        answer=headline(trials, quality, throughput, records),
         alerts=[*_environments(trials), *trial_equality.alerts(equalities)],
         warnings=_bounded([clean(warning) for warning in warnings], MOST_WARNINGS),
         equality="\n\n".join(trial_equality.section(equalities)[1:]),
