@@ -95,6 +95,11 @@ def _add(arguments: argparse.Namespace) -> int:
         print(f"{source} is in {arguments.history} already")
     else:
         print(f"{path}: {len(entry.points)} points of revision {entry.run.revision or 'unknown'}")
+        if newer := store.later(arguments.history, entry):
+            print(
+                f"note: dated {entry.run.date:%Y-%m-%d %H:%M}, it stands before {len(newer)} of the runs there, "
+                f"the newest of which is of {newer[-1]:%Y-%m-%d %H:%M}"
+            )
     return 0
 
 

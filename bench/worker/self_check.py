@@ -1,15 +1,15 @@
 """What a timed trial proves of itself: that the run on the clock went where the reference goes.
 
-Off the clock the worker keeps what the timed epochs themselves left: their losses, and the weights after each of the
-first few. When all is timed, the NumPy reference starts from the canonical weights of the trial's seed, follows the
-draws of those epochs, and has to arrive at the same losses, weights and validation losses; the draws have to be such as
-chance draws; and the scores that were timed have to be those of the weights at the end.
+Off the clock the worker keeps what the first timed epochs themselves left: their losses, and the weights after each.
+When all is timed, the NumPy reference starts from the canonical weights of the trial's seed, follows the draws of those
+epochs, and has to arrive at the same losses, weights and validation losses; the draws have to be such as chance draws;
+and the scores that were timed have to be those of the weights at the end.
 """
 
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -18,14 +18,12 @@ from numpy.typing import NDArray
 
 from backends import reference
 from backends.inference import CHUNK
-from backends.interface import BackendError, EpochLoss, Model
+from backends.interface import BackendError, EpochLoss, Model, Weights
 from backends.randomness import Epoch
 from backends.spec import SCORES, NetworkSpec, TrainingSettings
 from backends.weights import initial_weights
 from bench.worker import draws
 
-EPOCHS = 3
-"""Epochs that are followed, at most: a second one shows what repeats the first, a third what alternates."""
 LEAST_SECONDS = 1.0
 SHARE = 0.03
 """The check takes no longer than the first, or than this share of the trial's own time if that is more."""
@@ -60,16 +58,16 @@ MOST: Mapping[str, float] = {"loss": 0.05, "reconstruction": 0.05, "kl": 0.2, "w
 
 
 class SelfCheck:
-    """Keeps what a timed run leaves, and follows it in the end.
+    """Follows a timed run in the reference, when all is timed.
 
     Parameters
     ----------
     model : Model
-        The one that is timed; its data are loaded.
+        The one that was timed; its data are loaded.
     spec, settings
         What it was built from.
     X, X_val : float arrays of shape (rows, features)
-        The rows that it trains on, and those of its validation loss.
+        The rows that it trained on, and those of its validation loss.
     """
 
     def __init__(
@@ -77,23 +75,30 @@ class SelfCheck:
     ) -> None:
         self.model, self.spec, self.settings = model, spec, settings
         self.X, self.X_val = (np.asarray(rows, dtype=np.float32) for rows in (X, X_val))
-        self.started = time.perf_counter()
-        self.losses: list[EpochLoss] = []
-        self.validation_losses: list[float] = []
-        self.weights: list[dict[str, NDArray[np.floating]]] = []
 
-    def note(self, loss: EpochLoss, validation_loss: float) -> None:
-        """Keeps what an epoch of the timed run left; called after each, off the clock."""
-        if len(self.losses) < EPOCHS:
-            self.losses.append(loss)
-            self.validation_losses.append(validation_loss)
-            self.weights.append({name: np.array(array) for name, array in self.model.export_weights().items()})
+    def conclude(
+        self,
+        left: Sequence[tuple[EpochLoss, Weights, float]],
+        elapsed: float,
+        kind: str | None,
+        X: NDArray[Any],
+        scores: NDArray[Any],
+    ) -> dict[str, Any]:
+        """What the record holds as ``self_check``.
 
-    def conclude(self, kind: str | None, X: NDArray[Any], scores: NDArray[Any]) -> dict[str, Any]:
-        """Follows the run; ``scores`` are those of the rows X that were timed, of this kind, None where no reference
-        computes it. What the record holds as ``self_check``."""
+        Parameters
+        ----------
+        left : of each of the first epochs of the run that was timed its losses, the weights after it, and their
+            validation loss
+        elapsed : float
+            Seconds that the trial has taken.
+        kind : str or None
+            Of the scores; None where no reference computes them.
+        X, scores : the test rows, and what the timed scoring gave for them
+        """
+        self.left = [Place(*one) for one in left]
         begun = time.perf_counter()
-        allowed = SPARE * max(LEAST_SECONDS, SHARE * (begun - self.started))
+        allowed = SPARE * max(LEAST_SECONDS, SHARE * elapsed)
         findings = Findings(self.settings.precision)
         steps = epochs = 0
         reason = None
@@ -131,7 +136,7 @@ class SelfCheck:
         steps = len(self.X) // settings.batch_size
         followed = 0
         told: list[Epoch] = []
-        for number, epoch in enumerate(self.model.draws(range(len(self.losses)))):
+        for number, epoch in enumerate(self.model.draws(range(len(self.left)))):
             told.append(epoch)
             if number == 0:
                 seconds = self._seconds_per_step(start, settings, epoch)
@@ -146,8 +151,7 @@ class SelfCheck:
             spread = self._spread(number, golden, rounded, start)
             if number > 0 and any(spread[what] > MOST[what] for what in spread):
                 break
-            shown = Place(self.losses[number], self.weights[number], self.validation_losses[number])
-            for what, (error, where) in shown.apart(Place.of(golden, self.X_val), start).items():
+            for what, (error, where) in self.left[number].apart(Place.of(golden, self.X_val), start).items():
                 findings.take(what, f"{at}{where}", error, spread[what])
             followed += 1
         self._judge_draws(findings, told)
@@ -209,7 +213,7 @@ class Place:
     """Where a training has come to after an epoch."""
 
     loss: EpochLoss
-    weights: Mapping[str, NDArray[Any]]
+    weights: Weights
     validation_loss: float | None
 
     @classmethod

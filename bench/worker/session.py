@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import asdict
@@ -16,18 +17,22 @@ from bench.worker.clock import Clock, marks, unsynchronised
 from bench.worker.counters import Watch, disturbed, gpu_energy, own_cores, package_energy, peak_memory
 
 if TYPE_CHECKING:
-    from backends.interface import DeviceTimer
-    from bench.worker.self_check import SelfCheck
+    from backends.interface import DeviceTimer, EpochLoss, Weights
     from datasets.dataset import Dataset
 
 SCORE_LIMIT = 2.0
 """Seconds after which neither all rows nor single ones are scored again."""
+
+Left = tuple["EpochLoss", "Weights", float]
+"""What an epoch on the clock left: its losses, the weights after it, and their validation loss."""
 
 
 class Diverged(ArithmeticError):
     """The loss or a score is not finite."""
 
 
+FOLLOWED = 3
+"""Epochs that the self-check follows, at most: a second one shows what repeats the first, a third what alternates."""
 LATENCIES = 10
 """Single rows that one ``scoring`` times."""
 
@@ -47,8 +52,9 @@ class Session:
 
     def __init__(self, trial: Trial, slowdown: float = 0.0, check: bool = False) -> None:
         self.trial = trial
-        self.check: SelfCheck | None = None
-        self.checked = check
+        self.check = check
+        self.left: list[Left] = []
+        self.begun = time.perf_counter()
         self.slowdown = slowdown
         self.clock = Clock()
         self.watch = Watch(package_energy() + (gpu_energy() if trial.scenario.device == "gpu" else []))
@@ -72,7 +78,8 @@ class Session:
             directory = Path(trial.data_dir) if trial.data_dir else None
             self.data = datasets.load(scenario.dataset, seed=trial.seed, data_dir=directory)
         with self.clock.phase("build"):
-            self.detector = built(scenario, self.data.features, self.data.image_shape, seed=trial.seed)
+            rows = len(self.data.X_train)
+            self.detector = built(scenario, self.data.features, self.data.image_shape, seed=trial.seed, rows=rows)
             if hasattr(self.detector, "prepare"):
                 self.detector.prepare(self.data.X_train)
             self.model = self.detector.model if backend else None
@@ -84,11 +91,6 @@ class Session:
         assert scenario.training is not None
         with self.clock.phase("compile"):
             self.detector.compile()
-        if self.checked and self.model is not None:
-            from bench.worker.self_check import SelfCheck
-
-            rows = self.data.X_train, self.data.X_val
-            self.check = SelfCheck(self.model, self.detector.spec, self.detector.settings, *rows)
         reported = backend.capabilities()
         return {
             "epochs": scenario.training.epochs,
@@ -123,8 +125,9 @@ class Session:
         if not math.isfinite(loss):
             raise Diverged(f"the training loss was {loss} in epoch {number + 1}")
         validation_loss = self.detector.validation_loss(self.data.X_val)
-        if self.check is not None:
-            self.check.note(self.model.epoch_loss(), validation_loss)
+        if self.check and len(self.left) < FOLLOWED:
+            weights = {name: array.copy() for name, array in self.model.export_weights().items()}
+            self.left.append((self.model.epoch_loss(), weights, validation_loss))
         stop = self.detector.is_last(number, validation_loss)
         return {"loss": loss, "validation_loss": validation_loss, "stop": stop}
 
@@ -188,7 +191,7 @@ class Session:
             **found,
             "latent": training.latent if training else None,
             "best_epoch": self.detector.early_stopping.best_epoch if training else None,
-            "notes": list(self.detector.notes),
+            "notes": [*self.detector.notes, *scenario.shrunk(len(data.X_train))],
             "marks": [],
             "data": _description(data),
         }
@@ -215,10 +218,15 @@ class Session:
     def self_check(self) -> dict[str, Any]:
         """Whether the run that was timed followed the reference; the last thing that a trial is asked."""
         training = self.trial.scenario.training
-        if self.check is None or training is None:
+        if self.model is None or training is None:
             return {"self_check": {"followed": None, "reason": "this detector has no reference to follow"}}
-        own = self.detector.scores_of_its_own
-        found = self.check.conclude(None if own else training.scores[0], self.data.X_test, self.scores)
+        from bench.worker.self_check import SelfCheck
+
+        detector, data = self.detector, self.data
+        check = SelfCheck(self.model, detector.spec, detector.settings, data.X_train, data.X_val)
+        own = detector.scores_of_its_own
+        elapsed = time.perf_counter() - self.begun
+        found = check.conclude(self.left, elapsed, None if own else training.scores[0], data.X_test, self.scores)
         scope = "the network alone: what is fitted beside it has no reference" if own else "the network and its scores"
         return {"self_check": found | {"scope": scope}}
 

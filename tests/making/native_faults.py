@@ -8,10 +8,10 @@ from typing import Any
 from unittest import mock
 
 import numpy as np
-from fault_tasks import fault, patch, settings_of
 
 from backends import inference, randomness
 from bench.proof import ladder, native
+from making.faults import fault, patch, settings_of
 
 RNG = np.random.default_rng
 

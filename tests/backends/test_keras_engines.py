@@ -8,7 +8,11 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from contract_tasks import (
+
+import backends
+from backends.interface import BackendError
+from backends.spec import NetworkSpec, TrainingSettings
+from making.contract import (
     Case,
     build_on_another_engine,
     capabilities,
@@ -18,10 +22,6 @@ from contract_tasks import (
     train,
     train_on_imported,
 )
-
-import backends
-from backends.interface import BackendError
-from backends.spec import NetworkSpec, TrainingSettings
 
 SHARED = TrainingSettings(
     batch_size=8, learning_rate=0.02, epsilon=1e-2, seed=3, random_source="shared", precision="float64"

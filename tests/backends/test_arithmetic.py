@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import pytest
-from arithmetic_tasks import counted
 
 from backends.arithmetic import flops, scoring_products, training_products
 from backends.spec import NetworkSpec
+from making.arithmetic import counted
 
 NETWORKS = {
     "dense": NetworkSpec(20, (128, 64), 8),

@@ -6,9 +6,9 @@ from collections.abc import Callable
 from unittest.mock import patch
 
 import numpy as np
-from contract_tasks import Case, make_model, make_rows
 
 from backends.interface import Weights
+from making.contract import Case, make_model, make_rows
 
 
 def train_by_replay(_: str, case: Case) -> tuple[Weights, list[int]]:

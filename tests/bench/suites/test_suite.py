@@ -101,12 +101,6 @@ def test_a_data_set_of_a_family_that_the_suite_names_runs_under_that_familys_set
     assert {(s.dataset, s.training.likelihood) for s in varied.scenarios(1)} == {("digits:7", "bce")}
 
 
-def test_a_seed_that_is_named_twice_runs_once(tmp_path):
-    path = tmp_path / "mine.toml"
-    path.write_text('seeds = [3, 3]\n[[scenarios]]\ndatasets = ["blobs"]\ndetectors = ["norm"]\n')
-    assert len(suite.load(str(path)).trials(1)) == len(suite.load(str(path)).scenarios(1))
-
-
 def test_the_sanity_lines_join_every_block_by_themselves_and_can_be_narrowed_away(tmp_path):
     path = tmp_path / "mine.toml"
     path.write_text('[[scenarios]]\ndatasets = ["blobs"]\ndetectors = ["knn"]\n')
@@ -171,6 +165,8 @@ def test_a_score_may_wait_for_the_blocks_own_likelihood(tmp_path):
     path.write_text(
         '[training]\nscores = ["mse", "mae", "bce"]\n[[scenarios]]\ndatasets = ["digits:4"]\n'
         'detectors = ["vae"]\nbackends = ["torch"]\ntraining = { likelihood = "bce" }\n'
+        '[[scenarios]]\ndatasets = ["digits:5"]\ndetectors = ["vae"]\nbackends = ["torch"]\n'
+        'training = { scores = ["mse"] }\n'
     )
     assert suite.load(str(path)).scenarios(1)[0].training.scores == ("mse", "mae", "bce")
     with pytest.raises(SuiteError, match=r"^options: training.scores: vae: the score 'bce' needs .* 'mse' gives none$"):
@@ -185,7 +181,7 @@ def test_every_training_key_reaches_the_backend():
     )
     convolutional = scenario(detector="conv_vae", training=training)
     settings = {**asdict(convolutional.training_settings(1)), **asdict(convolutional.network(64, (8, 8)))}
-    used_by_the_harness = {"epochs", "patience", "scores"}
+    used_by_the_harness = {"epochs", "patience", "scores", "small_data"}
     for name, value in asdict(training).items():
         assert name in used_by_the_harness or settings[name] == value, name
     assert (settings["kind"], settings["image"]) == ("vae", (8, 8))

@@ -6,10 +6,10 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from contract_tasks import Case, capabilities, train
-from mode_tasks import losses_by_precision, train_by_replay
 
 from backends.spec import NetworkSpec, TrainingSettings
+from making.contract import Case, capabilities, train
+from making.modes import losses_by_precision, train_by_replay
 
 SHARED = TrainingSettings(
     batch_size=8, learning_rate=0.02, epsilon=1e-2, seed=3, random_source="shared", precision="float64"

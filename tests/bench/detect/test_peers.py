@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import sys
 import tomllib
 from collections.abc import Iterator
 from concurrent.futures import ProcessPoolExecutor
 from multiprocessing import get_context
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -15,14 +13,12 @@ import pytest
 from sklearn.metrics import roc_auc_score
 
 from bench.detect import registry
+from bench.quality.thresholds import Threshold
 from bench.run.trial import run_trial
 from bench.suites import suite
 from bench.suites.checks import SuiteError
 from bench.suites.scenario import Scenario, Trial
-
-sys.path.insert(0, str(Path(__file__).parent))  # the process started below inherits it, and finds the tasks by name
-
-import peer_tasks
+from making import peers
 
 PEERS = ("pyod_vae", "pyod_autoencoder")
 needs_pyod = pytest.mark.skipif(bool(registry.unavailable("pyod_vae")), reason=str(registry.unavailable("pyod_vae")))
@@ -44,7 +40,7 @@ def process(uncompiled: None) -> Iterator[ProcessPoolExecutor]:
 @needs_pyod
 def test_a_peer_keeps_the_contract_and_computes_our_loss_on_our_network(process):
     for name in PEERS:
-        check(process.submit(peer_tasks.contract, name).result())
+        check(process.submit(peers.contract, name).result())
 
 
 def check(found: dict[str, Any]) -> None:
@@ -56,7 +52,7 @@ def check(found: dict[str, Any]) -> None:
     assert found["far"].min() > np.median(found["usual"])
     assert roc_auc_score(found["labels"], scores) > 0.5
     visited, rows = found["rows_per_fit"]
-    assert visited == peer_tasks.EPOCHS * (rows - rows % peer_tasks.BATCH)
+    assert visited == peers.EPOCHS * (rows - rows % peers.BATCH)
     assert found["threads"] == 1
     theirs, ours = found["losses"]
     assert theirs == pytest.approx(ours, rel=1e-5)
@@ -66,7 +62,7 @@ def check(found: dict[str, Any]) -> None:
 def test_a_peers_record_tells_the_library_the_differences_and_the_rows_of_all_epochs():
     parameters = {"epochs": 3, "batch_size": 100, "hidden": [8], "latent": 2}
     scenario = Scenario(
-        "blobs?rows=1500", "pyod_autoencoder", None, None, "cpu", "float32", 1, (suite.Threshold(),), None, parameters
+        "blobs?rows=1500", "pyod_autoencoder", None, None, "cpu", "float32", 1, (Threshold(),), None, parameters
     )
     trial = Trial("mine", scenario, seed=0, round=0)
     record = run_trial(trial, {"machine": {"memory_bytes": 0}, "packages": {}}, timeout=120)

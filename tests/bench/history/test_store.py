@@ -6,7 +6,6 @@ import shutil
 import subprocess
 import sys
 
-import history_makers as makers
 import msgspec
 import pytest
 
@@ -14,6 +13,7 @@ from bench import cli
 from bench.history import condense, store
 from bench.history.series import living, series
 from bench.history.store import HistoryError
+from making import histories as makers
 
 
 def point_of(entry, metric):

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import history_makers as makers
 import numpy as np
 import pytest
 
@@ -11,6 +10,7 @@ from bench.history import store
 from bench.history.changes import FEWEST, change_points, changes, noise
 from bench.history.entry import METRICS
 from bench.history.series import series
+from making import histories as makers
 
 
 def levels(rng, *parts, deviation=0.02):

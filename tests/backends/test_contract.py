@@ -7,7 +7,12 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from contract_tasks import (
+
+import backends
+from backends.interface import BackendError
+from backends.spec import NetworkSpec, TrainingSettings
+from backends.weights import save as save_weights
+from making.contract import (
     Case,
     build_from_other_weights,
     capabilities,
@@ -24,11 +29,6 @@ from contract_tasks import (
     train_on_imported,
     train_until_stopped,
 )
-
-import backends
-from backends.interface import BackendError
-from backends.spec import NetworkSpec, TrainingSettings
-from backends.weights import save as save_weights
 
 # An ε of this size makes the place it has in Adam's formula visible.
 SHARED = TrainingSettings(

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import pytest
-from fault_runs import follow, observe
-from fault_tasks import FAULTS, Fault
 
 from bench.proof import ladder, native, verify
+from making.fault_runs import follow, observe
+from making.faults import FAULTS, Fault
 
 SHARED = {name: fault for name, fault in FAULTS.items() if fault.rung not in native.RUNGS}
 NATIVE = {name: fault for name, fault in FAULTS.items() if fault.rung in native.RUNGS}

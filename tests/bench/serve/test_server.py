@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import http.client
 import os
 import re
 import signal
+import socket
 import subprocess
 import threading
 import time
@@ -59,6 +61,43 @@ def test_a_page_that_points_another_name_at_this_address_gets_nothing() -> None:
         assert ask(board, host=f"evil.example:{port}")[0] == 403
         assert ask(board, "/events?seen=1", host="evil.example")[0] == 403
         assert ask(board, host=f"localhost:{port}")[0] == 200
+
+
+@pytest.mark.parametrize(
+    ("lines", "status"),
+    [
+        (["GET http://[::1 HTTP/1.1", "Host: {host}"], 400),
+        (["GET http://other/ HTTP/1.1", "Host: {host}"], 400),
+        (["GET //other/ HTTP/1.1", "Host: {host}"], 404),
+        (["GET / HTTP/1.1", "Host: {host}", "Host: other"], 403),
+        (["GET / HTTP/1.1", "Host: other", "Host: {host}"], 403),
+        (["GET / HTTP/1.1"], 403),
+        (["GET /../../etc/passwd HTTP/1.1", "Host: {host}"], 404),
+        (["POST / HTTP/1.1", "Host: {host}"], 501),
+        (["GET / HTTP/1.1", "Host: {host}", *(f"X-{n}: y" for n in range(200))], 431),
+        (["GET / HTTP/1.1", "Host: {host}", "X: " + "y" * 70_000], 431),
+        (["HEAD / HTTP/1.1", "Host: {host}"], 200),
+    ],
+)
+def test_a_request_that_a_browser_would_not_send_is_refused(lines: list[str], status: int) -> None:
+    with Board() as board:
+        host = board.address.removeprefix("http://").rstrip("/")
+        name, _, port = host.partition(":")
+        with socket.create_connection((name, int(port)), timeout=30) as client:
+            client.sendall("\r\n".join([*lines, "", ""]).format(host=host).encode())
+            answer = client.makefile("rb").read()
+        assert answer.split()[1] == str(status).encode()
+        if lines[0].startswith("HEAD"):
+            assert answer.endswith(b"\r\n\r\n")
+        assert ask(board)[0] == 200
+
+
+def test_clients_that_never_finish_their_request_stop_nobody() -> None:
+    with Board() as board, contextlib.ExitStack() as stack:
+        name, _, port = board.address.removeprefix("http://").rstrip("/").partition(":")
+        for _ in range(50):
+            stack.enter_context(socket.create_connection((name, int(port)), timeout=30)).sendall(b"GET / HT")
+        assert ask(board)[0] == 200
 
 
 def test_who_looks_at_an_old_page_is_told_of_a_new_one_and_who_sees_the_new_one_waits() -> None:

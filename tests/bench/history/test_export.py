@@ -12,14 +12,14 @@ import subprocess
 import sys
 from pathlib import Path
 
-import history_makers as makers
 import pytest
 
 from bench import cli
 from bench.history import condense, export, pytest_benchmark, store
 from bench.history.store import HistoryError
+from making import histories as makers
 
-ROOT = Path(__file__).resolve().parents[2]
+ROOT = Path(__file__).resolve().parents[3]
 ONE = '{"benchmarks": [{"fullname": "%s", "stats": {"median": %s, "rounds": %s}}], "datetime": "2026-11-25"}'
 RATES = (78_000.0, 80_000.0, 90_000.0)
 

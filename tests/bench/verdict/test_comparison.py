@@ -296,7 +296,7 @@ def test_every_command_line_of_the_guide_parses():
 
     from bench.cli import _parser
 
-    page = Path(__file__).resolve().parents[2] / "docs" / "comparing.md"
+    page = Path(__file__).resolve().parents[3] / "docs" / "comparing.md"
     lines = [line.partition(">")[0] for line in page.read_text().splitlines() if line.startswith("bench ")]
     assert len(lines) > 8
     for line in lines:

@@ -8,15 +8,15 @@ from dataclasses import replace
 from typing import Any
 from unittest import mock
 
-import native_fault_tasks
 import numpy as np
-from contract_tasks import module
-from fault_tasks import FAULTS
 
 from backends import weights as canonical
 from bench.proof import ladder, native, verify
+from making import native_faults
+from making.contract import module
+from making.faults import FAULTS
 
-assert native_fault_tasks.__name__, "its faults are registered by its import"
+assert native_faults.__name__, "its faults are registered by its import"
 NATIVE_ROWS = 2600
 """Twenty batches and a partial one: enough for every planted fault to be far beyond chance."""
 
