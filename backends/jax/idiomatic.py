@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
-from functools import cached_property, partial
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import jax
@@ -25,7 +26,7 @@ from backends.spec import NetworkSpec, Score, TrainingSettings
 Draws = tuple[Array | None, Masks]
 
 
-def draw(key: Array, network: Network, rows: int) -> Draws:
+def draw(key: Array, network: Network | Drawing, rows: int) -> Draws:
     """ε and dropout masks for so many rows."""
     noise, dropout = jax.random.split(key)
     vae = network.spec.kind == "vae"
@@ -37,6 +38,21 @@ def draw(key: Array, network: Network, rows: int) -> Draws:
         name: jax.random.bernoulli(jax.random.fold_in(dropout, number), keep, (rows, width))
         for number, (name, width) in enumerate(widths.items())
     }
+
+
+@dataclass(frozen=True)
+class Drawing:
+    """What ``draw`` asks of a network, and nothing that is on a device: the same for all that draw alike."""
+
+    spec: NetworkSpec
+    dropout: float
+    dtype: Any
+
+
+@partial(jax.jit, static_argnums=(2, 3))
+def draw_step(key: Array, step: int, kind: Drawing, rows: int) -> Draws:
+    """What ``train_step`` draws in this step."""
+    return draw(jax.random.fold_in(key, step), kind, rows)
 
 
 def update(network: Network, optimizer: nnx.Optimizer, x: Array, drawn: Draws, kl_weight: Array) -> Array:
@@ -104,7 +120,6 @@ class IdiomaticModel(Inference):
     def load_data(self, X: NDArray[Any]) -> None:
         self.data = jax.device_put(self.training_rows(X), self.device)
         self.steps = len(X) // self.settings.batch_size
-        self.__dict__.pop("draw_steps", None)  # it is made for so many steps
 
     def compile(self, scores: Sequence[Score] = ("reconstruction",)) -> None:
         self.compile_training()
@@ -144,18 +159,9 @@ class IdiomaticModel(Inference):
     def redraw(self, epoch: int) -> tuple[Array, Draws]:
         """An epoch's draws as ``shared_epoch`` gives them."""
         order, key = self.draw_epoch(epoch)
-        return order, self.draw_steps(key)
-
-    @cached_property
-    def draw_steps(self) -> Callable[[Array], Draws]:
-        """What draws for every step of an epoch, each as ``train_step`` does."""
-
-        @jax.jit
-        def draw_steps(key: Array) -> Draws:
-            keys = jax.vmap(lambda step: jax.random.fold_in(key, step))(jnp.arange(self.steps))
-            return jax.lax.map(lambda key: draw(key, self.network, self.settings.batch_size), keys)
-
-        return draw_steps
+        kind = Drawing(self.spec, self.settings.dropout, self.dtype)
+        drawn = [draw_step(key, step, kind, self.settings.batch_size) for step in range(self.steps)]
+        return order, jax.tree.map(lambda *arrays: np.stack(arrays), *jax.device_get(drawn))
 
     def run_steps(self, epoch: int, steps: int) -> Array:
         order, draws = (self.shared_epoch if self.settings.random_source == "shared" else self.draw_epoch)(epoch)

@@ -9,7 +9,7 @@ and the scores that were timed have to be those of the weights at the end.
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -57,6 +57,9 @@ MOST: Mapping[str, float] = {"loss": 0.05, "reconstruction": 0.05, "kl": 0.2, "w
 """Where that is more than this, the trial's precision says nothing of where it should have gone."""
 
 
+Build = Callable[[NetworkSpec, Weights, TrainingSettings], Model]
+
+
 class SelfCheck:
     """Follows a timed run in the reference, when all is timed.
 
@@ -68,18 +71,27 @@ class SelfCheck:
         What it was built from.
     X, X_val : float arrays of shape (rows, features)
         The rows that it trained on, and those of its validation loss.
+    build : callable
+        What it was built by, from a network, weights and settings.
     """
 
     def __init__(
-        self, model: Model, spec: NetworkSpec, settings: TrainingSettings, X: NDArray[Any], X_val: NDArray[Any]
+        self,
+        model: Model,
+        spec: NetworkSpec,
+        settings: TrainingSettings,
+        X: NDArray[Any],
+        X_val: NDArray[Any],
+        build: Build,
     ) -> None:
-        self.model, self.spec, self.settings = model, spec, settings
+        self.model, self.spec, self.settings, self.build = model, spec, settings, build
         self.X, self.X_val = (np.asarray(rows, dtype=np.float32) for rows in (X, X_val))
 
     def conclude(
         self,
         left: Sequence[tuple[EpochLoss, Weights, float]],
         elapsed: float,
+        building: float,
         kind: str | None,
         X: NDArray[Any],
         scores: NDArray[Any],
@@ -92,6 +104,8 @@ class SelfCheck:
             validation loss
         elapsed : float
             Seconds that the trial has taken.
+        building : float
+            Those that building and compiling its model have taken.
         kind : str or None
             Of the scores; None where no reference computes them.
         X, scores : the test rows, and what the timed scoring gave for them
@@ -103,7 +117,7 @@ class SelfCheck:
         steps = epochs = 0
         reason = None
         try:
-            steps, epochs, reason = self._follow(findings, allowed)
+            steps, epochs, reason = self._follow(findings, allowed, building)
             if kind in SCORES:
                 self._score(findings, kind, X, scores)
         except BackendError as error:
@@ -116,12 +130,13 @@ class SelfCheck:
             "reason": findings.failure or reason,
             "steps": steps,
             "epochs": epochs,
+            "rehearsed": steps > 0 and epochs == 0,
             "precision": self.settings.precision,
             **findings.largest,
             "seconds": time.perf_counter() - begun,
         }
 
-    def _follow(self, findings: Findings, allowed: float) -> tuple[int, int, str | None]:
+    def _follow(self, findings: Findings, allowed: float, building: float) -> tuple[int, int, str | None]:
         """Steps and epochs that were followed, and why none where there are none.
 
         What it may take is counted in the processor's time, which the company of other programs does not stretch."""
@@ -142,6 +157,8 @@ class SelfCheck:
                 seconds = self._seconds_per_step(start, settings, epoch)
                 if 2 * steps * seconds > allowed:
                     self._judge_draws(findings, told)
+                    if (most := int((allowed - building) / (4 * seconds))) > 0:
+                        return self._rehearse(findings, start, settings, epoch.order[: most * settings.batch_size])
                     return 0, 0, f"an epoch of {steps} steps takes the reference more time than there is"
             elif time.process_time() - begun + 2 * steps * seconds > allowed:
                 break
@@ -156,6 +173,27 @@ class SelfCheck:
             followed += 1
         self._judge_draws(findings, told)
         return followed * steps, followed, None
+
+    def _rehearse(
+        self, findings: Findings, start: Any, settings: TrainingSettings, order: NDArray[Any]
+    ) -> tuple[int, int, None]:
+        """Follows a second model of the same backend, mode and settings, over the rows of the first steps alone."""
+        rows = self.X[order]
+        model = self.build(self.spec, start, self.settings)
+        model.load_data(rows)
+        model.run_epoch(0)
+        golden, rounded = (reference.build(self.spec, start, settings) for _ in range(2))
+        round_steps(rounded, BITS[self.settings.precision])
+        (drawn,) = model.draws(range(1))
+        for followed in (golden, rounded):
+            followed.load_data(rows)
+            followed.follow(0, drawn)
+        steps, none = len(rows) // settings.batch_size, self.X_val[:1]
+        spread = self._spread(0, golden, rounded, start)
+        shown = Place(model.epoch_loss(), model.export_weights(), None)
+        for what, (error, where) in shown.apart(Place.of(golden, none), start).items():
+            findings.take(what, f"step {steps} of a rehearsal, {where}", error, spread[what])
+        return steps, 0, None
 
     def _spread(
         self, epoch: int, golden: reference.ReferenceModel, rounded: reference.ReferenceModel, start: Any

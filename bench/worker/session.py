@@ -223,10 +223,14 @@ class Session:
         from bench.worker.self_check import SelfCheck
 
         detector, data = self.detector, self.data
-        check = SelfCheck(self.model, detector.spec, detector.settings, data.X_train, data.X_val)
+        build = detector.backend.build
+        check = SelfCheck(self.model, detector.spec, detector.settings, data.X_train, data.X_val, build)
         own = detector.scores_of_its_own
         elapsed = time.perf_counter() - self.begun
-        found = check.conclude(self.left, elapsed, None if own else training.scores[0], data.X_test, self.scores)
+        spent = self.clock.totals()
+        building = spent["build"] + spent["compile"]
+        kind = None if own else training.scores[0]
+        found = check.conclude(self.left, elapsed, building, kind, data.X_test, self.scores)
         scope = "the network alone: what is fitted beside it has no reference" if own else "the network and its scores"
         return {"self_check": found | {"scope": scope}}
 

@@ -40,19 +40,29 @@ class Timed(reference.ReferenceModel):
         return map(self.told, super().draws(epochs))
 
 
-def trial(change: Change = lambda model: None, settings: TrainingSettings = SETTINGS, spec: NetworkSpec = SPEC) -> Any:
+def trial(
+    change: Change = lambda model: None,
+    settings: TrainingSettings = SETTINGS,
+    spec: NetworkSpec = SPEC,
+    building: float = 1e9,
+) -> Any:
     """What the worker does with a trial, and what its check finds."""
     exact = replace(settings, random_source="shared", precision="float64")
-    model = Timed(spec, initial_weights(spec, settings.seed), exact)
+
+    def build(spec: NetworkSpec, weights: Any, settings: TrainingSettings) -> Timed:
+        model = Timed(spec, weights, exact)
+        change(model)
+        return model
+
+    model = build(spec, initial_weights(spec, settings.seed), settings)
     model.load_data(X)
-    change(model)
     left = []
     for epoch in range(EPOCHS):
         model.run_epoch(epoch)
         weights = {name: array.copy() for name, array in model.export_weights().items()}
         left.append((model.epoch_loss(), weights, model.evaluate(X_VAL).loss))
-    check = SelfCheck(model, spec, settings, X, X_VAL)
-    return check.conclude(left, 60.0, "reconstruction", X_TEST, model.score(X_TEST))
+    check = SelfCheck(model, spec, settings, X, X_VAL, build)
+    return check.conclude(left, 60.0, building, "reconstruction", X_TEST, model.score(X_TEST))
 
 
 def test_a_trial_without_a_fault_follows_and_says_how_far():
@@ -107,8 +117,13 @@ def overridden(name: str, make: Callable[[Any], Any]) -> Change:
 
 def one_epoch_again(model: Any) -> None:
     """Every epoch draws what the first drew."""
-    (first,) = reference.ReferenceModel.draws(model, [0])
-    both(lambda drawn: first)(model)
+    kept: list[Epoch] = []
+
+    def first(drawn: Epoch) -> Epoch:
+        kept.append(drawn)
+        return kept[0]
+
+    both(first)(model)
 
 
 def late_fault(model: Any) -> None:
@@ -128,9 +143,9 @@ def other_start(model: Any) -> None:
 
 
 def trained_while_compiling(model: Any) -> None:
-    """``compile`` leaves a step behind."""
-    model.run_epoch(0)
-    model.network.arrays = initial_weights(model.spec, model.settings.seed)
+    """``compile`` leaves moments behind."""
+    start = model.export_weights()
+    model.optimizer.update(dict(start), {name: array + 1 for name, array in start.items()})
 
 
 FAULTS: dict[str, tuple[Change, str]] = {
@@ -212,6 +227,18 @@ def test_where_time_is_short_the_draws_and_scores_are_looked_at_and_the_steps_ar
     assert (found["followed"], found["steps"]) == (None, 0)
     assert "more time than there is" in found["reason"]
     assert trial(both(noise(lambda e: 0.9 * e)))["followed"] is False
+
+
+def test_where_an_epoch_is_too_long_its_first_steps_are_rehearsed(monkeypatch):
+    monkeypatch.setattr(self_check, "LEAST_SECONDS", 0.02)
+    monkeypatch.setattr(self_check, "SHARE", 0.0)
+    monkeypatch.setattr(SelfCheck, "_seconds_per_step", lambda *_: 1e-3)
+    found = trial(building=0.0)
+    assert (found["followed"], found["epochs"], found["rehearsed"]) == (True, 0, True)
+    assert 1 <= found["steps"] == int(self_check.SPARE * 0.02 / 4e-3) < ROWS // BATCH
+    found = trial(only_trained(lambda d: replace(d, order=d.order[::-1])), building=0.0)
+    assert found["followed"] is False
+    assert "of a rehearsal" in found["reason"]
 
 
 def test_a_model_that_does_not_tell_its_draws_is_not_followed_and_says_so():
