@@ -542,7 +542,7 @@ def deviation_in_float32(module: Any) -> Any:
     )
 
 
-@fault("keras", ladder.SCORING)
+@fault("keras", ladder.EXCHANGE)
 def beta_in_float32(module: Any) -> Any:
     """a score whose β went through float32"""
 
@@ -619,7 +619,7 @@ def restored_beside_the_vector(module: Any) -> Any:
     return patch(module.TunedModel, "import_weights", view)
 
 
-@fault("keras", ladder.LOSS, "adamw", "bce", mode="tuned")
+@fault("keras", ladder.GRADIENTS, "adamw", "bce", mode="tuned")
 def annealing_late_in_compiled_epochs(module: Any) -> Any:
     """a β that a compiled epoch reads before it is set"""
 
