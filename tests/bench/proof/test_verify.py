@@ -18,7 +18,7 @@ from hypothesis.extra.numpy import array_shapes, arrays
 
 from bench.proof import ladder, verify
 from bench.proof.ladder import REFERENCE
-from reports import equality
+from reports import printed
 
 MEASURES = get_args(verify.Measure)
 RELATIVE = MEASURES[1:]
@@ -235,7 +235,7 @@ def test_every_installed_backend_climbs_every_rung(climb, installed):
                 assert rung["bound"] is None or 0 <= comparison["error"] <= rung["bound"]
 
 
-@pytest.mark.parametrize("show", [equality.text, equality.markdown])
+@pytest.mark.parametrize("show", [printed.verification_text, printed.verification_markdown])
 def test_the_result_reads_as_a_table_with_every_rung_and_every_comparison(climb, installed, show):
     said = show(climb.result).replace("`", "")
     assert "train the same model" in said or len(installed) == 1

@@ -14,7 +14,8 @@ from bench.cli import main
 from bench.records import store
 from bench.verdict import comparison
 from bench.verdict.comparison import Terms
-from reports import comparison as written
+from reports import printed
+from reports.sections import comparison as sections
 
 MACHINE = {"cpu": "a", "memory_bytes": 8 << 30, "python": "3.11.7"}
 TRAIN = "train_samples_per_second"
@@ -226,7 +227,7 @@ def test_the_command_prints_each_format_and_its_status(tmp_path, capsys):
     assert "−10 %" in said.replace("\u00a0", " ")
     assert main(["compare", *sides, "--format", "markdown"]) == 1
     page = capsys.readouterr().out
-    assert page.index("regressed") < page.index("<details><summary>1 unchanged")
+    assert page.index("regressed") < page.index("<details>\n<summary>1 unchanged")
     assert main(["compare", *sides, "--format", "json", "--metric", "peak_memory_bytes"]) == 0
     assert json.loads(capsys.readouterr().out)["counts"]["unchanged"] == 1
     assert main(["compare", *sides, "--format", "junit"]) == 1
@@ -268,7 +269,9 @@ def test_a_comment_says_once_what_all_scenarios_have_in_common(tmp_path):
     both = [
         one | {"backend": backend, "scenario_hash": backend} for backend in ("torch", "jax") for one in with_speed(1000)
     ]
-    page = written.markdown(compared(tmp_path, both, both) | {"baseline": {"text": "a"}, "candidate": {"text": "b"}})
+    page = printed.comparison_markdown(
+        compared(tmp_path, both, both) | {"baseline": {"text": "a"}, "candidate": {"text": "b"}}
+    )
     assert "All scenarios: `blobs vae cpu float32 batch 128 threads 1`" in page
     assert page.count("float32") == 1
     assert page.count("`jax/idiomatic`") == 2
@@ -276,7 +279,7 @@ def test_a_comment_says_once_what_all_scenarios_have_in_common(tmp_path):
 
 def test_names_from_outside_cannot_break_the_comment():
     row = {"scenario": "a|b`<script>", "metric": None, "verdict": "incomparable", "reason": "<b>*x*"}
-    counts = dict.fromkeys(written.ORDER, 0) | {"incomparable": 1}
+    counts = dict.fromkeys(sections.ORDER, 0) | {"incomparable": 1}
     result = {
         "verdicts": [row],
         "counts": counts,
@@ -285,10 +288,10 @@ def test_names_from_outside_cannot_break_the_comment():
         "baseline": {"text": "a"},
         "candidate": {"text": "b"},
     }
-    page = written.markdown(result)
+    page = printed.comparison_markdown(result)
     assert "<b>" not in page
     assert "&lt;b&gt;" in page
-    ElementTree.fromstring(written.junit(result))
+    ElementTree.fromstring(printed.comparison_junit(result))
 
 
 def test_every_command_line_of_the_guide_parses():
