@@ -282,7 +282,7 @@ _ALIKE = ("equality",)
 _LARGE = (
     *("data", "settings", "environment", "equality", "limits", "disturbance", "peer"),
     *("roc_curve", "histogram", "confusion", "loss", "validation_loss", "phases"),
-    *("thresholds", "other_scores", "top_anomalies", "published"),
+    *("thresholds", "other_scores", "top_anomalies", "published", "self_check"),
 )
 _SMALL = (
     *("schema", "suite", "dataset", "detector", "backend", "mode", "device", "precision", "threads", "seed", "round"),
