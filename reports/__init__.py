@@ -49,8 +49,10 @@ def write_report(
     OSError
         Where the directory cannot be written.
     """
-    from reports import figures, markdown, tables
+    from reports import tables
     from reports.arrays import Shelf
+    from reports.figures import sheets as figures
+    from reports.writers import markdown
 
     trials, shelf = tables.trials(records), Shelf(out_dir, homes)
     quality, throughput = tables.quality(tables.scored(trials, records)), tables.throughput(trials)

@@ -66,7 +66,7 @@ def _calibrate(arguments: argparse.Namespace) -> int:
     from bench.environment import available_cores, environment_hash
     from bench.suites import fits, suite
     from bench.verdict import calibration, campaign, sides
-    from reports import calibration as written
+    from reports.sections import calibration as written
 
     chosen = suite.load(arguments.suite or "compare").vary(backends=arguments.backends)
     data_dir = arguments.data_dir.absolute() if arguments.data_dir else None

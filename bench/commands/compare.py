@@ -56,7 +56,7 @@ def add(commands: Any) -> None:
 def _compare(arguments: argparse.Namespace) -> int:
     from bench.environment import environment_hash
     from bench.verdict import calibration, comparison, sides
-    from reports import calibration as written
+    from reports.sections import calibration as written
 
     terms = terms_of(arguments)
     given = (arguments.baseline, arguments.candidate)
@@ -147,7 +147,7 @@ def _refuse_live_options(arguments: argparse.Namespace) -> None:
 def _written(result: dict[str, Any], form: str, *, strict: bool) -> str:
     import json
 
-    from reports import comparison
+    from reports.sections import comparison
 
     if form == "json":
         return json.dumps(result, indent=2, allow_nan=False) + "\n"

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from bench.history.changes import Change
     from bench.history.entry import Entry
     from bench.history.series import Series
-    from reports.history import Line
+    from reports.sections.history import Line
 
 REGRESSED = 1
 
@@ -101,7 +101,7 @@ def _add(arguments: argparse.Namespace) -> int:
 def _show(arguments: argparse.Namespace) -> int:
     from bench.history import export, store
     from bench.history.series import series
-    from reports import history
+    from reports.sections import history
 
     entries = store.read(arguments.history)
     if arguments.format == "csv":
@@ -170,7 +170,7 @@ def _wanted(label: str, metric: str, arguments: argparse.Namespace) -> bool:
 
 
 def _line(found: Series, changes: Sequence[Change]) -> Line:
-    from reports.history import Line
+    from reports.sections.history import Line
 
     points = found.points
     return Line(
@@ -191,7 +191,7 @@ def _line(found: Series, changes: Sequence[Change]) -> Line:
 
 
 def _told(found: Series, change: Change) -> Any:
-    from reports import history
+    from reports.sections import history
 
     notes = tuple(found.versions_changed(change.place))
     return history.Change(change.place, change.until, change.size, change.low, change.high, change.worse, notes)

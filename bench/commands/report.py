@@ -82,7 +82,7 @@ def _report(arguments: argparse.Namespace) -> int:
 
 
 def _table(arguments: argparse.Namespace) -> int:
-    from reports import documents
+    from reports import excerpt as documents
 
     if arguments.format == "parquet" and not arguments.out:
         raise UsageError("Parquet is no text: say with --out into which file it goes")
@@ -139,8 +139,8 @@ def render_html(*directories: Path, live: bool = False) -> bytes:
     """The report of one run or several as HTML, from the records that are there now."""
     import gc
 
-    from reports import html
     from reports.arrays import Shelf
+    from reports.writers import page as html
 
     gc.disable()  # as in write_report
     try:
@@ -152,7 +152,8 @@ def render_html(*directories: Path, live: bool = False) -> bytes:
 
 def write_html(*directories: Path, out: Path | None = None) -> Path:
     """Writes ``report.html`` beside the records of one run, or ``out``, as a whole or not at all."""
-    from reports import html, replace
+    from reports import replace
+    from reports.writers import page as html
 
     path = out or directories[0] / html.FILE
     replace(path, render_html(*directories))
@@ -207,7 +208,7 @@ def _load() -> None:
     import matplotlib.backends.backend_svg
     import matplotlib.figure  # noqa: F401
 
-    from reports import markdown  # noqa: F401
+    from reports.writers import markdown  # noqa: F401
 
 
 def _none(_: object) -> dict[str, Any]:

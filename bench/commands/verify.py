@@ -39,7 +39,7 @@ def _verify(arguments: argparse.Namespace) -> int:
     import json
 
     from bench.proof import verify
-    from reports import equality
+    from reports.sections import verification as equality
 
     result = verify.verify(
         arguments.backends,
@@ -60,7 +60,7 @@ def _verify(arguments: argparse.Namespace) -> int:
 def proved(scenarios: Sequence[Scenario]) -> bool:
     """Proves the backends of these scenarios equal where nothing is known of it; returns False where they are not."""
     from bench.proof import verify
-    from reports import equality
+    from reports.sections import verification as equality
 
     for result in verify.missing(scenarios, progress=tell):
         _keep(result)

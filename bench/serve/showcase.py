@@ -15,9 +15,10 @@ from pathlib import Path
 from typing import Any
 
 from bench.records import stored
-from reports import documents, replace, surveys, tables
-from reports.headline import headline
-from reports.markup import escape, listing
+from reports import excerpt as documents
+from reports import replace, surveys, tables
+from reports.sections.headline import headline
+from reports.writers.escape import escape, listing
 
 Records = Sequence[Mapping[str, Any]]
 

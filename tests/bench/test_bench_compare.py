@@ -14,7 +14,7 @@ from bench.cli import main
 from bench.records import store
 from bench.verdict import comparison
 from bench.verdict.comparison import Terms
-from reports import comparison as written
+from reports.sections import comparison as written
 
 MACHINE = {"cpu": "a", "memory_bytes": 8 << 30, "python": "3.11.7"}
 TRAIN = "train_samples_per_second"

@@ -16,7 +16,7 @@ from bench.proof import known, verify
 from bench.quality.thresholds import Threshold
 from bench.run.trial import TrialFailed
 from bench.suites.scenario import Scenario, Training
-from reports.equality import written_error
+from reports.sections.verification import written_error
 
 HERE = {"machine": {"memory_bytes": 8 << 30}, "packages": {"torch": "2.13.0"}}
 FAILURE = {"rung": "loss", "between": ["torch", "reference"], "where": "bce · kernel", "error": 0.125, "bound": 1e-12}

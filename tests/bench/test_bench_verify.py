@@ -18,7 +18,7 @@ from hypothesis.extra.numpy import array_shapes, arrays
 
 from bench.proof import ladder, verify
 from bench.proof.ladder import REFERENCE
-from reports import equality
+from reports.sections import verification as equality
 
 MEASURES = get_args(verify.Measure)
 RELATIVE = MEASURES[1:]

@@ -12,8 +12,10 @@ import pytest
 from safetensors.numpy import save_file
 from scipy.stats import friedmanchisquare, wilcoxon
 
-from reports import paired, ranks, sides, tables
+from reports import tables
 from reports.arrays import Shelf
+from reports.sections import paired, ranks
+from reports.sections import runs as sides
 
 
 def scored(seed: int, shift: float, rows: int = 400) -> tuple[np.ndarray, np.ndarray]:

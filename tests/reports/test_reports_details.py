@@ -8,7 +8,9 @@ from typing import Any
 import msgspec
 import pytest
 
-from reports import details, markdown, tables
+from reports import tables
+from reports.sections import details
+from reports.writers import markdown
 
 PERCENTILE, ORACLE = "percentile 95 of the validation scores", "oracle: largest F1 on the test labels"
 

@@ -11,7 +11,8 @@ import pandas as pd
 import pytest
 from markdown_it import MarkdownIt
 
-from reports import documents, tables
+from reports import excerpt as documents
+from reports import tables
 
 TEXTS = ("markdown", "latex", "csv", "json")
 BREAKOUTS = ("a|b", "<script>alert(1)</script>", r"\input{/etc/passwd}", "50%_$x^2${}~#&", "a\n\\end{tabular}", "‮abc")

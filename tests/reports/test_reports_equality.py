@@ -13,7 +13,11 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from markdown_it import MarkdownIt
 
-from reports import equality, markdown, markup, tables, trial_equality
+from reports import tables
+from reports.sections import equality as trial_equality
+from reports.sections import verification as equality
+from reports.writers import escape as markup
+from reports.writers import markdown
 
 VERSIONS = {
     "torch": {"torch": "2.13.0"},

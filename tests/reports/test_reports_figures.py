@@ -11,7 +11,9 @@ import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from reports import figures, palette, tables, write_report
+from reports import tables, write_report
+from reports.figures import palette
+from reports.figures import sheets as figures
 
 
 def drawn(records: list[dict[str, Any]]) -> dict[str, figures.Figure]:

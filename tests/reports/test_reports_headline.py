@@ -6,7 +6,8 @@ from typing import Any
 
 import pytest
 
-from reports import headline, tables
+from reports import tables
+from reports.sections import headline
 
 
 def told(records: list[dict[str, Any]]) -> str:

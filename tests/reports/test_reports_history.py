@@ -8,8 +8,8 @@ from xml.etree import ElementTree
 
 import pytest
 
-from reports import history
-from reports.history import Change, Line
+from reports.sections import history
+from reports.sections.history import Change, Line
 
 SLOWER = Change(place=20, until=30, size=-0.104, low=-0.122, high=-0.085, worse=True, notes=("torch 2.12 → 2.13",))
 

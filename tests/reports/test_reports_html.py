@@ -18,9 +18,10 @@ from hypothesis import strategies as st
 from safetensors.numpy import save_file
 from sklearn.metrics import confusion_matrix
 
-from reports import html
 from reports.arrays import Shelf
-from reports.html import counts, page
+from reports.tables import counts
+from reports.writers import page as html
+from reports.writers.page import page
 
 NAMES = (
     "<script>alert(1)</script>",

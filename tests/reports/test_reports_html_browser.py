@@ -13,8 +13,8 @@ import pytest
 from safetensors.numpy import save_file
 from sklearn.metrics import confusion_matrix, f1_score, precision_score, recall_score
 
-from reports import html
 from reports.arrays import Shelf
+from reports.writers import page as html
 
 webdriver = pytest.importorskip("selenium.webdriver", reason="selenium is not installed")
 CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)

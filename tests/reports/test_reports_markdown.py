@@ -13,7 +13,9 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from markdown_it import MarkdownIt
 
-from reports import markdown, markup, tables, write_report
+from reports import tables, write_report
+from reports.writers import escape as markup
+from reports.writers import markdown
 
 
 def rendered(records: list[dict[str, Any]], warnings: tuple[str, ...] = ()) -> str:

@@ -6,7 +6,7 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from markdown_it import MarkdownIt
 
-from reports import markup
+from reports.writers import escape as markup
 
 hostile = st.text(st.characters() | st.sampled_from("|`\\<>&*_[]\n$#数"), max_size=30)
 

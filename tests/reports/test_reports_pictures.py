@@ -11,8 +11,10 @@ import pytest
 from safetensors.numpy import save_file
 from sklearn.metrics import roc_auc_score
 
-from reports import resampling, roofline, tables, write_report
+from reports import tables, write_report
 from reports.arrays import Shelf
+from reports.figures import roofline
+from reports.tables import resampling
 
 
 def arrays(rows: int = 60, features: int = 2, seed: int = 0, shift: float = 2.0) -> dict[str, np.ndarray]:

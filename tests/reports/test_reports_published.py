@@ -7,7 +7,8 @@ from typing import Any
 
 import pytest
 
-from reports import protocols, published, tables
+from reports import tables
+from reports.sections import protocols, published
 
 
 def by_protocol(records: list[dict[str, Any]]) -> str:

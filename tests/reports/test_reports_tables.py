@@ -11,7 +11,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import stats
 
-from reports import frames, pairs, tables
+from reports import tables
+from reports.tables import frames
+from reports.tables import ratios as pairs
 
 
 def quality_of(records: list[dict[str, Any]]) -> list[frames.Row]:

@@ -8,7 +8,10 @@ from typing import Any
 
 import pytest
 
-from reports import figures, frames, markdown, speed, tables
+from reports import tables
+from reports.figures import sheets as figures
+from reports.tables import frames, speed
+from reports.writers import markdown
 
 
 def rendered(records: list[dict[str, Any]]) -> str:
