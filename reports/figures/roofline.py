@@ -1,111 +1,51 @@
-"""The roofline (Williams et al. 2009): what a machine allows at an arithmetic intensity, and where training stands."""
+"""Points of training under the roof of the machine; both axes are logarithmic."""
 
 from __future__ import annotations
 
-import math
-from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import pandas as pd
+from reports.figures.canvas import canvas, tick, words
+from reports.palette import INK, in_order
 
-from reports.figures import canvas
-from reports.figures.palette import INK, backend_colour, in_order, tick, words
-from reports.figures.pictures import Drawn
-from reports.sections.columns import varying, written
-from reports.surveys import held, mapping, number
-from reports.tables.frames import ROW, Row, rows
-
-Records = Sequence[Mapping[str, Any]]
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure as Canvas
 
 _MARKERS = ("o", "s", "^", "D", "v", "P", "X")
-_MOST_LABELS = 7
 
 
-def points(trials: pd.DataFrame, throughput: pd.DataFrame, records: Records) -> list[Row]:
-    """One for each row of ``throughput`` whose limit and dense network are known.
-
-    ``intensity`` is in floating-point operations a byte: those of a step's matrix products, over the bytes that a step
-    cannot do without. These are the batch's rows once, and for every weight itself, its gradient and Adam's two
-    moments, each read and written once, in float32. ``performance`` counts the products alone, a second.
-    """
-    timed = trials[(trials["status"] == "ok") & trials["timed"] & trials["limit"].notna()]
-    first = timed.drop_duplicates(ROW).set_index(ROW)["position"].to_dict()
-    found = []
-    for row in rows(throughput):
-        position = first.get(tuple(row[key] for key in ROW))
-        if position is None:
-            continue
-        limit, settings, data = (mapping(held(records[position], key)) for key in ("limits", "settings", "data"))
-        flops, features = number(limit.get("flops_per_sample")), number(data.get("features"))
-        matmul, copy = (number(limit.get(f"{key}_per_second")) for key in ("matmul_flops", "copy_bytes"))
-        hidden = settings.get("hidden")
-        if not isinstance(hidden, list) or not hidden or settings.get("filters"):
-            continue
-        if not min(flops, features, matmul, copy, row["train"], row["batch"]) > 0:
-            continue
-        # a dense network has 6 operations a weight and sample, but the input's gradient is not asked for
-        weights = (flops + 2 * features * number(hidden[0])) / 6
-        traffic = 4 * (row["batch"] * features + 8 * weights)
-        found.append(
-            row
-            | {
-                "intensity": row["batch"] * flops / traffic,
-                "performance": row["train"] * flops,
-                "matmul": matmul,
-                "copy": copy,
-            }
-        )
-    return [row for row in found if math.isfinite(row["intensity"] * row["performance"])]
-
-
-def draw(found: Sequence[Row]) -> Drawn | None:
-    """All points of one environment under the highest roof of its devices and thread counts."""
-    if not found:
-        return None
+def roofline(data: dict[str, Any]) -> Canvas:
+    """Of ``sections.charts.roofline``."""
     from matplotlib.ticker import FuncFormatter
 
-    drawn = canvas.canvas(3.6)
+    drawn = canvas(3.6)
     axes = drawn.subplots()
-    roofs = sorted({(row["device"], row["threads"], row["matmul"], row["copy"]) for row in found})
-    low = min(min(row["intensity"] for row in found), min(m / c for *_, m, c in roofs)) / 3
-    high = max(max(row["intensity"] for row in found), max(m / c for *_, m, c in roofs)) * 3
-    best: dict[tuple[str, int], tuple[float, float]] = {}
-    for device, threads, matmul, copy in roofs:
-        known = best.get((device, threads), (0.0, 0.0))
-        best[device, threads] = max(known[0], matmul), max(known[1], copy)
-    for (device, threads), (matmul, copy) in best.items():
-        axes.plot([low, matmul / copy, high], [low * copy, matmul, matmul], color="#8A8A8A", linewidth=2, zorder=1)
-        name = f"{device}, {threads} thread{'' if threads == 1 else 's'}" if len(best) > 1 else "large matrix products"
-        axes.annotate(
-            words(name), (high, matmul), xytext=(-4, 4), textcoords="offset points", ha="right", fontsize=8, color=INK
-        )
-    telling = varying(found, ("detector", "mode", "arithmetic", "batch", "variant"))
-    kinds = list(dict.fromkeys((row["dataset"], *(row[key] for key in telling)) for row in found))
-    labelled: dict[str, Any] = {}
-    for backend in in_order(row["backend"] for row in found):
-        labelled[words(backend)] = axes.scatter([], [], color=backend_colour(backend), s=30)
-    for row in found:
-        place = kinds.index((row["dataset"], *(row[key] for key in telling)))
-        marker = _MARKERS[place % len(_MARKERS)]
-        look: dict[str, Any] = {"marker": marker, "s": 34, "edgecolors": "white", "linewidths": 0.5}
-        axes.scatter(row["intensity"], row["performance"], color=backend_colour(row["backend"]), zorder=3, **look)
-        if place < _MOST_LABELS:
-            text = " · ".join(filter(None, [row["dataset"], written(row, telling)]))
-            labelled.setdefault(words(text, 44), axes.scatter([], [], color=INK, marker=marker, s=30))
+    points, roofs = data["points"], data["roofs"]
+    ridges = [roof["peak"] / roof["copy"] for roof in roofs]
+    low, high = min(*ridges, *(p["x"] for p in points)) / 3, max(*ridges, *(p["x"] for p in points)) * 3
+    for roof, ridge in zip(roofs, ridges, strict=True):
+        heights = [low * roof["copy"], roof["peak"], roof["peak"]]
+        axes.plot([low, ridge, high], heights, color="#8A8A8A", linewidth=2, zorder=1)
+        name = words(roof["name"]) if len(roofs) > 1 else "large matrix products"
+        look: dict[str, Any] = {"xytext": (-4, 4), "textcoords": "offset points", "ha": "right", "fontsize": 8}
+        axes.annotate(name, (high, roof["peak"]), color=INK, **look)
+    handles: dict[str, Any] = {}
+    colours = {point["backend"]: point["colour"] for point in points}
+    for backend in in_order(colours):
+        handles[words(backend)] = axes.scatter([], [], color=colours[backend], s=30)
+    for point in points:
+        marker = _MARKERS[point["kind"] % len(_MARKERS)]
+        look = {"marker": marker, "s": 34, "edgecolors": "white", "linewidths": 0.5}
+        axes.scatter(point["x"], point["y"], color=point["colour"], zorder=3, **look)
+    for place, kind in enumerate(data["kinds"][: len(_MARKERS)]):
+        handles.setdefault(words(kind, 44), axes.scatter([], [], color=INK, marker=_MARKERS[place], s=30))
+    hidden = len(data["kinds"]) - len(_MARKERS)
+    if hidden > 0:
+        handles[f"and {hidden} more kinds, without a label"] = axes.scatter([], [], s=0)
     axes.set(xscale="log", yscale="log", xlim=(low, high))
-    axes.set(xlabel="arithmetic intensity, FLOP a byte", ylabel="FLOP/s in matrix products")
+    axes.set(xlabel="arithmetic intensity, FLOP per byte", ylabel="FLOP/s in matrix products")
     for axis in (axes.xaxis, axes.yaxis):
         axis.set_major_formatter(FuncFormatter(tick))
     drawn.legend(
-        handles=list(labelled.values()), labels=list(labelled), loc="outside right center", alignment="left", fontsize=8
+        handles=list(handles.values()), labels=list(handles), loc="outside right center", alignment="left", fontsize=8
     )
-    hidden = f" {len(kinds) - _MOST_LABELS} more kinds of points have no label." if len(kinds) > _MOST_LABELS else ""
-    return (
-        drawn,
-        "Roofline",
-        (
-            "Roofline of training. The slope is the bandwidth of copying, the level the rate of large matrix products, "
-            "as measured in the same run. A point counts the products alone, over the bytes that a step of Adam cannot "
-            "do without; data that stay in the caches may lie above the slope." + hidden
-        ),
-    )
+    return drawn

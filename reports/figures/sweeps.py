@@ -6,114 +6,74 @@ import math
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
-from reports.figures.palette import INK, backend_colour, in_order, tick, words
-from reports.sections.columns import varying, written
-from reports.tables.frames import Row
-from reports.tables.speed import Curve, Curves
+from reports.figures.canvas import canvas, tick, words
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure as Canvas
 
-_LIMIT = "#8A8A8A"
-_STYLES = ("-", "--", ":")
+_GREY = "#8A8A8A"
 _MARKERS = ("o", "s", "^", "D")
-_MOST_LINES = 16
 
 
-def over_batch(canvas: Canvas, curves: Curves) -> str:
-    """Draws training throughput over batch size, with the limit in grey, and returns the caption."""
-    axes = canvas.subplots()
-    shown, omitted = _lines(curves)
+def batch(data: dict[str, Any]) -> Canvas:
+    """Training throughput over batch size, with the limit in grey: of ``sections.charts.sweep``."""
+    drawn = canvas(3.4)
+    axes = drawn.subplots()
     handles = []
-    for curve, look, label in shown:
-        rates = [row["train"] for row in curve.points]
-        handles += axes.plot(curve.values, rates, label=label, **look)
-        for batch, row in zip(curve.values, curve.points, strict=True):
-            if math.isfinite(row["train_low"]):
-                axes.plot([batch] * 2, [row["train_low"], row["train_high"]], color=look["color"], linewidth=1)
-    limits = _limits(curves)
-    if limits:
-        handles += axes.plot(*zip(*limits, strict=True), color=_LIMIT, linewidth=3.5, zorder=1, label="limit")
-    _finish(axes, sorted({value for curve in curves.curves for value in curve.values}), "batch size")
+    for line in data["lines"]:
+        handles += axes.plot(line["x"], line["y"], label=words(line["label"], 36), **_look(line))
+        for place, low, high in zip(line["x"], line["_low"], line["_high"], strict=True):
+            if low is not None and high is not None:
+                axes.plot([place] * 2, [low, high], color=line["colour"], linewidth=1)
+    if data["limit"]:
+        handles += _grey(axes, data["limit"], "limit")
+    _finish(axes, data["lines"], "batch size")
     axes.set_ylabel("training samples/s")
-    _legend(canvas, handles)
-    caption = "Training throughput over batch size. Lines up and down: 95 % intervals, where several trials allow one."
-    if limits:
-        caption += " Grey: the rate of a step's matrix products alone, the highest of the precisions."
-    return caption + omitted
+    _legend(drawn, handles)
+    return drawn
 
 
-def over_rows(canvas: Canvas, curves: Curves) -> str:
-    """Draws time a row and memory over training rows, and returns the caption."""
-    time, memory = canvas.subplots(1, 2)
-    shown, omitted = _lines(curves)
+def rows(data: dict[str, Any]) -> Canvas:
+    """Time per row and memory over training rows, with the data's size in grey."""
+    drawn = canvas(3.4)
+    time, memory = drawn.subplots(1, 2)
     handles = []
-    for curve, look, label in shown:
-        handles += time.plot(curve.values, [1e6 / row["train"] for row in curve.points], label=label, **look)
-        memory.plot(curve.values, [row["peak_memory_bytes"] / 2**20 for row in curve.points], **look)
-    sizes = sorted({value for curve in curves.curves for value in curve.values})
-    caption = "Time a row and peak memory over training rows; level on the left is linear in the rows."
-    data = sorted({(value, row["data_bytes"] / 2**20) for curve in curves.curves for value, row in _points(curve)})
-    if all(math.isfinite(size) for _, size in data):
-        handles += memory.plot(*zip(*data, strict=True), color=_LIMIT, linewidth=3.5, zorder=1, label="the data")
-        caption += " Grey: the size of the data."
-    for axes, what in ((time, "µs a row and epoch"), (memory, "peak memory, MiB")):
-        _finish(axes, sizes, "training rows")
+    for line in data["lines"]:
+        handles += time.plot(line["x"], [1e6 / y for y in line["y"]], label=words(line["label"], 36), **_look(line))
+        known = [(x, y) for x, y in zip(line["x"], line["memory"], strict=True) if y is not None]
+        if known:
+            memory.plot(*zip(*known, strict=True), **_look(line))
+    if data["size"]:
+        handles += _grey(memory, data["size"], "the data")
+    for axes, what in ((time, "µs per row and epoch"), (memory, "peak memory, MiB")):
+        _finish(axes, data["lines"], "training rows")
         axes.set_ylabel(what)
-    _legend(canvas, handles)
-    return caption + omitted
+    _legend(drawn, handles)
+    return drawn
 
 
-def _points(curve: Curve) -> list[tuple[float, Row]]:
-    return list(zip(curve.values, curve.points, strict=True))
+def _look(line: dict[str, Any]) -> dict[str, Any]:
+    look = {"color": line["colour"], "linestyle": line["style"], "marker": _MARKERS[line["marker"]]}
+    return look | {"markersize": 4, "linewidth": 1.5}
 
 
-def _lines(curves: Curves) -> tuple[list[tuple[Curve, dict[str, Any], str]], str]:
-    """The curves to draw, how, and their labels: a colour a backend, a style a mode, a marker for all else."""
-    rows = [curve.shared for curve in curves.curves]
-    telling = varying(rows, ("detector", "mode", "arithmetic", "batch", "variant"))
-    modes = list(dict.fromkeys(_key(row, _MODE) for row in rows if row["backend"]))
-    others = list(dict.fromkeys(_key(row, _OTHER) for row in rows))
-    order = in_order(row["backend"] for row in rows)
-    found = []
-    for curve in sorted(curves.curves, key=lambda c: order.index(c.shared["backend"]))[:_MOST_LINES]:
-        row = curve.shared
-        look = {
-            "color": backend_colour(row["backend"]) if row["backend"] else INK,
-            "linestyle": _STYLES[modes.index(_key(row, _MODE)) % len(_STYLES)] if row["backend"] else "-.",
-            "marker": _MARKERS[others.index(_key(row, _OTHER)) % len(_MARKERS)],
-            "markersize": 4,
-            "linewidth": 1.5,
-        }
-        label = " · ".join(filter(None, [row["backend"], written(row, telling)])) or row["detector"]
-        found.append((curve, look, words(label, 36)))
-    hidden = len(rows) - len(found)
-    return found, f" {hidden} more lines are not shown." if hidden else ""
+def _grey(axes: Axes, points: Sequence[tuple[float, float]], label: str) -> list[Any]:
+    found: list[Any] = axes.plot(*zip(*points, strict=True), color=_GREY, linewidth=3.5, zorder=1, label=label)
+    return found
 
 
-_MODE, _OTHER = ("mode",), ("detector", "arithmetic", "batch", "variant")
-
-
-def _key(row: Row, keys: Sequence[str]) -> tuple[Any, ...]:
-    return tuple(row[key] for key in keys)
-
-
-def _limits(curves: Curves) -> list[tuple[float, float]]:
-    """The highest limit at each batch size."""
-    found: dict[float, float] = {}
-    for curve in curves.curves:
-        for batch, row in _points(curve):
-            if math.isfinite(row["limit"]):
-                found[batch] = max(row["limit"], found.get(batch, 0.0))
-    return sorted(found.items())
-
-
-def _finish(axes: Axes, values: Sequence[float], what: str) -> None:
+def _finish(axes: Axes, lines: Sequence[dict[str, Any]], what: str) -> None:
     from matplotlib.ticker import FixedLocator, FuncFormatter, LogLocator, NullFormatter, NullLocator
 
+    values: set[float] = set()
+    for line in lines:
+        values.update(line["x"])
     axes.set(xscale="log", yscale="log", xlabel=what)
-    apart = [value for place, value in enumerate(values) if place == 0 or value > 1.3 * values[place - 1]]
+    apart: list[float] = []
+    for value in sorted(values):
+        if not apart or value > 1.3 * apart[-1]:
+            apart.append(value)
     axes.xaxis.set_major_locator(FixedLocator(apart))
     axes.xaxis.set_minor_locator(NullLocator())
     low, high = axes.get_ylim()
@@ -131,5 +91,5 @@ def _size(value: float, _: int = 0) -> str:
     return tick(value) if value % 1000 == 0 else f"{value:,.0f}"
 
 
-def _legend(canvas: Canvas, handles: Sequence[Any]) -> None:
-    canvas.legend(handles=handles, loc="outside right center", alignment="left", handlelength=3, fontsize=8)
+def _legend(drawn: Canvas, handles: Sequence[Any]) -> None:
+    drawn.legend(handles=handles, loc="outside right center", alignment="left", handlelength=3, fontsize=8)

@@ -1,55 +1,59 @@
-"""How a comparison is shown: on a terminal, as a comment on a pull request, and as JUnit XML for a build's own pages.
-
-The verdicts come first, the worst ones before the others; what is unchanged takes least room.
-"""
+"""A comparison: the verdicts first, the worst ones before the others; and as JUnit XML for a build's own pages."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
+from functools import partial
 from typing import Any
 from xml.etree import ElementTree
 
 from reports import numbers
-from reports.writers.escape import clean, code, escape, listing, table, width
+from reports.blocks import Block, Cell, Column, Fold, List, Prose, Table, clean, code, listing, several, table, words
 
 Result = Mapping[str, Any]
 Row = Mapping[str, Any]
 
 ORDER = ("regressed", "incomparable", "inconclusive", "improved", "unchanged")
 SIGNS = {"regressed": "❌", "improved": "✅", "unchanged": "➖", "inconclusive": "❔", "incomparable": "⚠️"}
-_HEADER = ("verdict", "metric", "baseline", "candidate", "change", "pairs")
 
 
-def text(result: Result) -> str:
-    """For a terminal."""
-    lines = [_headline(result), _setting(result, clean)]
-    for scenario, rows in _by_scenario(result).items():
-        lines += ["", clean(scenario)]
-        if rows[0]["metric"] is None:
-            lines.append(f"  incomparable: {clean(rows[0]['reason'])}")
-        else:
-            lines += _columns([_cells(row) for row in rows])
-    return "\n".join([*lines, "", *_notes(result, clean)]) + "\n"
-
-
-def markdown(result: Result) -> str:
+def blocks(result: Result) -> list[Block]:
     """For a pull request's comment: what is unchanged is folded."""
     common, short = _short(result)
-    parts = [f"**{_headline(result)}**", _setting(result, code)]
+    parts: list[Block] = [Prose(f"**{headline(result)}**"), Prose(setting(result))]
     if common:
-        parts.append(f"All scenarios: {code(common)}")
-    open_rows = [row for row in _sorted(result) if row["verdict"] != "unchanged"]
-    folded = [row for row in _sorted(result) if row["verdict"] == "unchanged"]
-    if compared := [row for row in open_rows if row["metric"] is not None]:
-        parts.append(_table(compared, short))
-    if apart := [row for row in open_rows if row["metric"] is None]:
-        lines = [f"- {SIGNS['incomparable']} {code(short[row['scenario']])}: {escape(row['reason'])}" for row in apart]
-        parts.append("\n".join(lines))
-    if folded:
-        summary = f"<details><summary>{len(folded)} unchanged</summary>"
-        parts.append(f"{summary}\n\n{_table(folded, short)}\n\n</details>")
-    return "\n\n".join([*parts, *_notes(result, escape)]) + "\n"
+        parts.append(Prose(f"All scenarios: {code(common)}"))
+    changed = [row for row in _sorted(result) if row["verdict"] != "unchanged"]
+    unchanged = [row for row in _sorted(result) if row["verdict"] == "unchanged"]
+    if compared := [row for row in changed if row["metric"] is not None]:
+        parts += _compared(compared, short)
+    if apart := [row for row in changed if row["metric"] is None]:
+        parts.append(
+            List([f"{SIGNS['incomparable']} {code(short[row['scenario']])}: {words(row['reason'])}" for row in apart])
+        )
+    if unchanged:
+        parts.append(Fold(f"{len(unchanged)} unchanged", _compared(unchanged, short)))
+    return [*parts, *map(Prose, notes(result))]
+
+
+def _compared(rows: Sequence[Row], short: Mapping[str, str]) -> list[Block]:
+    if len(short) == 1:
+        return [Prose(code(rows[0]["scenario"])), verdicts(rows, signs=True)]
+    return [verdicts(rows, short, signs=True)]
+
+
+def verdicts(rows: Sequence[Row], short: Mapping[str, str] | None = None, signs: bool = False) -> Table:
+    """One line per metric; with a column for the scenario where they are ``short``, and signs before the verdicts."""
+    columns = [
+        Column("verdict", lambda row: f"{SIGNS[row['verdict']]} {row['verdict']}" if signs else row["verdict"], "text"),
+        *([Column("scenario", lambda row: code(short[row["scenario"]]), "name")] if short else []),
+        Column("metric", lambda row: row["title"], "text"),
+        *(Column(side, partial(_value, side=side)) for side in ("baseline", "candidate")),
+        Column("change", lambda row: Cell(_change(row), row["change"])),
+        Column("pairs", lambda row: Cell(f"{row['pairs']}{_more(row)}", row["pairs"])),
+    ]
+    return table("Verdicts", columns, rows)
 
 
 def junit(result: Result, *, strict: bool = False) -> str:
@@ -84,59 +88,54 @@ def junit(result: Result, *, strict: bool = False) -> str:
     return ElementTree.tostring(suite, encoding="unicode", xml_declaration=True) + "\n"
 
 
-def _headline(result: Result) -> str:
+def headline(result: Result) -> str:
     """``1 regressed, 7 unchanged``, the worst first."""
     counts = result["counts"]
     said = [f"{counts[word]} {word}" for word in ORDER if counts[word]]
     return ", ".join(said) if said else "nothing was compared"
 
 
-def _setting(result: Result, name: Callable[[object], str]) -> str:
-    sides = " → ".join(name(result[side]["text"]) for side in ("baseline", "candidate"))
-    parts = [sides, f"threshold {_percent(result['threshold'])}, quality {result['quality_threshold']:g}"]
-    if result.get("live"):
-        parts.append(f"live, {result['seconds']:.0f} s of process pairs")
-    return "; ".join(parts)
+def setting(result: Result) -> str:
+    """The sides and the thresholds."""
+    sides = " → ".join(code(result[side]["text"]) for side in ("baseline", "candidate"))
+    thresholds = f"threshold {numbers.percent(result['threshold'])}, quality {result['quality_threshold']:g}"
+    live = [f"live, {result['seconds']:.0f} s of process pairs"] if result.get("live") else []
+    return "; ".join([sides, thresholds, *live])
 
 
-def _notes(result: Result, words: Callable[[object], str]) -> list[str]:
+def notes(result: Result) -> list[str]:
+    """How the figures are to be read."""
     judged = sum(row["metric"] is not None for row in result["verdicts"])
-    notes = []
+    said = []
     if judged:
-        notes.append(
+        said.append(
             "Change: candidate against baseline with its 95 % interval over process pairs. Verdicts on "
-            f"{judged} comparison{'s' if judged > 1 else ''} together: at most 5 % of the changes reported are "
+            f"{several(judged, 'comparison')} together: at most 5 % of the changes reported are "
             "expected to be none (Benjamini–Hochberg)."
         )
     if differ := result.get("differ"):
-        notes.append(f"The sides differ in {words(listing(list(differ)))}.")
-    notes += [words(note) for note in result.get("notes", ())]
-    if not result.get("live"):
-        return notes
-    calibration = result.get("calibration")
-    notes.append(
-        f"Calibrated on this machine: {words(calibration)}"
-        if calibration
-        else "How often this errs on this machine has not been measured: 'bench calibrate' does so."
-    )
-    return notes
+        said.append(f"The sides differ in {words(listing(list(differ)))}.")
+    said += [words(note) for note in result.get("notes", ())]
+    if result.get("live"):
+        known = result.get("calibration")
+        said.append(
+            f"Calibrated on this machine: {words(known)}"
+            if known
+            else "How often this errs on this machine has not been measured: 'bench calibrate' does so."
+        )
+    return said
 
 
-def _by_scenario(result: Result) -> dict[str, list[Row]]:
+def by_scenario(result: Result) -> dict[str, list[Row]]:
     found: dict[str, list[Row]] = {}
     for row in _sorted(result):
-        found.setdefault(row["scenario"], []).append(row)
+        found.setdefault(clean(row["scenario"]), []).append(row)
     return found
 
 
 def _sorted(result: Result) -> list[Row]:
     """The worst verdicts first, otherwise as they came."""
     return sorted(result["verdicts"], key=lambda row: ORDER.index(row["verdict"]))
-
-
-def _cells(row: Row) -> list[str]:
-    values = [_value(row["metric"], row[side]) for side in ("baseline", "candidate")]
-    return [row["verdict"], row["title"], *values, _change(row), f"{row['pairs']}{_more(row)}"]
 
 
 def _more(row: Row) -> str:
@@ -147,16 +146,10 @@ def _more(row: Row) -> str:
 
 
 def _change(row: Row) -> str:
-    write = _points if row["quality"] else _percent
+    write = _points if row["quality"] else numbers.percent
     known = row["low"] is not None and math.isfinite(row["low"]) and math.isfinite(row["high"])
     bounds = f" [{write(row['low'], True)},{numbers.GLUE}{write(row['high'], True)}]" if known else ""
     return f"{write(row['change'], True)}{bounds}"
-
-
-def _percent(share: float, signed: bool = False) -> str:
-    value = round(100 * share, 1)
-    sign = "−" if value < 0 else "+" if signed and value > 0 else ""
-    return f"{sign}{abs(value):g}{numbers.GLUE}%"
 
 
 def _points(difference: float, signed: bool = False) -> str:
@@ -165,7 +158,11 @@ def _points(difference: float, signed: bool = False) -> str:
     return f"{sign}{abs(value):.4f}" if value else "0"
 
 
-def _value(metric: str, value: float) -> str:
+def _value(row: Row, side: str) -> Cell:
+    return Cell(_written(row["metric"], row[side]), row[side])
+
+
+def _written(metric: str, value: float) -> str:
     if metric.endswith("_per_second"):
         return f"{numbers.si(value)}/s"
     if metric.endswith("_bytes"):
@@ -190,27 +187,3 @@ def _short(result: Result) -> tuple[str, dict[str, str]]:
         name: " ".join(word for word, apart in zip(parts, varies, strict=True) if apart)
         for name, parts in zip(names, words, strict=True)
     }
-
-
-def _table(rows: Sequence[Row], short: Mapping[str, str]) -> str:
-    several = len(short) > 1
-    cells = []
-    for row in rows:
-        verdict, *others = _cells(row)
-        cells.append([f"{SIGNS[verdict]} {verdict}", *([code(short[row["scenario"]])] if several else []), *others])
-    header = [_HEADER[0], *(["scenario"] if several else []), *_HEADER[1:]]
-    lead = "" if several else f"{code(rows[0]['scenario'])}\n\n"
-    return lead + table(header, cells, "ll" + ("l" if several else "") + "rrrr")
-
-
-def _columns(rows: Sequence[Sequence[str]]) -> list[str]:
-    lines = [list(_HEADER), *map(list, rows)]
-    widths = [max(map(width, column)) for column in zip(*lines, strict=True)]
-    return [
-        "  "
-        + "  ".join(
-            cell + " " * (w - width(cell)) if place < 2 else " " * (w - width(cell)) + cell
-            for place, (cell, w) in enumerate(zip(line, widths, strict=True))
-        ).rstrip()
-        for line in lines
-    ]

@@ -1,4 +1,4 @@
-"""The answer first: sentences written from the tables, which claim no more than the intervals allow."""
+"""The answer in detail: sentences written from the tables, which claim no more than the intervals allow."""
 
 from __future__ import annotations
 
@@ -10,55 +10,51 @@ from itertools import groupby
 import pandas as pd
 
 from reports import numbers
-from reports.sections.columns import spoken, threads, varying
-from reports.tables import SANITY, TRIVIAL_MARGIN, Standing, standings
+from reports.blocks import Block, List, Prose, code, listing
+from reports.palette import SANITY
+from reports.tables import TRIVIAL_MARGIN, Standing
 from reports.tables.frames import Row, rows
-from reports.tables.ratios import Race, races
+from reports.tables.material import Material
+from reports.tables.ratios import Race
+from reports.tables.settings import phrases, threads, varying
 from reports.tables.speed import nearest
-from reports.writers.escape import code, listing
 
 _MOST_BULLETS = 12
 _MOST_RACES = 4
 """Comparisons of training that one bullet tells of."""
 
 
-def headline(trials: pd.DataFrame, quality: pd.DataFrame, throughput: pd.DataFrame) -> str:
-    """The paragraph and the bullets that open the report; one set for each environment."""
+def headline(material: Material) -> list[Block]:
+    """A paragraph and bullets for each environment."""
+    trials = material.trials
     if trials.empty:
-        return "**There are no records, so there is nothing to report.**"
+        return [Prose("**There are no records, so there is nothing to report.**")]
     if not (trials["status"] == "ok").any():
-        return f"**No trial finished, so nothing can be compared.** {_unfinished(trials)}"
-    standing, race = standings(quality), races(trials, throughput)
-    paragraphs = []
-    for environment in trials["environment"].drop_duplicates():
-        parts = _one_environment(
-            trials[trials["environment"] == environment],
-            quality[quality["environment"] == environment],
-            [s for s in standing if s.environment == environment],
-            throughput[throughput["environment"] == environment],
-            [r for r in race if r.environment == environment],
-        )
-        paragraphs.append(f"**Environment {environment}.** {parts}" if environment else parts)
-    return "\n\n".join(paragraphs)
+        return [Prose(f"**No trial finished, so nothing can be compared.** {unfinished(trials)}".rstrip())]
+    blocks: list[Block] = []
+    for environment in material.environments:
+        blocks += _one_environment(material, environment)
+    return blocks
 
 
-def _one_environment(
-    trials: pd.DataFrame,
-    quality: pd.DataFrame,
-    standing: Sequence[Standing],
-    throughput: pd.DataFrame,
-    race: Sequence[Race],
-) -> str:
+def _one_environment(material: Material, environment: str) -> list[Block]:
+    trials, quality, throughput = (
+        frame[frame["environment"] == environment]
+        for frame in (material.trials, material.first_scores, material.throughput)
+    )
+    standing = [s for s in material.standings if s.environment == environment]
+    race = [r for r in material.races if r.environment == environment]
+    label = f"**Environment {environment}.**" if environment else ""
     speeds = [*_fastest_backends(trials, race), _nearest(throughput)]
-    opening = [_best_detectors(standing), *speeds, _unfinished(trials), _one_seed(trials)]
-    told, telling = len(standing) == 1, varying(map(vars, race), ("mode", "device", "threads", "arithmetic", "batch"))
-    bullets = [_bullet(s, [r for r in race if r.dataset == s.dataset], told, telling) for s in standing[:_MOST_BULLETS]]
+    opening = [label, _best_detectors(standing), *speeds, unfinished(trials), _one_seed(trials)]
+    alone, telling = len(standing) == 1, varying(map(vars, race), ("mode", "device", "threads", "arithmetic", "batch"))
+    bullets = []
+    for s in standing[:_MOST_BULLETS]:
+        bullets.append(_bullet(s, [r for r in race if r.dataset == s.dataset], alone, telling))
     if len(standing) > _MOST_BULLETS:
         bullets.append(f"{len(standing) - _MOST_BULLETS} more data sets: see their tables.")
-    bullets += [*_trivial(standing), *_collapsed(quality)]
-    return "\n".join(
-        [" ".join(filter(None, opening)), "", *(f"- {bullet}" for bullet in filter(None, bullets))]
-    ).rstrip()
+    bullets = list(filter(None, [*bullets, *_trivial(standing), *_collapsed(quality)]))
+    return [Prose(" ".join(filter(None, opening))), *([List(bullets)] if bullets else [])]
 
 
 def name(row: Row) -> str:
@@ -76,7 +72,8 @@ def value(row: Row, metric: str = "roc_auc") -> str:
     return f"{numbers.fixed(row[metric], places)} {numbers.interval(low, high, places)}".strip()
 
 
-def _clear(standing: Standing) -> bool:
+def clear(standing: Standing) -> bool:
+    """Whether the leader can be named best."""
     return standing.follower is not None and not standing.rivals and not standing.by_chance
 
 
@@ -87,11 +84,11 @@ def _best_detectors(standing: Sequence[Standing]) -> str:
     if len(standing) == 1:
         return f"**On {code(standing[0].dataset)}, {quality_sentence(standing[0])}.**"
     wins: dict[str, list[str]] = {}
-    for s in filter(_clear, standing):
+    for s in filter(clear, standing):
         wins.setdefault(s.leader["detector"], []).append(s.dataset)
     ranked = sorted(wins.items(), key=lambda item: (-len(item[1]), item[0]))
     clauses = [f"{code(detector)} on {_datasets(sets)}" for detector, sets in ranked]
-    open_ones = [s.dataset for s in standing if not _clear(s)]
+    open_ones = [s.dataset for s in standing if not clear(s)]
     undecided = f"on {_datasets(open_ones)} no detector can be named best" if open_ones else ""
     if not clauses:
         return f"**No detector can be named best on any of the {len(standing)} data sets.**"
@@ -189,7 +186,8 @@ def _certainty(won: Sequence[Race]) -> str:
     return f"the intervals exclude a tie in {holds} of them"
 
 
-def _unfinished(trials: pd.DataFrame) -> str:
+def unfinished(trials: pd.DataFrame) -> str:
+    """How many trials did not end well; empty where all did."""
     counts = trials.loc[trials["status"] != "ok", "status"].value_counts()
     if counts.empty:
         return ""
@@ -203,11 +201,11 @@ def _one_seed(trials: pd.DataFrame) -> str:
     return "Only one seed ran: what another seed would change is in no interval here."
 
 
-def _bullet(s: Standing, race: Sequence[Race], told: bool, telling: Sequence[str]) -> str:
-    """What holds on one data set; ``told`` leaves the detectors out, ``telling`` is what tells races apart."""
-    sentences = [] if told else [quality_sentence(s)]
+def _bullet(s: Standing, race: Sequence[Race], alone: bool, telling: Sequence[str]) -> str:
+    """What holds on one data set; ``alone`` leaves the detectors out, ``telling`` is what tells races apart."""
+    sentences = [] if alone else [quality_sentence(s)]
     for r in race[:_MOST_RACES]:
-        conditions = "".join(f", {words}" for words in spoken(vars(r), telling))
+        conditions = "".join(f", {words}" for words in phrases(vars(r), telling, code))
         sentences.append(f"training {code(r.detector)}{conditions}: {_lead(r)}")
     if len(race) > _MOST_RACES:
         sentences.append(f"{len(race) - _MOST_RACES} more comparisons of training: see the tables")

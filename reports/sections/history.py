@@ -14,8 +14,9 @@ from statistics import median
 from typing import TYPE_CHECKING
 
 from reports import numbers
-from reports.figures.palette import INK, LOOK, SANITY_COLOUR, backend_colour, tick, words
-from reports.writers.escape import clean
+from reports.blocks import clean
+from reports.figures.canvas import LOOK, tick, words
+from reports.palette import INK, SANITY_COLOUR, backend_colour
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

@@ -8,38 +8,42 @@ from __future__ import annotations
 
 import math
 from collections import Counter
-from collections.abc import Sequence
-
-import pandas as pd
+from collections.abc import Callable, Sequence
 
 from reports import numbers
-from reports.excerpt import HEADS
-from reports.sections.columns import cell, heading, sides, varying
-from reports.sections.details import count
+from reports.blocks import Block, Cell, Column, Heading, List, Prose, Section, clean, code, listing, table, words
+from reports.sections.columns import HEADS, all_named, spread_cell
 from reports.tables.frames import Row, rows, split
-from reports.writers.escape import code, escape, listing, name, table
+from reports.tables.material import Material, label
+from reports.tables.settings import networks, varying
 
 METRICS = ("roc_auc", "f1", "precision", "recall")
 _COMPARED = ("roc_auc", "f1")
 """Metrics whose difference a table of two protocols tells."""
 _SETTINGS = ("mode", "device", "threads", "arithmetic", "batch", "score")
 
+Line = dict[str, Row]
+"""The rows of one detector and its settings by their protocol."""
 
-def section(quality: pd.DataFrame) -> list[str]:
+
+def section(material: Material) -> list[Section]:
     """A table for each question that at least two protocols were put to; nothing where there is none."""
-    known = quality[quality["protocol"] != ""]
-    parts: list[str] = []
+    known = material.quality[material.quality["protocol"] != ""]
+    blocks: list[Block] = []
     for (environment, suite), part in split(known, ["environment", "suite"]):
         for question, group in _questions(rows(part)):
             protocols = sorted({row["protocol"] for row in group})
             if len(protocols) > 1:
-                label = f" · environment {environment}" if environment else ""
-                parts += [f"### {code(question or suite)} by protocol{label}", _sources(group, protocols)]
-                parts += [_table(group, protocols)]
-    if not parts:
+                title = f"{code(question or suite)} by protocol{label(environment)}"
+                lines = _lines(group)
+                name = f"{clean(question or suite)} by protocol"
+                blocks += [Heading(3, title), _sources(group, protocols)]
+                blocks.append(table(name, _columns(group, protocols), lines))
+    if not blocks:
         return []
-    title = listing([escape(protocol) for protocol in sorted(set(known["protocol"]))])
-    return [f"## {title[:1].upper()}{title[1:]}", _INTRO, *parts]
+    names = [clean(protocol) for protocol in sorted(set(known["protocol"]))]
+    names[0] = names[0][:1].upper() + names[0][1:]
+    return [Section("protocols", listing(list(map(words, names))), [Prose(_INTRO), *blocks], "Protocols")]
 
 
 _INTRO = (
@@ -69,61 +73,66 @@ def _argument(dataset: str) -> str:
     return _name(dataset).partition(":")[2]
 
 
-def _sources(group: Sequence[Row], protocols: Sequence[str]) -> str:
+def _sources(group: Sequence[Row], protocols: Sequence[str]) -> List:
     """Which data and which threshold each protocol has."""
     lines = []
     for protocol in protocols:
         own = [row for row in group if row["protocol"] == protocol]
         datasets = list(dict.fromkeys(code(row["dataset"]) for row in own))
         rules = list(dict.fromkeys(row["threshold_rule"] for row in own if row["threshold_rule"]))
-        line = f"- **{escape(protocol)}**: {listing(datasets, 4)}"
-        lines.append(line + (f"; threshold: {escape('; '.join(rules))}" if rules else ""))
-    return "\n".join(lines)
+        line = f"**{words(protocol)}**: {listing(datasets, 4)}"
+        lines.append(line + (f"; threshold: {words('; '.join(rules))}" if rules else ""))
+    return List(lines)
 
 
-def _table(group: Sequence[Row], protocols: Sequence[str]) -> str:
-    shown = varying((row for row in group if row["backend"]), _SETTINGS)
-    lines: dict[tuple[object, ...], dict[str, Row]] = {}
+def _lines(group: Sequence[Row]) -> list[Line]:
+    telling = varying(networks(group), _SETTINGS)
+    lines: dict[tuple[object, ...], Line] = {}
     met: Counter[tuple[object, ...]] = Counter()
     for row in group:
-        key = (row["detector"], row["backend"], *(row[k] for k in shown if row["backend"]))
+        key = (row["detector"], row["backend"], *(row[k] for k in telling if row["backend"]))
         # two rows of one protocol that differ in what has no column stay two lines
         turn = met[(*key, row["protocol"])]
         met[(*key, row["protocol"])] += 1
         lines.setdefault((*key, turn), {})[row["protocol"]] = row
-    body = []
-    for found in lines.values():
-        one = next(iter(found.values()))
-        cells = [code(one["detector"]), name(one["backend"]), *(cell(one, key) for key in shown)]
-        for metric in METRICS:
-            cells += [_value(found.get(protocol), metric) for protocol in protocols]
-            if len(protocols) == 2 and metric in _COMPARED:
-                cells.append(_difference(found.get(protocols[0]), found.get(protocols[1]), metric))
-        body.append(cells + [_flagged(found.get(protocol)) for protocol in protocols])
-    header = ["detector", "backend", *map(heading, shown)]
+    return list(lines.values())
+
+
+def _columns(group: Sequence[Row], protocols: Sequence[str]) -> list[Column]:
+    keys = ("detector", "backend", *varying(networks(group), _SETTINGS))
+    columns = all_named(keys, lambda line: next(iter(line.values())))
     for metric in METRICS:
-        header += [f"{HEADS[metric]} {escape(protocol)}" for protocol in protocols]
+        columns += [Column(f"{HEADS[metric]} {words(p)}", _value(p, metric)) for p in protocols]
         if len(protocols) == 2 and metric in _COMPARED:
-            header.append("change")
-    header += [f"flagged {escape(protocol)}" for protocol in protocols]
-    return table(header, body, "ll" + sides(shown) + "r" * (len(header) - 2 - len(shown)))
+            columns.append(Column("change", _change(protocols[0], protocols[1], metric)))
+    return columns + [Column(f"flagged {words(p)}", _flagged(p)) for p in protocols]
 
 
-def _value(row: Row | None, metric: str) -> str:
-    if row is None or not math.isfinite(row[metric]):
-        return numbers.MISSING
-    told = " (oracle)" if row["oracle"] and metric != "roc_auc" else ""
-    return numbers.spread(row[metric], row[f"{metric}_sd"]) + told
+def _value(protocol: str, metric: str) -> Callable[[Line], Cell]:
+    def write(line: Line) -> Cell:
+        row = line.get(protocol)
+        cell = spread_cell(row, metric)
+        oracle = row is not None and row["oracle"] and metric != "roc_auc" and cell.known
+        return Cell(cell.text, cell.value, "(oracle)") if oracle else cell
+
+    return write
 
 
-def _difference(one: Row | None, other: Row | None, metric: str) -> str:
-    if one is None or other is None or not math.isfinite(gap := other[metric] - one[metric]):
-        return numbers.MISSING
-    return numbers.signed(gap, 3)
+def _change(one: str, other: str, metric: str) -> Callable[[Line], Cell]:
+    def write(line: Line) -> Cell:
+        if one not in line or other not in line:
+            return Cell(numbers.MISSING)
+        gap = line[other][metric] - line[one][metric]
+        return Cell(numbers.signed(gap, 3), gap)
+
+    return write
 
 
-def _flagged(row: Row | None) -> str:
-    if row is None:
-        return numbers.MISSING
-    flagged, passed = row["tp"] + row["fp"], row["tn"] + row["fn"]
-    return f"{count(flagged)} of {count(flagged + passed)}" if math.isfinite(flagged) else numbers.MISSING
+def _flagged(protocol: str) -> Callable[[Line], Cell]:
+    def write(line: Line) -> Cell:
+        row = line.get(protocol)
+        if row is None or not math.isfinite(flagged := row["tp"] + row["fp"]):
+            return Cell(numbers.MISSING)
+        return Cell(f"{numbers.rows(flagged)} of {numbers.rows(flagged + row['tn'] + row['fn'])}", flagged)
+
+    return write

@@ -1,4 +1,4 @@
-"""The report's section on quality: a table for each data set, and below it what qualifies the table."""
+"""Quality: a table for each data set, what qualifies it below, and its figures."""
 
 from __future__ import annotations
 
@@ -9,97 +9,102 @@ from typing import Any
 import pandas as pd
 
 from reports import numbers
-from reports.arrays import Shelf
-from reports.excerpt import HEADS, MARKDOWN, quality_cell
-from reports.figures.sheets import MOST_DATASETS, Sheet
-from reports.sections import details, paired
-from reports.sections.columns import SETTINGS, cell, heading, sides, varying
-from reports.sections.details import detected
+from reports.blocks import Block, Cell, Column, Heading, List, Prose, Section, Table, clean, code, listing, table, words
+from reports.sections import details, paired, pictures
+from reports.sections.columns import DETECTED, REMARKS, SEEDS, all_named, metric, metric_cell
 from reports.sections.headline import COLLAPSED, TRIVIAL
 from reports.surveys import QUALITY, held, mapping, number
-from reports.tables import SANITY, Standing, having, standings
-from reports.tables.frames import BLOCK, Row, rows, split
-from reports.writers.escape import code, escape, listing, name, table
+from reports.tables import Standing, having
+from reports.tables.album import Album
+from reports.tables.frames import BLOCK, Row, rows
+from reports.tables.material import MOST_DATASETS, Material, label
+from reports.tables.settings import SETTINGS, networks, varying
 
 Records = Sequence[Mapping[str, Any]]
 
 
-def section(
-    trials: pd.DataFrame, quality: pd.DataFrame, records: Records, figures: Sequence[Sheet], shelf: Shelf
-) -> list[str]:
-    if quality.empty:
+def section(material: Material) -> list[Section]:
+    if material.quality.empty:
         return []
+    album = Album(material.shelf)
+    blocks: list[Block] = [Prose(_intro(material.quality)), *_overview(material.first_scores)]
+    for key, block in material.blocks:
+        environment, dataset = key
+        blocks += [Heading(3, code(dataset) + label(environment)), *_dataset(material, key, block, album)]
+    return [Section("quality", "Quality", blocks)]
+
+
+def _intro(quality: pd.DataFrame) -> str:
     seeds = (
         "**mean over seeds ± standard deviation over seeds**"
         if (quality["seeds"] > 1).any()
         else "the value of one seed"
     )
-    intro = (
+    text = (
         f"Each cell holds {seeds}, then in brackets the **95 % interval** over the test rows (bootstrap, averaged over "
         "seeds). **Bold**: the best detector; no other's interval reaches its own, and no other's best seed its worst. "
         "**≈**: cannot be told apart from the best. Precision, recall and accuracy carry no such marks. **Detected**: "
         "how many of the anomalies the first threshold flags, a mean over seeds."
     )
     if not quality["primary"].all():
-        intro += (
+        text += (
             " A network has a row for each **score** of the same training; only the first that its suite names "
             "competes, since the best of several would be chosen by the test labels."
         )
     if len(quality[BLOCK].drop_duplicates()) > MOST_DATASETS:
-        intro += f" Figures are drawn for the first {MOST_DATASETS} data sets."
-    parts = ["## Quality", intro]
-    standing: dict[tuple[str, ...], Standing] = {(s.environment, s.dataset): s for s in standings(quality)}
-    finished = dict(split(trials[trials["status"] == "ok"], BLOCK))
-    for key, block in split(quality, BLOCK):
-        environment, dataset = key
-        told = having(records, "notes", finished[key]["position"]) | having(
-            records, "best_epoch", finished[key]["position"]
-        )
-        own = [records[i] for i in finished[key]["position"][told]]
-        splits = [records[i] for i in finished[key].drop_duplicates(["seed", "checksum"])["position"]]
-        first = [records[i] for i in finished[key].drop_duplicates("scenario")["position"]]
-        parts += [
-            f"### {code(dataset)}{f' · environment {environment}' if environment else ''}",
-            _data_sentence(splits, block),
-            _quality_table(block),
-            *_findings(block, standing.get(key), own, first, splits),
-            *details.folds(block, finished[key], records),
-            *paired.fold(block, finished[key], records, shelf),
-            *(f.image for f in figures if (f.environment, f.dataset) == key),
-        ]
-    return parts
+        text += f" Figures are drawn for the first {MOST_DATASETS} data sets."
+    return text
 
 
-def _quality_table(part: pd.DataFrame) -> str:
-    shown = varying(rows(part[part["backend"] != ""]), (*SETTINGS, "score"))
-    places = {m: numbers.decimals((part[f"{m}_high"] - part[f"{m}_low"]) / 2) for m in QUALITY}
-    header = ["detector", "backend", *map(heading, shown), *HEADS.values(), "detected", "seeds", "notes"]
-    body = [
-        [
-            code(row["detector"]),
-            name(row["backend"]),
-            *(cell(row, key) for key in shown),
-            *(quality_cell(row, m, places[m], MARKDOWN) for m in QUALITY),
-            detected(row["tp"], row["fn"]),
-            f"{row['seeds']}" if row["seeds"] == row["asked"] else f"{row['seeds']} of {row['asked']}",
-            ", ".join(_remarks(row)) or numbers.MISSING,
-        ]
-        for row in rows(part)
+def _dataset(material: Material, key: tuple[str, ...], block: pd.DataFrame, album: Album) -> list[Block]:
+    environment, dataset = key
+    records, finished = material.records, material.finished[key]
+    telling = having(records, "notes", finished["position"]) | having(records, "best_epoch", finished["position"])
+    noted = [records[i] for i in finished[telling]["position"]]
+    splits = [records[i] for i in finished.drop_duplicates(["seed", "checksum"])["position"]]
+    firsts = [records[i] for i in finished.drop_duplicates("scenario")["position"]]
+    standing = next((s for s in material.standings if (s.environment, s.dataset) == key), None)
+    figures = [pictures.figure(material, block, environment, dataset, album)] if key in material.pictured else []
+    return [
+        Prose(_data_sentence(splits, block)),
+        _table(block, f"Quality on {clean(dataset)}"),
+        *_findings(block, standing, noted, firsts, splits),
+        *details.folds(block, finished, records),
+        *paired.fold(block, finished, records, material.shelf),
+        *figures,
     ]
-    return table(header, body, "ll" + sides(shown) + "r" * (len(QUALITY) + 2) + "l")
 
 
-def _remarks(row: Row) -> list[str]:
-    found = ["sanity line"] if row["detector"] in SANITY else []
-    if row["protocol"]:
-        found.append(escape(row["protocol"]))
-    if row["roc_auc"] < 0.5:
-        found.append("worse than chance")
-    if row["collapsed"]:
-        found.append("**collapsed**" + (f" in {row['collapsed']} of {row['trials']}" if row["trials"] > 1 else ""))
-    if row["oracle"]:
-        found.append("oracle threshold")
-    return found
+def _table(part: pd.DataFrame, name: str) -> Table:
+    body = rows(part)
+    columns = all_named(("detector", "backend", *varying(networks(body), (*SETTINGS, "score"))))
+    columns += [metric(key, part) for key in QUALITY]
+    return table(name, [*columns, DETECTED, SEEDS, REMARKS], body)
+
+
+def _overview(quality: pd.DataFrame) -> list[Block]:
+    """ROC AUC of each detector and backend, best of its settings, with one column per data set."""
+    best = quality[quality["roc_auc"].notna()].drop_duplicates(["environment", "dataset", "detector", "backend"])
+    datasets = list(dict.fromkeys(best["dataset"]))
+    if not 1 < len(datasets) <= MOST_DATASETS:
+        return []
+    body = rows(best)
+    keys = [*varying(body, ["environment"]), "detector", "backend"]
+    lines: dict[tuple[str, ...], dict[str, Row]] = {}
+    for row in body:
+        lines.setdefault(tuple(row[key] for key in keys), {})[row["dataset"]] = row
+
+    def column(dataset: str) -> Column:
+        shown = best[best["dataset"] == dataset]
+        places = numbers.decimals((shown["roc_auc_high"] - shown["roc_auc_low"]) / 2)
+
+        def write(line: dict[str, Row]) -> Cell:
+            return metric_cell(line[dataset], "roc_auc", places) if dataset in line else Cell(numbers.MISSING)
+
+        return Column(code(dataset), write)
+
+    columns = [*all_named(keys, lambda line: next(iter(line.values()))), *map(column, datasets)]
+    return [Prose("ROC AUC on every data set:"), table("ROC AUC on every data set", columns, lines.values())]
 
 
 def _data_sentence(records: Records, block: pd.DataFrame) -> str:
@@ -108,32 +113,32 @@ def _data_sentence(records: Records, block: pd.DataFrame) -> str:
     def count(key: str) -> str:
         return numbers.span(value for d in data if isinstance(value := d.get(key), (int, float)))
 
-    anomalies, rows_tested = (sum(number(d.get(key)) for d in data) for key in ("anomalies", "test_rows"))
-    share = f" ({numbers.significant(100 * anomalies / rows_tested)} %)" if rows_tested > 0 else ""
+    anomalies, tested = (sum(number(d.get(key)) for d in data) for key in ("anomalies", "test_rows"))
+    share = f" ({numbers.significant(100 * anomalies / tested)} %)" if tested > 0 else ""
     text = (
         f"{count('train_rows')} training, {count('val_rows')} validation and {count('test_rows')} test rows of "
         f"{count('features')} features; {count('anomalies')} of the test rows are anomalies{share}."
     )
-    for label, words in (
+    for title, said in (
         ("Source", [d.get("source") for d in data]),
         ("Protocol", [d.get("protocol") for d in data]),
         ("Threshold", list(block["threshold_rule"])),
     ):
-        if found := distinct(words):
-            text += f" {label}: {'; '.join(escape(w).rstrip('.') for w in found)}."
+        if known := distinct(said):
+            text += f" {title}: {'; '.join(words(clean(w).rstrip('.')) for w in known)}."
     return text
 
 
-def distinct(words: Iterable[object]) -> list[str]:
-    return list(dict.fromkeys(str(word) for word in words if word))
+def distinct(texts: Iterable[object]) -> list[str]:
+    return list(dict.fromkeys(str(text) for text in texts if text))
 
 
 def _findings(
     block: pd.DataFrame, standing: Standing | None, records: Records, first: Records, splits: Records
-) -> list[str]:
+) -> list[Block]:
     """The warnings, the settings and the notes below a table, one bullet each.
 
-    ``first`` has one record a scenario, ``splits`` one for each split of the data.
+    ``first`` has one record per scenario, ``splits`` one for each split of the data.
     """
     lines = []
     if standing and standing.trivial and not standing.by_chance:
@@ -146,13 +151,13 @@ def _findings(
         lines.append(
             "**Oracle threshold**: tuned on the test labels, so F1, precision and recall are out of competition."
         )
-    several = "batch" in varying(rows(block[block["backend"] != ""]), ["batch"])
-    lines += _by_detector(first, lambda record: [_settings(record, {"batch_size"} if several else set())], str)
-    for note in distinct(note for record in splits for note in listed(mapping(held(record, "data")).get("notes"))):
-        lines.append(f"Data: {escape(note)}")
-    lines += _by_detector(records, lambda record: listed(record.get("notes")), escape)
+    batches = "batch" in varying(networks(rows(block)), ["batch"])
+    lines += _by_detector(first, lambda record: [_settings(record, {"batch_size"} if batches else set())], str)
+    notes = [listed(mapping(held(record, "data")).get("notes")) for record in splits]
+    lines += [f"Data: {words(note)}" for note in distinct(note for several in notes for note in several)]
+    lines += _by_detector(records, lambda record: listed(record.get("notes")), words)
     lines += _early_stopping(records)
-    return ["\n".join(f"- {line}" for line in lines)] if lines else []
+    return [List(lines)] if lines else []
 
 
 def listed(value: object) -> list[Any]:
@@ -160,22 +165,27 @@ def listed(value: object) -> list[Any]:
 
 
 def _by_detector(
-    records: Records, words: Callable[[Mapping[str, Any]], list[Any]], write: Callable[[object], str]
+    records: Records, said: Callable[[Mapping[str, Any]], list[Any]], write: Callable[[str], str]
 ) -> list[str]:
     """``vae and autoencoder: text``: each distinct text once, with the detectors it holds for."""
     owners: dict[str, dict[str, None]] = {}
     for record in records:
-        for text in filter(None, words(record)):
+        for text in filter(None, said(record)):
             owners.setdefault(str(text), {})[str(record.get("detector") or "")] = None
-    return [f"{listing([code(d) for d in detectors])}: {write(text)}" for text, detectors in owners.items()]
+    return [f"{listing(list(map(code, detectors)))}: {write(text)}" for text, detectors in owners.items()]
 
 
-def _settings(record: Mapping[str, Any], told: Set[str]) -> str:
+def _settings(record: Mapping[str, Any], shown: Set[str]) -> str:
     """All but those that have a column already."""
     settings = {"score": record.get("score"), **mapping(held(record, "settings"))}
-    return ", ".join(
-        code(f"{key}={_plain(value)}") for key, value in settings.items() if value not in (None, []) and key not in told
-    )
+    known = {key: value for key, value in settings.items() if value not in (None, []) and key not in shown}
+    return ", ".join(code(f"{key}={_plain(value)}") for key, value in known.items())
+
+
+def _plain(value: object) -> str:
+    if isinstance(value, float):
+        return f"{value:g}"
+    return "-".join(map(str, value)) if isinstance(value, list) else str(value)
 
 
 def _early_stopping(records: Records) -> list[str]:
@@ -183,17 +193,12 @@ def _early_stopping(records: Records) -> list[str]:
     ends: dict[tuple[str, str, float], list[tuple[int, int]]] = {}
     for record in records:
         best = number(record.get("best_epoch"))
-        if math.isfinite(best) and math.isfinite(epochs := number(mapping(held(record, "settings")).get("epochs"))):
+        epochs = number(mapping(held(record, "settings")).get("epochs"))
+        if math.isfinite(best) and math.isfinite(epochs):
             owner = str(record.get("detector") or ""), str(record.get("backend") or ""), epochs
             ends.setdefault(owner, []).append((len(listed(held(record, "loss"))), int(best) + 1))
     return [
-        f"{code(detector)} on {code(backend)}: early stopping after {numbers.span(ran for ran, _ in found)} of "
-        f"{epochs:.0f} epochs, with the weights of epoch {numbers.span(best for _, best in found)}."
-        for (detector, backend, epochs), found in ends.items()
+        f"{code(detector)} on {code(backend)}: early stopping after {numbers.span(ran for ran, _ in runs)} of "
+        f"{epochs:.0f} epochs, with the weights of epoch {numbers.span(best for _, best in runs)}."
+        for (detector, backend, epochs), runs in ends.items()
     ]
-
-
-def _plain(value: object) -> str:
-    if isinstance(value, float):
-        return f"{value:g}"
-    return "-".join(map(str, value)) if isinstance(value, list) else str(value)

@@ -1,149 +1,80 @@
-"""Detectors ranked over data sets: Friedman's test, then Wilcoxon's with Holm's correction (Demšar 2006)."""
+"""Detectors ranked over data sets."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
-import pandas as pd
-
 from reports import numbers
-from reports.figures import canvas
-from reports.figures.palette import INK, in_order, words
-from reports.figures.pictures import Drawn
-from reports.tables.frames import Row, rows, split
-from reports.writers.escape import code, folded, table
-
-LEVEL = 0.05
-FEWEST = 3
-"""Detectors and data sets below which nobody expects ranks."""
+from reports.blocks import Block, Cell, Column, Drawing, Figure, Fold, Prose, Section, clean, code, table
+from reports.sections.pictures import file_name
+from reports.tables.material import Material, label
+from reports.tables.ranks import LEVEL, Ranks, adjusted, friedman, ranks
 
 
-@dataclass(frozen=True)
-class Ranks:
-    """Detectors that every data set of one environment has a ROC AUC of, each by one row."""
-
-    environment: str
-    table: pd.DataFrame
-    """ROC AUC, one row a data set, one column a detector."""
-    mean: pd.Series[float]
-    """Mean rank of each, 1 the best."""
-
-    @property
-    def least(self) -> float:
-        """The smallest Holm-adjusted p that two detectors could have: 2 / 2ⁿ for n data sets, times the pairs."""
-        sets, detectors = self.table.shape
-        return 2.0 ** (1 - sets) * detectors * (detectors - 1) / 2
-
-    @property
-    def enough(self) -> bool:
-        return self.least <= LEVEL
+def section(material: Material) -> list[Section]:
+    """One for each environment with ranks: these, and the diagram or why there is none."""
+    return [
+        Section(f"ranks{place or ''}", f"Ranks over data sets{label(found.environment)}", _blocks(found), "Ranks")
+        for place, found in enumerate(ranks(material.quality))
+    ]
 
 
-def ranks(quality: pd.DataFrame) -> list[Ranks]:
-    """One for each environment with at least three detectors on at least three data sets.
-
-    A detector that runs on several backends is shown by the first of them in a fixed order, since the best would be
-    chosen by what is compared.
-    """
-    found = []
-    known = quality[quality["primary"].astype(bool) & quality["roc_auc"].notna() & (quality["protocol"] == "")]
-    for (environment,), part in split(known, ["environment"]):
-        order = in_order(part["backend"])
-        chosen: dict[tuple[str, str], Row] = {}
-        for row in sorted(rows(part), key=lambda row: (order.index(row["backend"]), row["variant"], row["scenario"])):
-            chosen.setdefault((row["dataset"], row["detector"]), row)
-        long = pd.DataFrame(list(chosen.values()))
-        table = long.pivot(index="dataset", columns="detector", values="roc_auc").dropna(axis=1)
-        if min(table.shape) >= FEWEST:
-            mean = table.rank(axis=1, ascending=False).mean().sort_values(kind="stable")
-            found.append(Ranks(environment, table, mean))
-    return found
-
-
-def adjusted(found: Ranks) -> pd.DataFrame:
-    """Holm-adjusted p of Wilcoxon's signed-rank test for each pair of detectors."""
-    import scikit_posthocs
-
-    long = found.table.melt(ignore_index=False).reset_index()
-    pairs: pd.DataFrame = scikit_posthocs.posthoc_wilcoxon(
-        long, val_col="value", group_col="detector", p_adjust="holm", zero_method="zsplit", sort=True
-    )
-    return pairs
-
-
-def friedman(found: Ranks) -> tuple[float, float]:
-    """Friedman's χ² with the correction for ties, and its p, as SciPy has it; ``scipy.stats`` is slow to load.
-
-    χ² = (12 Σ Rⱼ² / (n k (k + 1)) − 3 n (k + 1)) / (1 − Σ (t³ − t) / (n (k³ − k))), Rⱼ the rank sum of a detector.
-    """
-    from scipy.special import chdtrc
-
+def _blocks(found: Ranks) -> list[Block]:
+    statistic, p = friedman(found)
     sets, detectors = found.table.shape
-    ranked = found.table.rank(axis=1)
-    ties = sum((count**3 - count) for _, row in ranked.iterrows() for count in row.value_counts())
-    between = 12 * float((ranked.sum() ** 2).sum()) / (sets * detectors * (detectors + 1))
-    corrected = 1 - float(ties) / (sets * (detectors**3 - detectors))
-    statistic = (between - 3 * sets * (detectors + 1)) / corrected if corrected else float("nan")
-    return statistic, float(chdtrc(detectors - 1, statistic))
-
-
-def draw(found: Ranks) -> Drawn | None:
-    """The critical-difference diagram; None where the data sets are too few to show any difference."""
-    if not found.enough:
-        return None
-    import scikit_posthocs
-
-    drawn = canvas.canvas(0.9 + 0.22 * len(found.mean))
-    axes = drawn.subplots()
-    named = {name: words(name) for name in found.mean.index}
-    pairs = adjusted(found).rename(index=named, columns=named)
-    scikit_posthocs.critical_difference_diagram(
-        found.mean.rename(named),
-        pairs,
-        ax=axes,
-        label_fmt_left="{label}  {rank:.2f} ",
-        label_fmt_right=" {rank:.2f}  {label}",
-        label_props={"fontsize": 8.5},
-        elbow_props={"linewidth": 1.1},
-        color_palette=dict.fromkeys(named.values(), INK),  # colours tell backends, and here are none
-    )
-    axes.grid(False)
-    return (
-        drawn,
-        "Critical-difference diagram of the detectors",
-        (
-            f"Mean rank by ROC AUC over {len(found.table)} data sets, 1 the best. A bar joins detectors that "
-            f"Wilcoxon's signed-rank test with Holm's correction cannot tell apart at {LEVEL:g}."
-        ),
-    )
-
-
-def section(found: list[Ranks], images: dict[str, str]) -> list[str]:
-    """The ranks, or why there is no diagram; ``images`` are the diagrams by environment, as Markdown."""
-    parts: list[str] = []
-    for one in found:
-        label = f" · environment {one.environment}" if one.environment else ""
-        statistic, p = friedman(one)
-        sets, detectors = one.table.shape
-        said = (
+    blocks: list[Block] = [
+        Prose(
             f"{detectors} detectors on {sets} data sets: Friedman's χ² = {numbers.significant(statistic)}, p = "
             f"{numbers.probability(p)}. A network is shown by its first backend. Data sets made "
             "from one source, such as the digits of one collection, are less independent than the test takes them for."
+        ),
+        table("Mean ranks", _MEANS, list(found.mean.items())),
+    ]
+    if not found.enough:
+        pairs = detectors * (detectors - 1) // 2
+        reason = (
+            f"There is no critical-difference diagram: with {sets} data sets and {pairs} pairs "
+            f"the smallest p that Wilcoxon's test with Holm's correction could give is "
+            f"{numbers.significant(min(found.least, 1.0), 2)}, so no difference could be shown."
         )
-        lines = [[code(name), f"{rank:.2f}"] for name, rank in one.mean.items()]
-        parts += [f"## Ranks over data sets{label}", said, table(["detector", "mean rank"], lines, "lr")]
-        if not one.enough:
-            parts.append(
-                f"There is no critical-difference diagram: with {sets} data sets and "
-                f"{detectors * (detectors - 1) // 2} pairs "
-                f"the smallest p that Wilcoxon's test with Holm's correction could give is "
-                f"{numbers.significant(min(one.least, 1.0), 2)}, so no difference could be shown."
-            )
-            continue
-        pairs = adjusted(one)
-        body = [
-            [code(a), *("" if a == b else f"{pairs.loc[a, b]:.3f}" for b in one.mean.index)] for a in one.mean.index
-        ]
-        shown = table(["p (Holm)", *map(code, one.mean.index)], body, "l" + "r" * len(one.mean))
-        parts += [*([images[one.environment]] if one.environment in images else []), folded("Every pair", [shown])]
-    return parts
+        return [*blocks, Prose(reason)]
+    return [*blocks, _diagram(found), Fold("Every pair", [_pairs(found)])]
+
+
+_MEANS = [
+    Column("detector", lambda pair: code(pair[0]), "name"),
+    Column("mean rank", lambda pair: Cell(f"{pair[1]:.2f}", pair[1])),
+]
+
+
+def _pairs(found: Ranks) -> Block:
+    names = list(found.mean.index)
+    pairs = adjusted(found)
+
+    def column(other: str) -> Column:
+        return Column(code(other), lambda one: "" if one == other else f"{pairs.loc[one, other]:.3f}")
+
+    return table("p (Holm) of every pair", [Column("p (Holm)", code, "name"), *map(column, names)], names)
+
+
+def _diagram(found: Ranks) -> Figure:
+    caption = (
+        f"Mean rank by ROC AUC over {len(found.table)} data sets, 1 the best. A bar joins detectors that "
+        f"Wilcoxon's signed-rank test with Holm's correction cannot tell apart at {LEVEL:g}."
+    )
+    alt = "Critical-difference diagram of the detectors"
+    data = {"mean": found.mean, "pairs": adjusted(found)}
+    drawing = Drawing(file_name("ranks", found.environment), "ranks", alt, caption, data)
+    return Figure("ranks", [drawing], lambda: _screen(found), caption)
+
+
+def _screen(found: Ranks) -> dict[str, object]:
+    """Each detector at its mean rank, and the runs of neighbours that no test tells apart."""
+    names = list(found.mean.index)
+    pairs = adjusted(found)
+    bars: list[list[int]] = []
+    for start in range(len(names)):
+        end = start
+        while end + 1 < len(names) and all(pairs.loc[names[k], names[end + 1]] > LEVEL for k in range(start, end + 1)):
+            end += 1
+        if end > start and not (bars and bars[-1][1] >= end):
+            bars.append([start, end])
+    return {"names": list(map(clean, names)), "ranks": [round(float(r), 3) for r in found.mean], "bars": bars}

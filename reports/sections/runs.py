@@ -4,30 +4,38 @@ from __future__ import annotations
 
 import math
 from collections import Counter
+from collections.abc import Callable
 
 import pandas as pd
 
 from reports import numbers
-from reports.sections.columns import cell, heading, sides, varying
+from reports.blocks import Block, Cell, Column, Heading, Prose, Section, clean, code, table
+from reports.sections.columns import all_named, figure, ratio_cell, spread_cell
 from reports.tables.frames import Row, rows, split
-from reports.writers.escape import code, name, table
+from reports.tables.material import Material
+from reports.tables.settings import networks, varying
 
 _SAME = ("detector", "backend", "mode", "arithmetic", "batch", "variant")
 """What makes rows of two environments the same work; device and threads may differ."""
 
+Line = dict[str, Row]
+"""The rows of one work by their environment."""
 
-def section(quality: pd.DataFrame, throughput: pd.DataFrame) -> list[str]:
+
+def section(material: Material) -> list[Section]:
     """A table for each data set that at least two environments have; nothing where there is one environment."""
-    labels = list(dict.fromkeys([*quality["environment"], *throughput["environment"]]))
+    quality, throughput = material.first_scores, material.throughput
+    labels = list(dict.fromkeys([*material.quality["environment"], *throughput["environment"]]))
     if len(labels) < 2:
         return []
-    parts = []
+    blocks: list[Block] = []
     speeds = dict(split(throughput, ["dataset"]))
-    for (dataset,), part in split(quality[quality["primary"].astype(bool)], ["dataset"]):
-        found = _lines(part, speeds.get((dataset,)))
-        if len({label for line in found.values() for label in line}) > 1:
-            parts += [f"### {code(dataset)} side by side", _table(found, labels)]
-    return ["## Side by side", _INTRO, *parts] if parts else []
+    for (dataset,), part in split(quality, ["dataset"]):
+        lines = _lines(part, speeds.get((dataset,)))
+        if len({environment for line in lines for environment in line}) > 1:
+            title = f"{clean(dataset)} side by side"
+            blocks += [Heading(3, f"{code(dataset)} side by side"), table(title, _columns(lines, labels), lines)]
+    return [Section("runs", "Side by side", [Prose(_INTRO), *blocks])] if blocks else []
 
 
 _INTRO = (
@@ -36,14 +44,12 @@ _INTRO = (
     "whose trials did not run in turn: whatever else differed between the runs is in it too."
 )
 
-Key = tuple[object, ...]
 
-
-def _lines(quality: pd.DataFrame, throughput: pd.DataFrame | None) -> dict[Key, dict[str, Row]]:
+def _lines(quality: pd.DataFrame, throughput: pd.DataFrame | None) -> list[Line]:
     """Rows by the work they did, then by environment, quality and rates joined."""
     rates = {} if throughput is None else {(row["environment"], row["scenario"]): row for row in rows(throughput)}
-    found: dict[Key, dict[str, Row]] = {}
-    met: Counter[Key] = Counter()
+    lines: dict[tuple[object, ...], Line] = {}
+    met: Counter[tuple[object, ...]] = Counter()
     for row in rows(quality):
         key = tuple(row[part] for part in _SAME)
         # rows of one environment that differ in device or threads stay lines of their own
@@ -51,30 +57,30 @@ def _lines(quality: pd.DataFrame, throughput: pd.DataFrame | None) -> dict[Key, 
         met[(*key, row["environment"])] += 1
         rate = rates.get((row["environment"], row["scenario"]), {})
         joined = row | {k: rate.get(k, math.nan) for k in ("train", "train_low", "train_high")}
-        found.setdefault((*key, turn), {})[row["environment"]] = joined
-    return found
+        lines.setdefault((*key, turn), {})[row["environment"]] = joined
+    return list(lines.values())
 
 
-def _table(found: dict[Key, dict[str, Row]], labels: list[str]) -> str:
-    firsts = [next(iter(line.values())) for line in found.values()]
-    shown = varying([row for row in firsts if row["backend"]], _SAME[2:])
-    timed = [label for label in labels if any(_rate(line.get(label)) for line in found.values())]
-    header = ["detector", "backend", *map(heading, shown), *(f"ROC AUC {label}" for label in labels)]
-    header += [f"training {label}" for label in timed]
-    header += [f"{label} ÷ {timed[0]}" for label in timed[1:]]
-    body = []
-    for line, first in zip(found.values(), firsts, strict=True):
-        cells = [code(first["detector"]), name(first["backend"]), *(cell(first, key) for key in shown)]
-        cells += [_auc(line.get(label)) for label in labels]
-        cells += [numbers.si(_rate(line.get(label)) or math.nan) for label in timed]
-        base = line.get(timed[0]) if timed else None
-        cells += [_ratio(line.get(label), base) for label in timed[1:]]
-        body.append(cells)
-    return table(header, body, "ll" + sides(shown) + "r" * (len(header) - 2 - len(shown)))
+def _columns(lines: list[Line], labels: list[str]) -> list[Column]:
+    firsts = [next(iter(line.values())) for line in lines]
+    keys = ("detector", "backend", *varying(networks(firsts), _SAME[2:]))
+    columns = all_named(keys, lambda line: next(iter(line.values())))
+    columns += [Column(f"ROC AUC {label}", _auc(label)) for label in labels]
+    timed = [label for label in labels if any(_rate(line.get(label)) for line in lines)]
+    columns += [Column(f"training {label}", _training(label)) for label in timed]
+    return columns + [Column(f"{label} ÷ {timed[0]}", _ratio(label, timed[0])) for label in timed[1:]]
 
 
-def _auc(row: Row | None) -> str:
-    return numbers.MISSING if row is None else numbers.spread(row["roc_auc"], row["roc_auc_sd"])
+def _auc(label: str) -> Callable[[Line], Cell]:
+    return lambda line: spread_cell(line.get(label), "roc_auc")
+
+
+def _training(label: str) -> Callable[[Line], Cell]:
+    def write(line: Line) -> Cell:
+        rate = _rate(line.get(label))
+        return figure(rate or math.nan, numbers.si(rate))
+
+    return write
 
 
 def _rate(row: Row | None) -> float:
@@ -82,10 +88,14 @@ def _rate(row: Row | None) -> float:
     return float(row["train"]) if row is not None and row["train"] > 0 else 0.0
 
 
-def _ratio(row: Row | None, base: Row | None) -> str:
-    if row is None or base is None or not (_rate(row) and _rate(base)):
-        return numbers.MISSING
-    value = row["train"] / base["train"]
-    # half-widths of logarithms of independent means add up as squares
-    half = math.hypot(*(math.log(one["train_high"] / one["train"]) for one in (row, base)))
-    return numbers.ratio(value, value * math.exp(-half), value * math.exp(half))
+def _ratio(label: str, first: str) -> Callable[[Line], Cell]:
+    def write(line: Line) -> Cell:
+        row, base = line.get(label), line.get(first)
+        if row is None or base is None or not (_rate(row) and _rate(base)):
+            return Cell(numbers.MISSING)
+        value = row["train"] / base["train"]
+        # half-widths of logarithms of independent means add up as squares
+        half = math.hypot(*(math.log(one["train_high"] / one["train"]) for one in (row, base)))
+        return ratio_cell(value, value * math.exp(-half), value * math.exp(half))
+
+    return write

@@ -1,79 +1,67 @@
-"""The report's section on speed: training, start-up, scoring and memory, held against the limits of the machine."""
+"""Speed: training, start-up, scoring and memory, held against the limits of the machine."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from typing import Any
+from collections.abc import Callable, Iterable, Sequence
+from itertools import chain
 
 import pandas as pd
 
 from reports import numbers
-from reports.figures.sheets import MOST_CURVES, Sheet
-from reports.sections.columns import SETTINGS, cell, heading, side, sides, spoken, threads, varying
-from reports.tables import speed
+from reports.blocks import (
+    Block,
+    Cell,
+    Column,
+    Heading,
+    List,
+    Prose,
+    Section,
+    clean,
+    code,
+    listing,
+    name,
+    several,
+    table,
+    words,
+)
+from reports.sections import charts
+from reports.sections.columns import (
+    FITTING,
+    MARKS,
+    SCORING,
+    STARTING,
+    TRAINING,
+    TRIALS,
+    all_named,
+    figure,
+    number,
+    ratio_cell,
+)
+from reports.tables import speed, sweeps
 from reports.tables.frames import Row, rows, split
-from reports.writers.escape import code, escape, listing, name, table
+from reports.tables.material import Material, label
+from reports.tables.settings import SETTINGS, phrases, threads, varying
 
-Records = Sequence[Mapping[str, Any]]
-Column = tuple[str, str, Callable[[Row], str]]
-"""Heading, side, and what its cell says of a row."""
-
-MARKS = {
+MARKED = {
     "short": "timed for less than 0.1 s in all, or fewer than 3 samples: the clock and the first steps weigh heavily",
     "noisy": "the samples' interquartile range is over 20 % of their median",
     "disturbed": "something else used the machine meanwhile",
     "unsynchronised": "the device was still at work when the clock stopped, so the times are too short",
 }
 _FLAT, _LEAN = 1.2, 3.0
-"""What the time a row may differ by, and the memory a byte of data may take, to be called flat and lean."""
+"""What the time per row may differ by, and the memory for a byte of data may be, to be called flat and lean."""
 
 
-def section(trials: pd.DataFrame, throughput: pd.DataFrame, records: Records, figures: Sequence[Sheet]) -> list[str]:
-    """All paragraphs and tables; none where nothing was timed."""
-    if throughput.empty:
+def section(material: Material) -> list[Section]:
+    """Nothing where nothing was timed."""
+    if material.throughput.empty:
         return []
-    limits, paybacks = speed.limits(trials, records), speed.paybacks(trials, throughput)
-    batches, scales = speed.batch_curves(throughput), speed.scale_curves(throughput)
-    peers = speed.peers(trials, throughput, records)
-    parts = ["## Throughput", _INTRO]
-    for (environment,), part in split(throughput, ["environment"]):
-        label = f" · environment {environment}" if environment else ""
-        own = [figure for figure in figures if figure.dataset is None and figure.environment == environment]
-        neural, classical = part[part["backend"] != ""], part[part["backend"] == ""]
-        if not neural.empty:
-            bound = limits[limits["environment"] == environment] if not limits.empty else limits
-            parts += [f"### Backends{label}", *_limit_sentence(bound), *_backends(neural)]
-            parts += [figure.image for figure in own if figure.name.endswith("throughput.svg")]
-            parts += _paybacks([p for p in paybacks if p.row["environment"] == environment], label)
-            parts += _batches([c for c in batches if c.environment == environment], own, label)
-            parts += _limits(bound, label)
-            parts += [figure.image for figure in own if figure.name.endswith("roofline.svg")]
-        if not classical.empty:
-            parts += [f"### Classical detectors{label}", _classical(classical)]
-        parts += _scales([c for c in scales if c.environment == environment], own, label)
-        for peer in peers:
-            if peer.environment == environment:
-                parts += _peer(peer, label)
-        parts += _marks_explained(trials[trials["environment"] == environment], part, records)
-    return parts
-
-
-def beside(trials: pd.DataFrame, throughput: pd.DataFrame, records: Records) -> list[str]:
-    """What no table of rates tells: when a mode has paid for compilation, the limits, and peers, as paragraphs."""
-    if throughput.empty:
-        return []
-    limits, paybacks = speed.limits(trials, records), speed.paybacks(trials, throughput)
-    peers = speed.peers(trials, throughput, records)
-    parts: list[str] = []
-    for environment in throughput["environment"].drop_duplicates():
-        label = f" · environment {environment}" if environment else ""
-        parts += _paybacks([p for p in paybacks if p.row["environment"] == environment], label)
-        for peer in peers:
-            if peer.environment == environment:
-                parts += _peer(peer, label)
-        parts += _limits(limits[limits["environment"] == environment] if not limits.empty else limits, label)
-    return parts
+    blocks: list[Block] = [Prose(_INTRO)]
+    limits = speed.limits(material.trials, material.records)
+    for (environment,), part in split(material.throughput, ["environment"]):
+        blocks += _environment(material, environment, part, limits)
+    return [Section("throughput", "Throughput", blocks)]
 
 
 _INTRO = (
@@ -86,116 +74,79 @@ _INTRO = (
 )
 
 
-# ----------------------------------------------------------------------------------------------------------- columns
-
-
-def _written(columns: Sequence[Column], body: Sequence[Row]) -> str:
-    """A table of the rows, without the columns that no row has a value for."""
-    cells = [(title, align, [write(row) for row in body]) for title, align, write in columns]
-    kept = [column for column in cells if any(text != numbers.MISSING for text in column[2])]
-    lines = list(zip(*(texts for *_, texts in kept), strict=True))
-    return table([title for title, *_ in kept], lines, "".join(align for _, align, _ in kept))
-
-
-def _named(key: str) -> Column:
-    return heading(key), side(key), lambda row: cell(row, key)
-
-
-def _count(title: str, key: str) -> Column:
-    return title, "r", lambda row: f"{row[key]:,}" if row[key] else numbers.MISSING
-
-
-def _figure(title: str, key: str, write: Callable[[float], str]) -> Column:
-    return title, "r", lambda row: write(row[key])
-
-
-def _rate(title: str, key: str) -> Column:
-    def written(row: Row) -> str:
-        return f"{numbers.si(row[key])} {numbers.si_interval(row[f'{key}_low'], row[f'{key}_high'])}".rstrip()
-
-    return title, "r", written
-
-
-def _marked(row: Row) -> str:
-    marks = [
-        code(mark) if count == row["trials"] else f"{code(mark)} ({count} of {row['trials']})"
-        for mark, count in row["marks"].items()
-    ]
-    return ", ".join(marks) or numbers.MISSING
-
-
-_TRAINED: list[Column] = [
-    _rate("train samples/s", "train"),
-    _figure("of limit", "fraction", lambda value: numbers.fixed(value, 2)),
-    ("× slowest", "r", lambda row: numbers.ratio(row["ratio_value"], row["ratio_low"], row["ratio_high"])),
-    _count("trials", "trials"),
-    _count("epochs", "samples"),
-    ("marks", "l", _marked),
-]
-_SCORED: list[Column] = [
-    _rate("score samples/s", "scoring"),
-    _figure("p50 ms", "latency_p50", numbers.milliseconds),
-    _figure("p99 ms", "latency_p99", numbers.milliseconds),
-    _figure("peak MiB", "peak_memory_bytes", numbers.mebibytes),
-    _figure("device MiB", "peak_device_memory_bytes", numbers.mebibytes),
-    _figure("J per 1M samples", "joules", numbers.significant),
-]
-_STARTED: list[Column] = [
-    _figure("compile s", "compile_seconds", numbers.seconds),
-    _figure("first step s", "first_step_seconds", numbers.seconds),
-    _figure("result s", "result_seconds", numbers.seconds),
-]
-_FITTED: list[Column] = [
-    _figure("fit s", "fit_seconds", numbers.seconds),
-    _rate("fit rows/s", "train"),
-]
+def _environment(material: Material, environment: str, part: pd.DataFrame, limits: pd.DataFrame) -> list[Block]:
+    trials, throughput, records = material.trials, material.throughput, material.records
+    said = label(environment)
+    own_limits = limits[limits["environment"] == environment] if not limits.empty else limits
+    networks_, classical = part[part["backend"] != ""], part[part["backend"] == ""]
+    batches, scales = (
+        [c for c in found if c.environment == environment]
+        for found in (sweeps.batch_curves(throughput), sweeps.scale_curves(throughput))
+    )
+    blocks: list[Block] = []
+    if not networks_.empty:
+        paid = [p for p in speed.paybacks(trials, throughput) if p.row["environment"] == environment]
+        blocks += [Heading(3, f"Backends{said}"), *_limit_sentence(own_limits), *charts.rates(part, environment)]
+        blocks += _backends(networks_)
+        blocks += [*_paybacks(paid, said), *_batches(batches, said), *_limits(own_limits, said)]
+        blocks += charts.roofline(material, environment)
+    if not classical.empty:
+        blocks += [Heading(3, f"Classical detectors{said}"), _classical(classical)]
+    blocks += _scales(scales, said)
+    for peer in speed.peers(trials, throughput, records):
+        if peer.environment == environment:
+            blocks += _peer(peer, said)
+    return blocks + _marks_explained(trials[trials["environment"] == environment], part, material)
 
 
 # ---------------------------------------------------------------------------------------------------------- backends
 
 
-def _backends(part: pd.DataFrame) -> list[str]:
-    """Two tables a data set: how fast it trains, and what else it takes."""
-    parts = []
+def _backends(part: pd.DataFrame) -> list[Block]:
+    """Two tables per data set: how fast it trains, and what else it takes."""
+    blocks: list[Block] = []
     for (dataset,), block in split(part, ["dataset"]):
         body = rows(block)
         telling = varying(body)
-        named = [_named("detector"), _named("backend"), *map(_named, telling)]
-        parts += [
-            f"#### {code(dataset)}",
-            _shared(body[0], telling),
-            "**Training**",
-            _written([*named, *_TRAINED], body),
-            "**Start-up, scoring and memory**",
-            _written([*named, *_STARTED, *_SCORED], body),
+        names = all_named(("detector", "backend", *telling))
+        on = f"on {clean(dataset)}"
+        blocks += [
+            Heading(4, code(dataset)),
+            Prose(_shared(body[0], telling)),
+            Prose("**Training**"),
+            table(f"Training {on}", [*names, *TRAINING], body),
+            Prose("**Start-up, scoring and memory**"),
+            table(f"Start-up, scoring and memory {on}", [*names, *STARTING, *SCORING], body),
         ]
-    return parts
+    return blocks
 
 
 def _shared(row: Row, telling: Iterable[str]) -> str:
     """``All rows: `tuned`, `cpu`, 2 threads, `float32`, batch 128.``"""
-    said = spoken(row, [key for key in SETTINGS if key not in telling])
+    said = phrases(row, [key for key in SETTINGS if key not in telling], code)
     return f"All rows: {', '.join(said)}." if said else "The rows differ in all their settings."
 
 
-def _classical(part: pd.DataFrame) -> str:
+def _classical(part: pd.DataFrame) -> Block:
     body = rows(part)
-    named = [_named("dataset"), _named("detector"), *map(_named, varying(body, ("threads", "variant")))]
-    return _written([*named, *_FITTED, *_SCORED, _count("trials", "trials"), ("marks", "l", _marked)], body)
+    names = all_named(("dataset", "detector", *varying(body, ("threads", "variant"))))
+    return table("Classical detectors", [*names, *FITTING, *SCORING, TRIALS, MARKS], body)
 
 
 # ------------------------------------------------------------------------------------------------------------ limits
 
 
-def _limit_sentence(limits: pd.DataFrame) -> list[str]:
+def _limit_sentence(limits: pd.DataFrame) -> list[Block]:
     if limits.empty:
         return []
-    sources = sorted({source for found in limits["sources"] for source in found})
+    sources = sorted(dict.fromkeys(chain.from_iterable(limits["sources"])))
     return [
-        "**Of limit**: the limit is the rate at which this machine does nothing but the matrix products of a training "
-        "step (the best of the libraries and thread counts measured in the same run: "
-        f"{listing([_source(*source) for source in sources])}); at 1.00 everything else would be free. "
-        "[Limits](#limits) has them all."
+        Prose(
+            "**Of limit**: the limit is the rate at which this machine does nothing but the matrix products of a "
+            "training step (the best of the libraries and thread counts measured in the same run: "
+            f"{listing([_source(*source) for source in sources])}); at 1.00 everything else would be free. "
+            "[Limits](#limits) has them all."
+        )
     ]
 
 
@@ -203,58 +154,49 @@ def _source(library: str, count: int) -> str:
     return f"{code(library)} on {threads(count)}"
 
 
-def _limits(limits: pd.DataFrame, label: str) -> list[str]:
+def _limits(limits: pd.DataFrame, said: str) -> list[Block]:
     if limits.empty:
         return []
-    columns: list[Column] = [
-        _named("dataset"),
-        _named("detector"),
-        ("hidden and latent", "l", lambda row: escape(row["network"]) or numbers.MISSING),
-        _named("batch"),
-        _named("arithmetic"),
-        _named("device"),
-        _named("threads"),
-        _figure("products samples/s", "samples", numbers.si),
-        ("best", "l", lambda row: listing([_source(*source) for source in row["sources"]])),
-        _figure("kFLOP/sample", "flops", lambda value: numbers.significant(value / 1e3)),
-        _figure("large products GFLOP/s", "matmul", lambda value: numbers.significant(value / 1e9)),
-        _figure("copy GB/s", "copy", lambda value: numbers.significant(value / 1e9)),
-    ]
-    return [
-        f"### Limits{label}",
+    intro = (
         "Products: the matrix products of one training step back to back, nothing else. Beside them, as what no "
-        "program here exceeds, the rate of large square products and the bandwidth of copying.",
-        _written(columns, rows(limits)),
-    ]
+        "program here exceeds, the rate of large square products and the bandwidth of copying."
+    )
+    return [Heading(3, f"Limits{said}"), Prose(intro), table("Limits", _LIMITS, rows(limits))]
+
+
+_LIMITS = [
+    *all_named(("dataset", "detector")),
+    Column("hidden and latent", lambda row: words(row["network"]), "text"),
+    *all_named(("batch", "arithmetic", "device", "threads")),
+    number("products samples/s", "samples", numbers.si),
+    Column("best", lambda row: listing([_source(*source) for source in row["sources"]]), "text"),
+    number("kFLOP/sample", "flops", lambda value: numbers.significant(value / 1e3)),
+    number("large products GFLOP/s", "matmul", lambda value: numbers.significant(value / 1e9)),
+    number("copy GB/s", "copy", lambda value: numbers.significant(value / 1e9)),
+]
 
 
 # ----------------------------------------------------------------------------------------------- when a mode has paid
 
 
-def _paybacks(found: Sequence[speed.Payback], label: str) -> list[str]:
-    if not found:
+def _paybacks(paybacks: Sequence[speed.Payback], said: str) -> list[Block]:
+    if not paybacks:
         return []
-    telling = varying((p.row for p in found), ("device", "threads", "arithmetic", "batch", "variant"))
-    modes = sorted({p.row["mode"] for p in found})
-    header = ["data set", "detector", "backend", "mode", *map(heading, telling)]
-    body = [
-        [
-            *(name(p.row[key]) for key in ("dataset", "detector", "backend", "mode")),
-            *(cell(p.row, key) for key in telling),
-            numbers.ratio(p.lead.value, p.lead.low, p.lead.high),
-            numbers.signed_seconds(p.startup_seconds),
-            _epochs(p.epochs),
-        ]
-        for p in found
+    telling = varying((p.row for p in paybacks), ("device", "threads", "arithmetic", "batch", "variant"))
+    modes = sorted({p.row["mode"] for p in paybacks})
+    columns = [
+        *all_named(("dataset", "detector", "backend", "mode", *telling), lambda p: p.row),
+        Column("× as fast", lambda p: ratio_cell(p.lead.value, p.lead.low, p.lead.high)),
+        Column("extra start-up s", lambda p: Cell(numbers.signed_seconds(p.startup_seconds), p.startup_seconds)),
+        Column("ahead after epochs", lambda p: Cell(_epochs(p.epochs), p.epochs)),
     ]
-    align = "l" * 4 + sides(telling) + "rrr"
-    return [
-        f"### When {listing([code(mode) for mode in modes])} {'has' if len(modes) == 1 else 'have'} paid for "
-        f"compilation{label}",
+    have = "has" if len(modes) == 1 else "have"
+    intro = (
         f"Against mode {code(speed.PLAIN)} of the same backend, device and threads: how many times as fast it trains, "
-        "how much longer it compiles, and after how many epochs its total time is the lower one.",
-        table([*header, "× as fast", "extra start-up s", "ahead after epochs"], body, align),
-    ]
+        "how much longer it compiles, and after how many epochs its total time is the lower one."
+    )
+    title = f"When {listing(list(map(code, modes)))} {have} paid for compilation{said}"
+    return [Heading(3, title), Prose(intro), table("When a mode has paid", columns, paybacks)]
 
 
 def _epochs(count: float) -> str:
@@ -266,79 +208,63 @@ def _epochs(count: float) -> str:
 # ------------------------------------------------------------------------------------------------------------- curves
 
 
-def _batches(found: Sequence[speed.Curves], figures: Sequence[Sheet], label: str) -> list[str]:
+def _batches(found: Sequence[sweeps.Curves], said: str) -> list[Block]:
     if not found:
         return []
-    parts = [
-        f"### Batch size{label}",
-        "Training samples/s, and in parentheses the fraction of that batch size's limit where it was measured.",
-    ]
-    for curves in found[:MOST_CURVES]:
-        sizes = sorted({value for curve in curves.curves for value in curve.values})
+    intro = "Training samples/s, and in parentheses the fraction of that batch size's limit where it was measured."
+    blocks: list[Block] = [Heading(3, f"Batch size{said}"), Prose(intro)]
+    for curves in found[: sweeps.MOST_CURVES]:
         telling = varying((c.shared for c in curves.curves), ("mode", "arithmetic"))
-        body = [
-            [
-                name(c.shared["backend"]),
-                *(name(c.shared[key]) for key in telling),
-                *(_at_batch(dict(zip(c.values, c.points, strict=True)).get(size)) for size in sizes),
-            ]
-            for c in curves.curves
+        sizes = sorted({value for curve in curves.curves for value in curve.values})
+        columns = all_named(("backend", *telling), lambda c: c.shared)
+        columns += [Column(f"{size:,.0f}", _at_batch(size)) for size in sizes]
+        blocks += [
+            Heading(4, _curve_title(curves.curves[0].shared, telling)),
+            table("Training samples/s by batch size", columns, curves.curves),
+            charts.sweep(curves, "batch", found),
         ]
-        header = ["backend", *map(heading, telling), *(f"{size:,.0f}" for size in sizes)]
-        parts += [
-            f"#### {_curve_title(curves.curves[0].shared, telling)}",
-            table(header, body, "l" * (1 + len(telling)) + "r" * len(sizes)),
-            *(figure.image for figure in figures if figure.curves == curves),
-        ]
-    return [*parts, *_more(found)]
+    return [*blocks, *_more(found)]
 
 
-def _at_batch(row: Row | None) -> str:
-    if row is None:
-        return numbers.MISSING
-    part = f"{numbers.GLUE}({numbers.fixed(row['fraction'], 2)})" if math.isfinite(row["fraction"]) else ""
-    return numbers.si(row["train"]) + part
+def _at_batch(size: float) -> Callable[[sweeps.Curve], Cell]:
+    def write(curve: sweeps.Curve) -> Cell:
+        row = dict(zip(curve.values, curve.points, strict=True)).get(size)
+        if row is None:
+            return Cell(numbers.MISSING)
+        part = f"({numbers.fixed(row['fraction'], 2)})" if math.isfinite(row["fraction"]) else ""
+        return figure(row["train"], numbers.si(row["train"]), part)
+
+    return write
 
 
 def _curve_title(row: Row, telling: Iterable[str]) -> str:
-    shared = spoken(row, [key for key in SETTINGS if key not in (*telling, "batch")])
+    shared = phrases(row, [key for key in SETTINGS if key not in (*telling, "batch")], code)
     return ", ".join([f"{code(row['detector'])} on {code(row['dataset'])}", *shared])
 
 
-def _scales(found: Sequence[speed.Curves], figures: Sequence[Sheet], label: str) -> list[str]:
+def _scales(found: Sequence[sweeps.Curves], said: str) -> list[Block]:
     if not found:
         return []
-    parts = [
-        f"### Scale{label}",
-        "The same data set with more and more rows. **Flatness** is the longest time a row to the shortest. **Memory** "
-        "is what the process takes for a byte of data (all rows in float32) at the most rows, above what it held "
-        "before it had any; where that was not recorded, above the peak with the fewest rows.",
-    ]
-    for curves in found[:MOST_CURVES]:
+    intro = (
+        "The same data set with more and more rows. **Flatness** is the longest time per row to the shortest. "
+        "**Memory** is what the process takes for a byte of data (all rows in float32) at the most rows, above what it "
+        "held before it had any; where that was not recorded, above the peak with the fewest rows."
+    )
+    blocks: list[Block] = [Heading(3, f"Scale{said}"), Prose(intro)]
+    for curves in found[: sweeps.MOST_CURVES]:
         telling = varying((c.shared for c in curves.curves), ("mode", "arithmetic", "batch", "variant"))
-        body = []
-        for c in curves.curves:
-            scaling = speed.scaling(c)
-            body.append(
-                [
-                    name(c.shared["detector"]),
-                    name(c.shared["backend"]),
-                    *(cell(c.shared, key) for key in telling),
-                    f"{c.values[0]:,.0f}–{c.values[-1]:,.0f}",
-                    f"{numbers.significant(1e6 / c.points[0]['train'])} → "
-                    f"{numbers.significant(1e6 / c.points[-1]['train'])}",
-                    _judged(scaling.flatness, _FLAT, "flat within 20 %", "not flat within 20 %"),
-                    _judged(scaling.memory, _LEAN, "within 3 times the data", "over 3 times the data"),
-                ]
-            )
-        header = ["detector", "backend", *map(heading, telling), "rows"]
-        align = "ll" + sides(telling) + "rrll"
-        parts += [
-            f"#### {code(curves.dataset)} on {name(curves.device)}, {threads(curves.threads)}",
-            table([*header, "µs a row", "flatness", "memory"], body, align),
-            *(figure.image for figure in figures if figure.curves == curves),
+        columns = [*all_named(("detector", "backend", *telling), lambda c: c.shared), *_SCALED]
+        blocks += [
+            Heading(4, f"{code(curves.dataset)} on {name(curves.device)}, {threads(curves.threads)}"),
+            table("Time per row and memory over training rows", columns, curves.curves),
+            charts.sweep(curves, "rows", found),
         ]
-    return [*parts, *_more(found)]
+    return [*blocks, *_more(found)]
+
+
+def _per_row(curve: sweeps.Curve) -> str:
+    first, last = (numbers.significant(1e6 / curve.points[place]["train"]) for place in (0, -1))
+    return f"{first} → {last}"
 
 
 def _judged(value: float, bound: float, good: str, bad: str) -> str:
@@ -347,61 +273,70 @@ def _judged(value: float, bound: float, good: str, bad: str) -> str:
     return f"{numbers.significant(value)}: {good if value <= bound else bad}"
 
 
-def _more(found: Sequence[speed.Curves]) -> list[str]:
-    hidden = len(found) - MOST_CURVES
-    return [f"{hidden} more such groups are in the tables above alone."] if hidden > 0 else []
+def _flatness(curve: sweeps.Curve) -> str:
+    return _judged(sweeps.scaling(curve).flatness, _FLAT, "flat within 20 %", "not flat within 20 %")
+
+
+def _memory(curve: sweeps.Curve) -> str:
+    return _judged(sweeps.scaling(curve).memory, _LEAN, "within 3 times the data", "over 3 times the data")
+
+
+_SCALED = [
+    Column("rows", lambda c: f"{c.values[0]:,.0f}–{c.values[-1]:,.0f}"),
+    Column("µs per row", _per_row),
+    Column("flatness", _flatness, "text"),
+    Column("memory", _memory, "text"),
+]
+
+
+def _more(found: Sequence[sweeps.Curves]) -> list[Block]:
+    hidden = len(found) - sweeps.MOST_CURVES
+    return [Prose(f"{hidden} more such groups are in the tables above alone.")] if hidden > 0 else []
 
 
 # -------------------------------------------------------------------------------------------------------------- peers
 
 
-def _peer(peers: speed.Peers, label: str) -> list[str]:
-    peer = f"{code(peers.detector)} ({escape(f'{peers.library} {peers.version}'.strip())})"
-    parts = [f"### Beside {peer}{label}"]
+def _peer(peers: speed.Peers, said: str) -> list[Block]:
+    peer = f"{code(peers.detector)} ({words(f'{peers.library} {peers.version}'.strip())})"
+    blocks: list[Block] = [Heading(3, f"Beside {peer}{said}")]
     if peers.comparisons:
         telling = varying((c.ours for c in peers.comparisons), ("device", "threads", "arithmetic", "batch", "variant"))
-        body = [
-            [
-                *(name(c.ours[key]) for key in ("dataset", "detector", "backend", "mode")),
-                *(cell(c.ours, key) for key in telling),
-                numbers.ratio(c.train.value, c.train.low, c.train.high),
-                numbers.si(c.peer["train"]),
-                numbers.ratio(c.scoring.value, c.scoring.low, c.scoring.high),
-                numbers.si(c.peer["scoring"]),
-            ]
-            for c in peers.comparisons
-        ]
-        header = ["data set", "detector", "backend", "mode", *map(heading, telling)]
-        align = "l" * 4 + sides(telling) + "r" * 4
-        parts += [
+        intro = (
             f"How many times as fast as {code(peers.detector)} on the same data with as many threads, trial by trial "
-            "with equal seed and round.",
-            table([*header, "training", "peer's samples/s", "scoring", "peer's samples/s"], body, align),
-        ]
+            "with equal seed and round."
+        )
+        keys = ("dataset", "detector", "backend", "mode", *telling)
+        columns = [*all_named(keys, lambda c: c.ours), *_PEER]
+        blocks += [Prose(intro), table(f"Beside {clean(peers.detector)}", columns, peers.comparisons)]
     else:
-        parts.append("No trial of ours had the same data and threads.")
+        blocks.append(Prose("No trial of ours had the same data and threads."))
     if peers.differences:
-        parts += [
-            f"What {code(peers.detector)} computes otherwise:",
-            "\n".join(f"- {escape(sentence)}" for sentence in peers.differences),
-        ]
-    return parts
+        blocks.append(Prose(f"What {code(peers.detector)} computes otherwise:"))
+        blocks.append(List([words(sentence) for sentence in peers.differences]))
+    return blocks
+
+
+_PEER = [
+    Column("training", lambda c: ratio_cell(c.train.value, c.train.low, c.train.high)),
+    Column("peer's samples/s", lambda c: figure(c.peer["train"], numbers.si(c.peer["train"]))),
+    Column("scoring", lambda c: ratio_cell(c.scoring.value, c.scoring.low, c.scoring.high)),
+    Column("peer's samples/s", lambda c: figure(c.peer["scoring"], numbers.si(c.peer["scoring"]))),
+]
 
 
 # -------------------------------------------------------------------------------------------------------------- marks
 
 
-def _marks_explained(trials: pd.DataFrame, part: pd.DataFrame, records: Records) -> list[str]:
+def _marks_explained(trials: pd.DataFrame, part: pd.DataFrame, material: Material) -> list[Block]:
     marks = sorted({mark for found in part["marks"] for mark in found})
-    if not marks:
-        return []
-    lines = [f"- {code(mark)}: {MARKS.get(mark, 'set by the harness')}" for mark in marks]
-    if (worst := speed.disturbance(trials, records)) and "disturbed" in marks:
-        place = marks.index("disturbed")
-        lines[place] += (
-            f" (in the worst of {worst.trials} such trial{'s' if worst.trials > 1 else ''}: "
+    lines = [f"{code(mark)}: {MARKED.get(mark, 'set by the harness')}" for mark in marks]
+    worst = speed.disturbance(trials, material.records)
+    if worst is not None and "disturbed" in marks:
+        lines[marks.index("disturbed")] += (
+            f" (in the worst of {several(worst.trials, 'such trial')}: "
             f"{numbers.significant(worst.other_cpu_seconds)} s of processor time for other processes, "
             f"{numbers.significant(worst.stolen_seconds)} s stolen by the host and {worst.switches:,.0f} involuntary "
             f"switches in {numbers.seconds(worst.seconds)} s of timed epochs)"
         )
-    return ["\n".join(f"{line}." for line in lines)]
+    return [List([f"{line}." for line in lines])] if lines else []

@@ -5,12 +5,11 @@
 
 from reports.tables.quality import RANKED, TRIVIAL_MARGIN, Standing, quality, standings
 from reports.tables.throughput import MEDIANS, throughput
-from reports.tables.trials import SANITY, different, failures, having, other_scores, scored, trials
+from reports.tables.trials import different, failures, having, other_scores, scored, trials
 
 __all__ = [
     "MEDIANS",
     "RANKED",
-    "SANITY",
     "TRIVIAL_MARGIN",
     "Standing",
     "different",

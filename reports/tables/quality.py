@@ -10,9 +10,9 @@ from operator import itemgetter
 
 import pandas as pd
 
+from reports.palette import SANITY
 from reports.surveys import COUNTS, QUALITY
 from reports.tables.frames import BLOCK, ROW, Row, numbered, rows
-from reports.tables.trials import SANITY
 
 RANKED = QUALITY[:3]
 

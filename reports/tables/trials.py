@@ -18,8 +18,6 @@ from reports.coded import Coded
 from reports.surveys import COUNTS, IDENTITY, QUALITY, Surveyed, columns, held, mapping, number, numbers, text
 from reports.tables.frames import BLOCK, ROW, RUNNER, Row, numbered, rows, split
 
-SANITY = ("norm", "mahalanobis")
-
 
 def trials(records: Sequence[Mapping[str, Any]]) -> pd.DataFrame:
     """One row a trial; ``position`` is the record's place in the input.

@@ -1,4 +1,4 @@
-"""The document: a template, prose, data and scripts put together under a policy that lets nothing in or out.
+"""The file: a template, blocks, data and scripts put together under a policy that lets nothing in or out.
 
 Every script is named in the policy by its hash, so that no other can run, whatever a name from outside says; names are
 data to the scripts, which show them as text alone.
@@ -9,19 +9,40 @@ from __future__ import annotations
 import base64
 import hashlib
 import json
+import math
+import re
+from collections.abc import Iterable
 from functools import cache
 from html import escape
 from importlib.resources import files
 from string import Template
 from typing import Any
 
-from markdown_it import MarkdownIt
-
-from reports.writers.page.contents import Contents, DatasetPart
+from reports.blocks import (
+    Block,
+    Cell,
+    Column,
+    Commands,
+    Document,
+    Figure,
+    Fold,
+    Heading,
+    List,
+    Prose,
+    Section,
+    Table,
+    clean,
+    plain,
+    spans,
+)
+from reports.writers.escape import html
 
 PLOTLY = "plotly-basic-4.1.1.min.js"
 STYLE = "report.css"
-SCRIPTS = ("elements.js", "theme.js", "grids.js", "charts.js", "scores.js", "datasets.js", "speed.js", "start.js")
+SCRIPTS = (
+    *("elements.js", "theme.js", "grids.js", "charts.js", "scores.js", "datasets.js", "speed.js", "answer.js"),
+    "start.js",
+)
 """In the order in which they build on each other."""
 LIVE = "live.js"
 
@@ -31,25 +52,23 @@ def asset(name: str) -> str:
     return files("reports.writers.page").joinpath("assets", name).read_text(encoding="utf-8")
 
 
-def written(contents: Contents, *, live: bool) -> bytes:
-    """The whole document; ``live`` adds the script that listens to the server, and allows it that."""
+def written(document: Document, *, live: bool = False) -> bytes:
+    """The whole page; ``live`` adds the script that listens to the server, and allows it that."""
     scripts = [asset(PLOTLY).strip(), "".join(map(asset, SCRIPTS)), *([asset(LIVE)] if live else [])]
-    sections = _sections(contents)
+    body = _Body()
+    answer = body.blocks(document.answer)
+    sections = "".join(map(body.section, document.sections))
+    links = "".join(f'<li><a href="#{s.key}">{html(s.short or s.title)}</a></li>' for s in document.sections)
     text = Template(asset("page.html")).substitute(
         policy=_policy(scripts, live),
-        title=escape(contents.title),
-        summary=escape(contents.summary),
+        title=escape(plain(document.title) or "Report"),
+        summary=escape(document.summary),
         style=asset(STYLE),
-        contents="".join(f'<li><a href="#{key}">{escape(title)}</a></li>' for key, title, _ in sections),
-        answer=prose(contents.answer),
-        alerts="".join(f'<div class="alert" role="note">{prose(line)}</div>' for line in contents.alerts),
-        warnings=_warnings(contents.warnings),
-        sections="".join(
-            f'<section id="{key}" aria-labelledby="{key}-title">'
-            f'<h2 id="{key}-title">{escape(title)}</h2>{body}</section>\n'
-            for key, title, body in sections
-        ),
-        data=as_json(contents.data),
+        contents=links,
+        alerts="".join(f'<div class="alert" role="note"><p>{html(line)}</p></div>' for line in document.alerts),
+        answer=answer,
+        sections=sections,
+        data=as_json({"tables": body.tables, "plots": body.plots}),
         scripts="".join(f"<script>{script}</script>\n" for script in scripts),
     )
     return text.encode()
@@ -61,21 +80,9 @@ def as_json(data: object) -> str:
     return text.replace("<", "\\u003c").replace("\u2028", "\\u2028").replace("\u2029", "\\u2029")
 
 
-def prose(markdown: str) -> str:
-    """Markdown of ours as HTML; HTML in it stays text, and a link leads to a place in the page or nowhere."""
-    renderer = MarkdownIt("commonmark", {"html": False}).enable("table")
-    renderer.validateLink = lambda url: url.startswith("#")  # type: ignore[method-assign]
-    return (
-        str(renderer.render(markdown))
-        .replace("<table>", '<div class="scroll"><table class="plain">')
-        .replace("</table>", "</table></div>")
-    )
-
-
 def _policy(scripts: list[str], live: bool) -> str:
-    hashes = " ".join(
-        f"'sha256-{base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()}'" for script in scripts
-    )
+    digests = (hashlib.sha256(script.encode()).digest() for script in scripts)
+    hashes = " ".join(f"'sha256-{base64.b64encode(digest).decode()}'" for digest in digests)
     rules = {
         "default-src": "'none'",
         "script-src": hashes,
@@ -87,96 +94,92 @@ def _policy(scripts: list[str], live: bool) -> str:
     return "; ".join(f"{name} {value}" for name, value in rules.items())
 
 
-# ---------------------------------------------------------------------------------------------------------- sections
+class _Body:
+    """Blocks as HTML; what scripts draw is collected beside it, under keys."""
+
+    def __init__(self) -> None:
+        self.tables: dict[str, Any] = {}
+        self.plots: dict[str, Any] = {}
+        self.keys: set[str] = set()
+
+    def section(self, section: Section) -> str:
+        self.keys.add(section.key)
+        head = f'<h2 id="{section.key}-title">{html(section.title)}</h2>'
+        parts = [self.blocks(part) for part in _parts(section.blocks)]
+        body = parts[0] + "".join(f'<article class="part">{part}</article>' for part in parts[1:])
+        return f'<section id="{section.key}" aria-labelledby="{section.key}-title">{head}{body}</section>\n'
+
+    def blocks(self, content: Iterable[Block]) -> str:
+        return "".join(map(self._block, content))
+
+    def _block(self, block: Block) -> str:
+        match block:
+            case Prose():
+                return f"<p>{html(block.text)}</p>"
+            case List():
+                return f"<ul>{''.join(f'<li>{html(item)}</li>' for item in block.items)}</ul>"
+            case Commands():
+                lines = "\n".join(escape(clean(line)) for line in block.lines)
+                return f'<pre class="commands"><code>{lines}</code></pre>'
+            case Heading():
+                level = min(block.level, 4)
+                return f'<h{level} id="{self._key(plain(block.text))}">{html(block.text)}</h{level}>'
+            case Table():
+                key = self._key(block.label)
+                self.tables[key] = _grid(block)
+                return f'<div class="grid" data-grid="{key}" data-label="{escape(block.label)}"></div>'
+            case Figure():
+                key = self._key(f"plot {block.kind}")
+                self.plots[key] = block.screen()
+                note = f'<p class="note">{html(block.note)}</p>' if block.note else ""
+                return f'<div class="plots {block.kind}" data-plot="{key}" data-kind="{block.kind}"></div>{note}'
+            case Fold():
+                inside = self.blocks(block.blocks)
+                return f"<details><summary>{escape(block.summary)}</summary>{inside}</details>"
+
+    def _key(self, label: str) -> str:
+        """A name for a place in the page, plain letters, that no other place has."""
+        key = stem = re.sub(r"[^a-z0-9]+", "-", label.lower()).strip("-")[:48] or "part"
+        place = 1
+        while key in self.keys:
+            place += 1
+            key = f"{stem}-{place}"
+        self.keys.add(key)
+        return key
 
 
-def _sections(contents: Contents) -> list[tuple[str, str, str]]:
-    """Key, title and HTML of each section that has something to show."""
-    tables: dict[str, Any] = contents.data["tables"]
-    speed: dict[str, Any] = contents.data["speed"]
-    found = []
-    if contents.datasets:
-        body = [f"<p class=note>{QUALITY}</p>"]
-        body += [_grid("overview", "ROC AUC on every data set")] if "overview" in tables else []
-        body += [_grid("quality", "Quality on all data sets")] if "quality" in tables else []
-        body += map(_dataset, contents.datasets)
-        if contents.more_datasets:
-            body.append(f"<p class=note>{contents.more_datasets:,} more data sets are in the table above alone.</p>")
-        found.append(("quality", "Quality", "".join(body)))
-    for key, title, text in (
-        ("protocols", "As published and done right", contents.protocols),
-        ("published", "Beside published figures", contents.published),
-    ):
-        if text:
-            found.append((key, title, prose(text)))
-    if "training" in tables:
-        found.append(("throughput", "Speed", "".join([*_speed(tables, speed), prose(contents.beside)])))
-    if contents.equality:
-        ladder = '<div class="plot" data-plot="ladder"></div>' if contents.data["ladder"] else ""
-        found.append(("equality", "Equality", ladder + prose(contents.equality)))
-    if "failures" in tables:
-        found.append(("failures", "Failed and skipped trials", _grid("failures", "Failed and skipped trials")))
-    if "trials" in tables:
-        left_out = tables["trials"]["left_out"]
-        note = f" The latest ones; {left_out:,} earlier ones are left out." if left_out else ""
-        body = [f'<p class=note>{TRIALS}{note}</p><div class="key" data-key="phases"></div>']
-        found.append(("trials", "Every trial", "".join([*body, _grid("trials", "Every trial")])))
-    if "environments" in tables:
-        found.append(("environment", "Environment", _grid("environments", "Environment")))
-    if contents.commands:
-        lines = "\n".join(map(escape, contents.commands))
-        found.append(("reproduce", "Run it again", f'<pre class="commands"><code>{lines}</code></pre>'))
-    return found
-
-
-QUALITY = (
-    "Means over seeds with ± their standard deviation, and in brackets the 95 % interval over the test rows "
-    "(bootstrap). <b>Bold</b>: the best detector, where the intervals and every seed allow saying so. <b>≈</b>: cannot "
-    "be told apart from the best. Curves and scores are those of one trial, of the lowest seed; losses are those of "
-    "all trials."
-)
-TRIALS = "One line a trial, with the seconds that each of its phases took; bars share one scale."
-SPEED = (
-    "A rate is the geometric mean over trials of rows a second in the median sample; in brackets its 95 % interval, "
-    "where several trials allow one. <b>Of limit</b>: the limit is the rate of a step's matrix products alone on this "
-    "machine. <b>× slowest</b> is against the slowest row that does the same work. Compilation is in no rate."
-)
-ROOFLINE = (
-    "Each point is a scenario: the operations a second that its matrix products come to, over operations for each byte "
-    "that a step cannot help but move (its rows once, each weight ten times: two passes, its gradient, Adam's "
-    "moments). The roof is what this machine was measured to do: copying to the left, large matrix products to the "
-    "right."
-)
-
-
-def _grid(key: str, label: str) -> str:
-    return f'<div class="grid" data-grid="{key}" data-label="{escape(label)}"></div>'
-
-
-def _dataset(part: DatasetPart) -> str:
-    return (
-        f'<article class="dataset" id="{part.key}"><h3><bdi>{escape(part.title)}</bdi></h3>'
-        f"<p class=note>{escape(part.about)}</p>"
-        f"{_grid(f'quality-{part.key}', f'Quality on {part.title}')}"
-        f'<div class="pictures" data-dataset="{part.key}"></div></article>'
-    )
-
-
-def _speed(tables: dict[str, Any], speed: dict[str, Any]) -> list[str]:
-    parts = [f"<p class=note>{SPEED}</p>", '<div class="plots" data-plots="bars"></div>']
-    parts += ["<h3>Training</h3>", _grid("training", "Training speed")]
-    parts += ["<h3>Scoring and memory</h3>", _grid("scoring", "Scoring speed and memory")]
-    if speed["roofline"]:
-        parts += [f"<h3>Roofline</h3><p class=note>{ROOFLINE}</p>", '<div class="plots" data-plots="roofline"></div>']
-    if speed["batch"]:
-        parts += ["<h3>Over the batch size</h3>", '<div class="plots" data-plots="batch"></div>']
-    if speed["rows"]:
-        parts += ["<h3>Over the number of rows</h3>", '<div class="plots" data-plots="rows"></div>']
+def _parts(blocks: Iterable[Block]) -> list[list[Block]]:
+    """What stands before the first heading of level 3, and each of these with what follows it."""
+    parts: list[list[Block]] = [[]]
+    for block in blocks:
+        if isinstance(block, Heading) and block.level == 3:
+            parts.append([])
+        parts[-1].append(block)
     return parts
 
 
-def _warnings(lines: list[str]) -> str:
-    if not lines:
-        return ""
-    shown = "".join(f"<li>{escape(line)}</li>" for line in lines)
-    return f'<div class="alert" role="note"><ul>{shown}</ul></div>'
+# ------------------------------------------------------------------------------------------------------------- tables
+
+
+def _grid(table: Table) -> dict[str, Any]:
+    columns = [{"title": plain(column.title), "kind": column.kind} for column in table.columns]
+    rows = [[_cell(cell, column) for cell, column in zip(line, table.columns, strict=True)] for line in table.cells]
+    return {"columns": columns, "rows": rows} | ({"parts": table.parts} if table.parts else {})
+
+
+def _cell(cell: Cell, column: Column) -> Any:
+    """Text, or ``t`` text, ``v`` what sorts it, ``s`` what follows in small print, ``p`` parts, ``h`` its pieces
+    with their look: ``b`` strong, ``c`` code."""
+    text = plain(cell.text)
+    found: dict[str, Any] = {}
+    if column.kind != "name":
+        pieces = [[("b" if s.strong else "") + ("c" if s.kind == "code" else ""), s.text] for s in spans(cell.text)]
+        if any(look for look, _ in pieces):
+            found["h"] = pieces
+    if math.isfinite(cell.value):
+        found["v"] = float(f"{cell.value:.6g}")
+    if cell.small:
+        found["s"] = plain(cell.small)
+    if cell.parts:
+        found["p"] = list(cell.parts)
+    return {"t": text} | found if found else text

@@ -2,7 +2,7 @@
 
 // What is drawn of one data set; its legend switches detectors on and off in all of its plots.
 const Datasets = (() => {
-  const { plain, colour, faint, axis, layout } = Charts;
+  const { plain, colour, faint, axis, logarithmic, layout } = Charts;
   const fixed = (value, places = 3) => (value === null || value === undefined ? "—" : value.toFixed(places));
   const DASHES = { solid: null, dash: "6 3", dot: "2 3", dashdot: "6 3 2 3" };
 
@@ -14,6 +14,15 @@ const Datasets = (() => {
     const row = make("div", { class: "row" });
     const parts = [curve(view, ROC), curve(view, PR), scores(view), losses(view), latent(view), tops(view)];
     row.append(...parts.filter(Boolean));
+    // a panel that would stand beside nothing has the line for itself
+    let alone = null;
+    for (const part of row.children) {
+      if (part.classList.contains("wide")) {
+        alone?.classList.add("wide");
+        alone = null;
+      } else alone = alone ? null : part;
+    }
+    alone?.classList.add("wide");
     container.append(row);
   }
 
@@ -131,20 +140,29 @@ const Datasets = (() => {
     }
 
     Charts.plot(element, () => {
-      const { edges, normal, anomaly } = series.histogram;
+      const { edges, normal, anomaly, axis: kind, beyond } = series.histogram;
+      const log = kind === "log";
+      const title = `score (greater: more anomalous)${log ? ", logarithmic axis" : kind === "clipped" ? `, clipped: ${beyond.toLocaleString("en")} rows lie beyond` : ""}`;
       const middle = normal.map((_, at) => (edges[at] + edges[at + 1]) / 2);
       const width = normal.map((_, at) => edges[at + 1] - edges[at]);
       const span = normal.map((_, at) => `${edges[at]} to ${edges[at + 1]}`);
-      const bars = (y, name, property) => ({
+      const steps = (y, name, property) => ({
+        x: edges, y: [...y, 0], name, mode: "lines", line: { shape: "hv", width: 1, color: Theme.colour(property) }, fill: "tozeroy", opacity: 0.85, text: span,
+        hovertemplate: "%{y:,} rows with score %{text}<extra>%{fullData.name}</extra>",
+      });
+      const columns = (y, name, property) => ({
         type: "bar", x: middle, y, width, name, marker: { color: Theme.colour(property) }, opacity: 0.85, text: span, textposition: "none",
         hovertemplate: "%{y:,} rows with score %{text}<extra>%{fullData.name}</extra>",
       });
       const threshold = view.here?.step.threshold;
-      const shapes = Number.isFinite(threshold)
+      const shown = Number.isFinite(threshold) && threshold >= edges[0] && threshold <= edges.at(-1);
+      const shapes = shown
         ? [{ type: "line", x0: threshold, x1: threshold, yref: "paper", y0: 0, y1: 1, line: { color: Theme.colour("ink"), width: 1.5 } }]
         : [];
-      const x = axis("score (greater: more anomalous)", { range: [edges[0], edges.at(-1)] });
+      const range = log ? [Math.log10(edges[0]), Math.log10(edges.at(-1))] : [edges[0], edges.at(-1)];
+      const x = log ? logarithmic(title, edges, { range }) : axis(title, { range });
       const more = { barmode: "overlay", bargap: 0, shapes, showlegend: true, legend: { orientation: "h", x: 1, xanchor: "right", y: 1.16, font: { size: 12 } }, margin: { l: 48, r: 10, t: 26, b: 40 } };
+      const bars = log ? steps : columns;
       return { traces: [bars(normal, "normal", "normal"), bars(anomaly, "anomaly", "anomaly")], layout: layout(x, axis("test rows"), more) };
     });
     choose(series);

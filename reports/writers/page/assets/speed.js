@@ -62,37 +62,37 @@ const Speed = (() => {
 
   function roofline(container, roofs) {
     for (const roof of roofs) {
-      const { box, element } = Charts.panel(roof.name, `Roofline of ${roof.name}`, { wide: true });
+      const title = roof.roofs.map((one) => one.name).join("; ");
+      const { box, element } = Charts.panel(title, `Roofline of ${title}`, { wide: true });
       if (roof.left_out) box.append(make("p", { class: "note" }, `${roof.left_out} more scenarios are left out.`));
-      const modes = [...new Set(roof.points.map((point) => point.mode))];
       Charts.plot(element, () => {
         const xs = roof.points.map((point) => point.x);
-        const ridge = roof.peak / roof.copy;
-        const [low, high] = [Math.min(...xs, ridge) / 2, Math.max(...xs, ridge) * 3];
+        const ridges = roof.roofs.map((one) => one.peak / one.copy);
+        const [low, high] = [Math.min(...xs, ...ridges) / 2, Math.max(...xs, ...ridges) * 3];
         const line = { color: Theme.colour("soft"), width: 2.5 };
-        const roofLine = {
-          x: [low, ridge, high], y: [low * roof.copy, roof.peak, roof.peak], mode: "lines", line,
-          text: ["copying", "ridge", "large products"].map((word) => `${word}: ${short(roof.copy)}B/s, ${short(roof.peak)}FLOP/s`), hovertemplate: "%{text}<extra>the roof</extra>",
-        };
+        const roofLines = roof.roofs.map((one, at) => ({
+          x: [low, ridges[at], high], y: [low * one.copy, one.peak, one.peak], mode: "lines", line,
+          text: ["copying", "ridge", "large products"].map((word) => `${plain(one.name)}, ${word}: ${short(one.copy)}B/s, ${short(one.peak)}FLOP/s`), hovertemplate: "%{text}<extra>the roof</extra>",
+        }));
         const limits = {
           x: xs, y: roof.points.map((point) => point.products), mode: "markers", hoverinfo: "skip",
           marker: { symbol: "line-ew", size: 13, line: { width: 1.6, color: Theme.colour("soft") } },
         };
-        const groups = modes.map((mode, place) => {
-          const own = roof.points.filter((point) => point.mode === mode);
+        const groups = roof.kinds.map((kind, place) => {
+          const own = roof.points.filter((point) => point.kind === place);
           return {
             x: own.map((point) => point.x), y: own.map((point) => point.y), mode: "markers",
             marker: { size: 9, symbol: SYMBOLS[place % SYMBOLS.length], color: own.map((point) => colour(point.colour)), line: { width: 1, color: Theme.colour("paper") } },
-            text: own.map((point) => `${plain(point.label)}<br>${short(point.y)}FLOP/s, ${point.fraction ?? "—"} of its products' rate`),
+            text: own.map((point) => `${plain(point.backend)} · ${plain(kind)}<br>${short(point.y)}FLOP/s, ${point.fraction ?? "—"} of its products' rate`),
             hovertemplate: "%{text}<extra></extra>",
           };
         });
         return {
-          traces: [roofLine, limits, ...groups],
-          layout: layout(logarithmic("operations per byte moved", [low, high]), logarithmic("operations a second", [...roofLine.y, ...roof.points.map((point) => point.y)]), { height: 380, margin: { l: 60, r: 14, t: 8, b: 44 } }),
+          traces: [...roofLines, limits, ...groups],
+          layout: layout(logarithmic("operations per byte moved", [low, high]), logarithmic("operations a second", [...roofLines.flatMap((one) => one.y), ...roof.points.map((point) => point.y)]), { height: 380, margin: { l: 60, r: 14, t: 8, b: 44 } }),
         };
       });
-      const key = modes.map((mode, place) => `${["●", "◆", "■", "▲"][place % 4]} ${mode}`).join("   ");
+      const key = roof.kinds.slice(0, 8).map((kind, place) => `${["●", "◆", "■", "▲"][place % 4]} ${kind}`).join("   ");
       box.append(make("p", { class: "note" }, Elements.name(key), "   – the products alone, this point's limit"));
       container.append(box);
     }
@@ -129,10 +129,10 @@ const Speed = (() => {
   const SHADES = ["#0072b2", "#d55e00", "#009e73", "#cc79a7"];
   const FLOOR = 1e-17; // where an error of 0 is drawn on a logarithmic axis
 
-  function ladder(element, ladders) {
+  function ladder(container, ladders) {
     const rungs = [...new Set(ladders.flatMap((one) => one.rungs.map((rung) => rung.name)))].toReversed();
-    element.setAttribute("role", "img");
-    element.setAttribute("aria-label", "The largest error of every rung, beside its bound");
+    const { box, element } = Charts.panel("Largest error of every rung, beside its bound", "The largest error of every rung, beside its bound", { wide: true });
+    container.append(box);
     Charts.plot(element, () => {
       const traces = ladders.flatMap((one, place) => {
         const at = (rung) => rungs.indexOf(rung.name) + (place - (ladders.length - 1) / 2) * 0.22;

@@ -1,20 +1,34 @@
 "use strict";
 
-// Fills the page from its data.
+// Fills the page from its data: tables and plots at once, those that are folded away when they are opened.
 (() => {
   const data = JSON.parse(document.getElementById("data").textContent);
-  const each = (attribute, fill) => document.querySelectorAll(`[data-${attribute}]`).forEach((element) => fill(element, element.dataset[attribute]));
+  const draw = {
+    answer: Answer.show,
+    ranks: Answer.ranks,
+    dataset: Datasets.show,
+    bars: Speed.bars,
+    roofline: Speed.roofline,
+    batch: (element, found) => Speed.curves(element, found, "batch size"),
+    rows: (element, found) => Speed.curves(element, found, "training rows"),
+    ladder: Speed.ladder,
+  };
+
+  function fill(element) {
+    if (element.childElementCount) return;
+    if (element.dataset.grid) Grids.show(element, data.tables[element.dataset.grid]);
+    else draw[element.dataset.kind](element, data.plots[element.dataset.plot]);
+  }
 
   Theme.start();
   Charts.start();
-  each("grid", (element, key) => Grids.show(element, data.tables[key]));
-  each("dataset", (element, key) => Datasets.show(element, data.datasets[key]));
-  each("key", (element) => Grids.phasesKey(element, data.tables.trials.phases));
-  each("plots", (element, kind) => {
-    if (kind === "bars") Speed.bars(element, data.speed.bars);
-    if (kind === "roofline") Speed.roofline(element, data.speed.roofline);
-    if (kind === "batch") Speed.curves(element, data.speed.batch, "batch size");
-    if (kind === "rows") Speed.curves(element, data.speed.rows, "training rows");
-  });
-  each("plot", (element) => Speed.ladder(element, data.ladder));
+  const places = [...document.querySelectorAll("[data-grid], [data-plot]")];
+  places.filter((element) => !element.closest("details")).forEach(fill);
+  const open = (fold) => fold.querySelectorAll("[data-grid], [data-plot]").forEach(fill);
+  document.querySelectorAll("details").forEach((fold) => fold.addEventListener("toggle", () => fold.open && open(fold)));
+  // on paper there is nothing to click; what a link leads to is open
+  addEventListener("beforeprint", () => document.querySelectorAll("details").forEach((fold) => (fold.open = true)));
+  const follow = () => document.getElementById(location.hash.slice(1))?.querySelectorAll("details:only-of-type").forEach((fold) => (fold.open = true));
+  addEventListener("hashchange", follow);
+  follow();
 })();

@@ -1,4 +1,4 @@
-"""What is drawn of one data set: curves, scores under every threshold, losses, the latent space, the top anomalies.
+"""What a screen shows of one data set, as plain data: scores under every threshold, the latent space, top anomalies.
 
 A row of the quality table has the pictures of one trial, that of its lowest seed and first round; losses are those of
 all its trials.
@@ -12,22 +12,19 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
-import pandas as pd
 from numpy.typing import NDArray
 
 from reports import numbers
-from reports.arrays import Shelf
-from reports.figures.palette import INK, LINE_STYLES, colour
-from reports.sections.columns import varying, written
-from reports.sections.verification import as_text
+from reports.arrays import DECISION, Shelf
+from reports.blocks import clean
+from reports.palette import DASHES, screen_colour
 from reports.surveys import held, mapping, number
-from reports.surveys import numbers as finite
 from reports.tables import counts
 from reports.tables.counts import Arrays
-from reports.tables.frames import ROW, Row, rows
-from reports.writers.escape import clean
+from reports.tables.curves import Series, all_rounded, histogram, losses, roc_curve, rounded
+from reports.tables.equality import as_text
 
-MOST_SERIES = 24
+MOST_SHOWN = 24
 """Rows of one data set that get pictures, the best first."""
 MOST_PICTURED = 24
 """Rows of a whole report that show single test rows: they are what takes most room."""
@@ -35,80 +32,57 @@ MOST_OTHERS = 48
 """Further scores of networks, of a whole report, that a threshold can be moved on."""
 MOST_POINTS = 1_000
 """Test rows in one picture of a latent space."""
-MOST_EPOCHS = 300
-"""Epochs of a loss curve; a longer one is thinned evenly."""
-MOST_TRIALS = 50
-"""Trials of a scenario that its losses are taken over."""
 MOST_PIXELS = 4_096
 """Of one image of a top anomaly."""
 
-DASHES = {"-": "solid", "--": "dash", ":": "dot", "-.": "dashdot"}
-
-Records = Sequence[Mapping[str, Any]]
 Plain = dict[str, Any]
 
 
 class Album:
-    """Collects pictures data set by data set, and keeps count of what they show.
+    """Collects pictures data set by data set, and keeps count of what they show."""
 
-    Parameters
-    ----------
-    trials : DataFrame
-        Of ``tables.trials``.
-    records : sequence of mappings
-    shelf : Shelf
-        Where the arrays of the records lie.
-    """
-
-    def __init__(self, trials: pd.DataFrame, records: Records, shelf: Shelf) -> None:
-        finished = trials[trials["status"] == "ok"].sort_values(["seed", "round"], kind="stable")
-        self.positions: dict[Any, list[int]] = finished.groupby(ROW, sort=False)["position"].agg(list).to_dict()
-        self.records, self.shelf = records, shelf
+    def __init__(self, shelf: Shelf) -> None:
+        self.shelf = shelf
         self.pictured = self.others = 0
 
-    def of(self, part: pd.DataFrame) -> list[Plain]:
+    def of(self, found: Sequence[Series]) -> Plain:
         """The series of one data set, a row of the quality table each."""
-        shown = part.iloc[:MOST_SERIES]
-        telling = varying(rows(part[part["backend"] != ""]))
-        return [self._series(row, telling) for row in rows(shown)]
+        shown = [self._series(one) for one in found[:MOST_SHOWN]]
+        return {"series": shown, "left_out": max(0, len(found) - MOST_SHOWN)}
 
-    def _series(self, row: Row, telling: Sequence[str]) -> Plain:
-        own = [self.records[i] for i in self.positions[tuple(row[key] for key in ROW)][:MOST_TRIALS]]
-        first = own[0]
-        setting = written(row, telling) if row["backend"] else row["variant"]
-        label = " · ".join(clean(part) for part in (row["detector"], row["backend"], setting) if part)
-        series: Plain = {
-            "label": label,
-            "colour": _colour(row["detector"], row["backend"]),
-            "dash": DASHES[LINE_STYLES.get(row["detector"], "-")],
-            "auc": rounded(row["roc_auc"], 4),
-            "ap": rounded(row["average_precision"], 4),
+    def _series(self, one: Series) -> Plain:
+        first = one.first
+        known: Plain = {
+            "label": one.label,
+            "colour": screen_colour(one.colour),
+            "dash": DASHES[one.style],
+            "auc": rounded(one.auc, 4),
+            "ap": rounded(one.ap, 4),
             "seed": rounded(number(first.get("seed")), 12),
         }
         kind = first.get("score")
-        keys = ["y_test", f"score.{kind if isinstance(kind, str) else 'decision'}"]
-        wanted = self.pictured < MOST_PICTURED
+        keys = ["y_test", f"score.{kind if isinstance(kind, str) else DECISION}"]
         others = self._others(first)
         keys += [f"score.{as_text(entry.get('score'))}" for entry in others]
-        arrays = self.shelf.load(first, *keys, *(PICTURES if wanted else ()))
+        arrays = self.shelf.load(first, *keys, *(PICTURES if self.pictured < MOST_PICTURED else ()))
+        further = []
+        for entry, key in zip(others, keys[2:], strict=True):
+            if counted := _counts(entry, arrays, key):
+                further.append({"kind": clean(entry.get("score")), "histogram": _histogram(entry), "counts": counted})
         found = {
             "curve": _curve(first),
-            "histogram": _histogram(first),
+            "histogram": _histogram(first, self.shelf),
             "counts": _counts(first, arrays, keys[1]),
-            "others": [
-                {"kind": clean(entry.get("score")), "histogram": _histogram(entry), "counts": known}
-                for entry, key in zip(others, keys[2:], strict=True)
-                if (known := _counts(entry, arrays, key))
-            ],
-            "loss": _losses(own, "loss"),
-            "validation": _losses(own, "validation_loss"),
+            "others": further,
+            "loss": _losses(one.records, "loss"),
+            "validation": _losses(one.records, "validation_loss"),
             "top": _top(first),
             "images": _images(first, arrays),
             "latent": _latent(arrays, keys[1]),
         }
         self.pictured += bool(found["latent"] or found["images"])
-        self.others += len(found["others"] or ())
-        return series | {key: value for key, value in found.items() if value}
+        self.others += len(further)
+        return known | {key: value for key, value in found.items() if value}
 
     def _others(self, record: Mapping[str, Any]) -> list[Plain]:
         """What the record says of its further scores, as far as there is room."""
@@ -120,41 +94,27 @@ class Album:
 PICTURES = ("X_plane", "mu", "mu_pca", "mu_tsne", "mu_rows", "top_rows", "top_inputs", "top_reconstructions")
 
 
-def _colour(detector: str, backend: str) -> str:
-    found = colour(detector, backend)
-    return "ink" if found == INK else found
-
-
-def rounded(value: float, digits: int = 5) -> float | None:
-    """So many significant digits; None, which JSON has, for what is not finite."""
-    return float(f"{value:.{digits}g}") if math.isfinite(value) else None
-
-
-def _rounded(values: NDArray[Any], digits: int = 4) -> list[float]:
-    return [float(f"{value:.{digits}g}") for value in values.astype(float).tolist()]
-
-
 # ------------------------------------------------------------------------------------------------- curves and scores
 
 
 def _curve(record: Mapping[str, Any]) -> Plain | None:
     """The ROC curve that the record has, with the numbers of rows that a precision needs."""
-    curve, data = mapping(held(record, "roc_curve")), mapping(held(record, "data"))
-    fpr, tpr = finite(curve.get("fpr")), finite(curve.get("tpr"))
-    if len(fpr) != len(tpr) or len(fpr) < 2:
+    curve, data = roc_curve(record), mapping(held(record, "data"))
+    if curve is None:
         return None
     anomalies, tested = number(data.get("anomalies")), number(data.get("test_rows"))
-    known = 0 < anomalies < tested
-    size = {"anomalies": int(anomalies), "rows": int(tested)} if known else {}
-    return {"fpr": _rounded(np.array(fpr)), "tpr": _rounded(np.array(tpr)), **size}
+    size = {"anomalies": int(anomalies), "rows": int(tested)} if 0 < anomalies < tested else {}
+    return {"fpr": all_rounded(curve[0]), "tpr": all_rounded(curve[1]), **size}
 
 
-def _histogram(record: Mapping[str, Any]) -> Plain | None:
-    found = mapping(held(record, "histogram"))
-    edges, normal, anomaly = (finite(found.get(key)) for key in ("edges", "normal", "anomaly"))
-    if not len(edges) - 1 == len(normal) == len(anomaly) > 0:
-        return None
-    return {"edges": _rounded(np.array(edges), 5), "normal": normal, "anomaly": anomaly}
+def _histogram(record: Mapping[str, Any], shelf: Shelf | None = None) -> Plain | None:
+    found = histogram(record, shelf)
+    return found and found | {"edges": all_rounded(found["edges"], 5)}
+
+
+def _losses(records: Sequence[Mapping[str, Any]], key: str) -> Plain | None:
+    found = losses(records, key)
+    return found and {name: values if name == "epoch" else all_rounded(values) for name, values in found.items()}
 
 
 def _counts(record: Mapping[str, Any], arrays: Arrays, key: str) -> Plain | None:
@@ -169,23 +129,6 @@ def _counts(record: Mapping[str, Any], arrays: Arrays, key: str) -> Plain | None
             rule = clean(entry.get("rule") or "threshold") + (" (oracle)" if entry.get("oracle") is True else "")
             marks.append({"rule": rule, "threshold": value})
     return counts.as_json(counts.count(*known, [mark["threshold"] for mark in marks]), marks)
-
-
-# ------------------------------------------------------------------------------------------------------------- losses
-
-
-def _losses(records: Records, key: str) -> Plain | None:
-    """Epochs, and the mean, the lowest and the highest loss over the trials at each."""
-    curves = [c for record in records if len(c := finite(held(record, key))) > 1]
-    if not curves:
-        return None
-    length = min(map(len, curves))
-    stacked = np.array([curve[:length] for curve in curves])
-    kept = np.unique(np.linspace(0, length - 1, min(length, MOST_EPOCHS)).round().astype(int))
-    found: Plain = {"epoch": (kept + 1).tolist(), "mean": _rounded(stacked.mean(axis=0)[kept])}
-    if len(curves) > 1:
-        found |= {"low": _rounded(stacked.min(axis=0)[kept]), "high": _rounded(stacked.max(axis=0)[kept])}
-    return found
 
 
 # -------------------------------------------------------------------------------------------------------- single rows
@@ -211,17 +154,17 @@ def _latent(arrays: Arrays, key: str) -> Plain | None:
     }
     for name, plane in planes.items():
         if plane is not None and plane.shape == (len(arrays.get("mu_rows", ())), 2) and np.isfinite(plane).all():
-            views[name] = [_rounded(plane[shown, axis]) for axis in (0, 1)]
+            views[name] = [all_rounded(plane[shown, axis]) for axis in (0, 1)]
     plane = arrays.get("X_plane")
     if plane is not None and plane.shape == (len(scores), 2) and np.isfinite(plane).all():
-        views["the data"] = [_rounded(plane[chosen, axis]) for axis in (0, 1)]
+        views["the data"] = [all_rounded(plane[chosen, axis]) for axis in (0, 1)]
     if not views:
         return None
     return {
         "views": views,
         "row": chosen.tolist(),
         "anomaly": anomalies[chosen].astype(int).tolist(),
-        "score": _rounded(scores[chosen]),
+        "score": all_rounded(scores[chosen]),
     }
 
 
@@ -236,18 +179,19 @@ def _top(record: Mapping[str, Any]) -> list[Plain] | None:
                 "row": rounded(number(entry.get("row")), 12),
                 "score": numbers.significant(number(entry.get("score")), 4),
                 "anomaly": entry.get("anomaly") is True,
-                "features": [
-                    {
-                        "name": clean(feature.get("name")),
-                        "share": rounded(number(feature.get("share")), 3),
-                        "value": numbers.significant(number(feature.get("value"))),
-                        "reconstruction": numbers.significant(number(feature.get("reconstruction"))),
-                    }
-                    for feature in map(mapping, features if isinstance(features, list) else [])
-                ],
+                "features": list(map(_feature, map(mapping, features if isinstance(features, list) else []))),
             }
         )
     return found or None
+
+
+def _feature(feature: Mapping[str, Any]) -> Plain:
+    return {
+        "name": clean(feature.get("name")),
+        "share": rounded(number(feature.get("share")), 3),
+        "value": numbers.significant(number(feature.get("value"))),
+        "reconstruction": numbers.significant(number(feature.get("reconstruction"))),
+    }
 
 
 def _images(record: Mapping[str, Any], arrays: Arrays) -> Plain | None:
