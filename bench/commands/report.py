@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 import sys
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -86,7 +86,7 @@ def _table(arguments: argparse.Namespace) -> int:
 
     if arguments.format == "parquet" and not arguments.out:
         raise UsageError("Parquet is no text: say with --out into which file it goes")
-    found, warnings, _ = _read(arguments.directories, _cores())
+    found, warnings, _ = _read(arguments.directories)
     for warning in warnings:
         print(f"bench: {warning}", file=sys.stderr)
     text = excerpt.written(found, arguments.table or "quality", arguments.format or "markdown", arguments.pivot)
@@ -137,16 +137,10 @@ def _serve(arguments: argparse.Namespace) -> int:
 
 def render_html(*directories: Path, live: bool = False) -> bytes:
     """The report of one run or several as HTML, from the records that are there now."""
-    import gc
-
     import reports
 
-    gc.disable()  # as in write_report
-    try:
-        found, warnings, homes = _read(directories, 1 if live else _cores())
-        return reports.page(found, warnings, directory=directories[0], homes=homes, live=live)
-    finally:
-        gc.enable()
+    found, warnings, homes = _read(directories)
+    return reports.page(found, warnings, directory=directories[0], homes=homes, live=live)
 
 
 def write_html(*directories: Path, out: Path | None = None) -> Path:
@@ -160,55 +154,27 @@ def write_html(*directories: Path, out: Path | None = None) -> Path:
 
 def write_report(*directories: Path, out: Path | None = None, png: bool = False) -> Path:
     """The report of one run beside its records, or of several in ``out``."""
-    import gc
-
     import reports
-
-    gc.disable()  # records hold no cycles, and looking for some takes longer than reading them
-    try:
-        found, warnings, homes = _read(directories, cores := _cores(), _load)
-        out = out or directories[0]
-        return reports.write_report(found, out, warnings=warnings, homes=homes, png=png, processes=cores)
-    finally:
-        gc.enable()
-
-
-def _read(
-    directories: Sequence[Path], processes: int, meanwhile: Callable[[], None] | None = None
-) -> tuple[Sequence[Mapping[str, Any]], list[str], dict[str, Path]]:
-    """The last record of each trial of each run, warnings, and where each run lies by the name its records carry."""
-    from bench.records import stored
-    from reports import surveys
-
-    distinct = list({path.resolve(): path for path in directories}.values())
-    if len(distinct) == 1:
-        found, warnings = stored.read(distinct[0], surveys.columns, processes, meanwhile)
-        return found.latest(), warnings, {}
-    stems = [path.resolve().name for path in distinct]
-    homes = {name if stems.count(name) == 1 else str(path): path for name, path in zip(stems, distinct, strict=True)}
-    every: list[Mapping[str, Any]] = []
-    said: list[str] = []
-    for name, path in homes.items():
-        found, warnings = stored.read(path, _none)
-        every += [dict(record) | {"run": name} for record in found.latest()]
-        said += [f"{name}: {warning}" for warning in warnings]
-    return every, said, homes
-
-
-def _cores() -> int:
     from bench.environment import available_cores  # heavy, and a command declares itself without
 
-    return available_cores()
+    found, warnings, homes = _read(directories)
+    out = out or directories[0]
+    return reports.write_report(found, out, warnings=warnings, homes=homes, png=png, processes=available_cores())
 
 
-def _load() -> None:
-    """Loads what a report and its figures are made with; a table alone needs less."""
-    import matplotlib.backends.backend_svg
-    import matplotlib.figure  # noqa: F401
+def _read(directories: Sequence[Path]) -> tuple[Sequence[Mapping[str, Any]], list[str], dict[str, Path]]:
+    """The last record of each trial of each run, warnings, and where each run lies by the name its records carry."""
+    from bench.records import view
 
-    from reports import document  # noqa: F401
+    homes = _named(directories)
+    found, warnings = view.read(homes)
+    return found, warnings, homes if len(homes) > 1 else {}
 
 
-def _none(_: object) -> dict[str, Any]:
-    """No columns: those of several runs are made together."""
-    return {}
+def _named(directories: Sequence[Path]) -> dict[str, Path]:
+    """Runs by what tells them apart, the name of the directory where it does; a single one has an empty name."""
+    distinct = list({path.resolve(): path for path in directories}.values())
+    if len(distinct) == 1:
+        return {"": distinct[0]}
+    stems = [path.resolve().name for path in distinct]
+    return {name if stems.count(name) == 1 else str(path): path for name, path in zip(stems, distinct, strict=True)}

@@ -11,7 +11,7 @@ from rich.console import Console
 from rich.markup import escape
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
 
-from bench.records.store import Record
+from bench.records.record import Record
 from bench.suites.scenario import Trial
 
 

@@ -9,11 +9,12 @@ import pytest
 
 from bench.cli import main
 from bench.records import store
+from bench.records.record import SCHEMA
 
 
 def trial(seed: int = 0) -> dict[str, Any]:
     names = {"dataset": "blobs", "detector": "knn", "scenario_hash": "s", "environment_hash": "e", "status": "ok"}
-    return {"schema": store.SCHEMA, **names, "seed": seed, "round": 0, "metrics": {"roc_auc": 0.9}}
+    return {"schema": SCHEMA, **names, "seed": seed, "round": 0, "metrics": {"roc_auc": 0.9}}
 
 
 @pytest.fixture
