@@ -20,7 +20,8 @@ def add(commands: Any) -> None:
         help="rebuild the report of a results directory from its records, or print one of its tables",
         description="Rebuilds the report of a results directory from its records; with --format html as one HTML file, "
         "with --serve in the browser. With --table, another --format or --pivot one table is written instead: for a "
-        "README, a paper (LaTeX with booktabs) or another program. Several directories are set side by side.",
+        "README, a paper (LaTeX with booktabs) or another program. Several directories are set side by side. "
+        "With --sql the table is what a query over the records says.",
     )
     report.add_argument("directories", type=Path, metavar="DIR", nargs="+")
     report.add_argument("--table", choices=["quality", "throughput", "equality"], help="default: quality")
@@ -32,7 +33,12 @@ def add(commands: Any) -> None:
     report.add_argument(
         "--pivot",
         metavar="METRIC",
-        help="one column a data set, with this metric in the cells, for example roc_auc or train_samples_per_second",
+        help="one column per data set, with this metric in the cells, for example roc_auc or train_samples_per_second",
+    )
+    report.add_argument(
+        "--sql",
+        metavar="QUERY",
+        help="one SELECT over the table records, with a column for each key and each metric of a record",
     )
     report.add_argument("--png", action="store_true", help="write each figure as PNG as well, for documents")
     report.add_argument(
@@ -54,6 +60,8 @@ def _report(arguments: argparse.Namespace) -> int:
         raise UsageError("--port is for --serve")
     if arguments.serve:
         return _serve(arguments)
+    if arguments.sql is not None:
+        return _query(arguments)
     directories = list(dict.fromkeys(path.resolve() for path in arguments.directories))
     several = len(directories) > 1
     if arguments.format == "html":
@@ -94,6 +102,22 @@ def _table(arguments: argparse.Namespace) -> int:
     return 0
 
 
+def _query(arguments: argparse.Namespace) -> int:
+    from bench.records import query
+    from reports import queried
+
+    if arguments.table or arguments.pivot or arguments.png or arguments.format == "html":
+        raise UsageError("--sql makes a table of its own and takes no --table, --pivot, --png or --format html")
+    if arguments.format == "parquet" and not arguments.out:
+        raise UsageError("Parquet is no text: say with --out into which file it goes")
+    runs = {name or path.resolve().name: path for name, path in _named(arguments.directories).items()}
+    found, warnings = query.answer(runs, arguments.sql)
+    for warning in warnings:
+        print(f"bench: {warning}", file=sys.stderr)
+    options.write(queried.written(found, arguments.format or "markdown"), arguments.out)
+    return 0
+
+
 def _serve(arguments: argparse.Namespace) -> int:
     """Shows the report until Ctrl-C; a new page a second after new records, and no faster than it is made."""
     import os
@@ -103,7 +127,7 @@ def _serve(arguments: argparse.Namespace) -> int:
     from bench.serve.server import Board
     from bench.serve.watching import Pace
 
-    for name in ("table", "format", "pivot", "out", "png"):
+    for name in ("table", "format", "pivot", "sql", "out", "png"):
         if getattr(arguments, name):
             raise UsageError(f"--serve shows the whole report and takes no --{name}")
     paths = [directory / store.FILE for directory in arguments.directories]
