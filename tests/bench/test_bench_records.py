@@ -211,9 +211,3 @@ def test_a_skipped_trial_counts_as_unfinished_and_its_later_record_replaces_it()
 
 def test_a_failed_trial_is_finished():
     assert len(store.finished([record(0, status="failed")], timed=True)) == 1
-
-
-def test_a_run_writes_no_key_and_no_metric_that_is_not_declared(installed_run):
-    for found in installed_run:
-        assert set(found) <= set(KEYS)
-        assert set(found.get("metrics", {})) <= set(METRICS)
