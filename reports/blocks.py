@@ -175,11 +175,13 @@ class Table:
     parts: list[str] = field(default_factory=list)
 
 
-def table(label: str, columns: Iterable[Column], rows: Iterable[Any], parts: Sequence[str] = ()) -> Table:
-    """A table without the columns in which no row says anything."""
+def table(
+    label: str, columns: Iterable[Column], rows: Iterable[Any], parts: Sequence[str] = (), *, whole: bool = False
+) -> Table:
+    """A table without the columns in which no row says anything, unless it is to be ``whole``."""
     body = list(rows)
     filled = [(column, [column.cell(row) for row in body]) for column in columns]
-    kept = [(column, cells) for column, cells in filled if any(cell.known for cell in cells)]
+    kept = [(column, cells) for column, cells in filled if whole or any(cell.known for cell in cells)]
     lines = [list(line) for line in zip(*(cells for _, cells in kept), strict=True)]
     return Table(label, [column for column, _ in kept], lines, list(parts))
 

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from bench.history.changes import Change
     from bench.history.entry import Entry
     from bench.history.series import Series
-    from reports.sections.history import Line
+    from reports.history import Line
 
 REGRESSED = 1
 
@@ -95,13 +95,18 @@ def _add(arguments: argparse.Namespace) -> int:
         print(f"{source} is in {arguments.history} already")
     else:
         print(f"{path}: {len(entry.points)} points of revision {entry.run.revision or 'unknown'}")
+        if newer := store.later(arguments.history, entry):
+            print(
+                f"note: dated {entry.run.date:%Y-%m-%d %H:%M}, it stands before {len(newer)} of the runs there, "
+                f"the newest of which is of {newer[-1]:%Y-%m-%d %H:%M}"
+            )
     return 0
 
 
 def _show(arguments: argparse.Namespace) -> int:
     from bench.history import export, store
     from bench.history.series import series
-    from reports.sections import history
+    from reports import history
 
     entries = store.read(arguments.history)
     if arguments.format == "csv":
@@ -112,7 +117,9 @@ def _show(arguments: argparse.Namespace) -> int:
     print(f"{arguments.history}: {_runs(entries)}\n")
     print(history.text(lines))
     if arguments.figures:
-        paths = history.write_figures(lines, arguments.figures)
+        from reports.figures.history import write_figures
+
+        paths = write_figures(lines, arguments.figures)
         print(f"\n{len(paths)} figures in {arguments.figures}")
     return 0
 
@@ -170,7 +177,7 @@ def _wanted(label: str, metric: str, arguments: argparse.Namespace) -> bool:
 
 
 def _line(found: Series, changes: Sequence[Change]) -> Line:
-    from reports.sections.history import Line
+    from reports.history import Line
 
     points = found.points
     return Line(
@@ -191,7 +198,7 @@ def _line(found: Series, changes: Sequence[Change]) -> Line:
 
 
 def _told(found: Series, change: Change) -> Any:
-    from reports.sections import history
+    from reports import history
 
     notes = tuple(found.versions_changed(change.place))
     return history.Change(change.place, change.until, change.size, change.low, change.high, change.worse, notes)

@@ -10,7 +10,13 @@ from bench.suites.scenario import Scenario
 
 
 def built(
-    scenario: Scenario, features: int, image: tuple[int, int] | None, *, seed: int, score: str | None = None
+    scenario: Scenario,
+    features: int,
+    image: tuple[int, int] | None,
+    *,
+    seed: int,
+    score: str | None = None,
+    rows: int | None = None,
 ) -> Any:
     """A detector with everything that its scenario sets.
 
@@ -24,6 +30,8 @@ def built(
     seed : int
     score : str, optional
         Which score of a network is its own; the first of the scenario's where nothing is said.
+    rows : int, optional
+        That it will be trained on.
 
     Raises
     ------
@@ -41,7 +49,7 @@ def built(
     return detector(
         backend=backends.load(scenario.backend),
         spec=scenario.network(features, image),
-        settings=scenario.training_settings(seed),
+        settings=scenario.training_settings(seed, rows),
         epochs=training.epochs,
         patience=training.patience,
         **own,

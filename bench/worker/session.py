@@ -67,7 +67,8 @@ class Session:
             directory = Path(trial.data_dir) if trial.data_dir else None
             self.data = datasets.load(scenario.dataset, seed=trial.seed, data_dir=directory)
         with self.clock.phase("build"):
-            self.detector = built(scenario, self.data.features, self.data.image_shape, seed=trial.seed)
+            rows = len(self.data.X_train)
+            self.detector = built(scenario, self.data.features, self.data.image_shape, seed=trial.seed, rows=rows)
             if hasattr(self.detector, "prepare"):
                 self.detector.prepare(self.data.X_train)
             self.model = self.detector.model if backend else None
@@ -176,7 +177,7 @@ class Session:
             **found,
             "latent": training.latent if training else None,
             "best_epoch": self.detector.early_stopping.best_epoch if training else None,
-            "notes": list(self.detector.notes),
+            "notes": [*self.detector.notes, *scenario.shrunk(len(data.X_train))],
             "marks": [],
             "data": _description(data),
         }

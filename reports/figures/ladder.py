@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
+from reports import numbers
 from reports.figures.canvas import canvas, words
 
 if TYPE_CHECKING:
@@ -34,6 +35,7 @@ def equality(ladders: Sequence[dict[str, Any]]) -> Canvas:
         for points, marker, label in ((errors, "o", words(ladder["name"], 48)), (bounds, "|", None)):
             if points:
                 axes.plot(*zip(*points, strict=True), marker, color=shade, label=label, markersize=5 if label else 9)
+    axes.xaxis.set_major_formatter(lambda value, _: numbers.bound(value))
     axes.set_yticks(range(len(order)), [words(name) for name in order])
     axes.set_ylim(len(order) - 0.4, -0.6)
     axes.set_xlabel("largest error (dot) and bound (stroke)")

@@ -100,7 +100,7 @@ def top(found: dict[str, Any]) -> Canvas:
     for axes, anomaly in zip(grid[0], found["anomalous"], strict=True):
         colour = ANOMALY_COLOUR if anomaly else INK
         axes.set_title("anomaly" if anomaly else "normal", fontsize=8.5, color=colour, loc="center")
-    drawn.colorbar(shown, ax=list(grid[2]), fraction=0.012, pad=0.01)
+    drawn.colorbar(shown, ax=list(grid.ravel()), fraction=0.012, pad=0.01, shrink=0.32, anchor=(0.0, 0.0))
     return drawn
 
 

@@ -29,15 +29,15 @@ def scores(panels: Sequence[dict[str, Any]]) -> Canvas:
         axes.set_axis_off()
     for axes in grid[: len(panels) : columns]:
         axes.set_ylabel("test rows")
-    drawn.legend(
-        handles=[
-            Patch(facecolor=NORMAL_COLOUR, label="normal rows"),
-            Patch(facecolor="#33333333", edgecolor=INK, linewidth=1.2, label="anomalies (in the series' colour)"),
-            Line2D([], [], color="black", linestyle="--", linewidth=1, label="threshold"),
-        ],
-        loc="outside lower center",
-        ncols=3,
-    )
+    handles = [
+        Patch(facecolor=NORMAL_COLOUR, label="normal rows"),
+        Patch(facecolor="#33333333", edgecolor=INK, linewidth=1.2, label="anomalies"),
+        Line2D([], [], color="black", linestyle="--", linewidth=1, label="threshold"),
+    ]
+    if len(grid) > len(panels):  # where a panel is missing there is room
+        grid[len(panels)].legend(handles=handles, loc="center left")
+    else:
+        drawn.legend(handles=handles, loc="outside lower center", ncols=3)
     return drawn
 
 

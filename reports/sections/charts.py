@@ -57,7 +57,7 @@ def _panel(body: Sequence[Row]) -> list[Plain]:
     order = palette.in_order(row["backend"] for row in body)
 
     def place(row: Row) -> tuple[Any, ...]:
-        settings = [str(row[key]) for key in telling] if row["backend"] else []
+        settings = [row[key] for key in telling] if row["backend"] else []
         return not row["backend"], row["detector"], settings, order.index(row["backend"])
 
     several = len({row["detector"] for row in body}) > 1

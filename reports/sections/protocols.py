@@ -38,7 +38,7 @@ def section(material: Material) -> list[Section]:
                 lines = _lines(group)
                 name = f"{clean(question or suite)} by protocol"
                 blocks += [Heading(3, title), _sources(group, protocols)]
-                blocks.append(table(name, _columns(group, protocols), lines))
+                blocks.append(table(name, _columns(group, protocols), lines, whole=True))
     if not blocks:
         return []
     names = [clean(protocol) for protocol in sorted(set(known["protocol"]))]

@@ -75,9 +75,11 @@ def _dataset(material: Material, key: tuple[str, ...], block: pd.DataFrame, albu
     ]
 
 
-def _table(part: pd.DataFrame, name: str) -> Table:
+def _table(part: pd.DataFrame, name: str, keys: Sequence[str] = ()) -> Table:
+    """``keys`` are further columns that may tell rows apart."""
     body = rows(part)
-    columns = all_named(("detector", "backend", *varying(networks(body), (*SETTINGS, "score"))))
+    columns = all_named((*varying(body, keys), "detector", "backend"))
+    columns += all_named(varying(networks(body), (*SETTINGS, "score")))
     columns += [metric(key, part) for key in QUALITY]
     return table(name, [*columns, DETECTED, SEEDS, REMARKS], body)
 
@@ -86,7 +88,9 @@ def _overview(quality: pd.DataFrame) -> list[Block]:
     """ROC AUC of each detector and backend, best of its settings, with one column per data set."""
     best = quality[quality["roc_auc"].notna()].drop_duplicates(["environment", "dataset", "detector", "backend"])
     datasets = list(dict.fromkeys(best["dataset"]))
-    if not 1 < len(datasets) <= MOST_DATASETS:
+    if len(datasets) > MOST_DATASETS:
+        return [Prose("All data sets:"), _table(quality, "Quality on all data sets", ["environment", "dataset"])]
+    if len(datasets) < 2:
         return []
     body = rows(best)
     keys = [*varying(body, ["environment"]), "detector", "backend"]

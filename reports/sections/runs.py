@@ -34,7 +34,10 @@ def section(material: Material) -> list[Section]:
         lines = _lines(part, speeds.get((dataset,)))
         if len({environment for line in lines for environment in line}) > 1:
             title = f"{clean(dataset)} side by side"
-            blocks += [Heading(3, f"{code(dataset)} side by side"), table(title, _columns(lines, labels), lines)]
+            blocks += [
+                Heading(3, f"{code(dataset)} side by side"),
+                table(title, _columns(lines, labels), lines, whole=True),
+            ]
     return [Section("runs", "Side by side", [Prose(_INTRO), *blocks])] if blocks else []
 
 

@@ -16,7 +16,7 @@ const Answer = (() => {
     const most = Math.max(14, Math.floor(element.clientWidth / 16));
     const cut = (text) => (text.length > most ? `${text.slice(0, most - 1)}…` : text);
     const font = { size: 12, color: Theme.colour("ink") };
-    return axis("", { tickvals: lines.map((_, at) => at), ticktext: lines.map((line) => plain(cut(line.label))), showgrid: false, showline: false, tickfont: font, range: [-0.6, lines.length - 0.4] });
+    return axis("", { tickvals: lines.map((_, at) => at), ticktext: lines.map((line) => plain(cut(line.label))), showgrid: false, showline: false, tickfont: font, ticks: "outside", ticklen: 6, tickcolor: "rgba(0,0,0,0)", range: [-0.6, lines.length - 0.4] });
   }
 
   function said(lines, write) {
