@@ -37,8 +37,7 @@ def write_report(
     ----------
     records : sequence of mappings
         Decoded JSON records, one per trial, in the order they were written. Keys may be missing, null or unknown; of
-        two records of one trial the later one counts. A large value may be JSON still, as a ``msgspec.Raw``: few
-        records are asked for theirs.
+        two records of one trial the later one counts. Many bring their columns along, see ``reports.surveys``.
     out_dir : Path
         Made where it does not exist.
     warnings : sequence of str

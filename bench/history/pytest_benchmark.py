@@ -15,7 +15,7 @@ from bench import __version__
 from bench.history.condense import rounded
 from bench.history.entry import Entry, Fact, Point, Run, moment
 from bench.history.store import MOST_BYTES, HistoryError
-from bench.records.store import Record
+from bench.records.record import Record
 
 _MOST_BYTES = 32 * MOST_BYTES
 """A file with the raw times of every round is large."""

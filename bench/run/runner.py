@@ -15,7 +15,7 @@ from filelock import FileLock, Timeout
 from bench.environment import differences, environment, environment_hash
 from bench.proof import known
 from bench.records import store
-from bench.records.store import Record
+from bench.records.record import Record
 from bench.run import limits
 from bench.run.limits import Limits
 from bench.run.trial import blank, run_trial

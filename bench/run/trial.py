@@ -12,7 +12,7 @@ import msgspec
 import backends
 from bench.detect import registry
 from bench.environment import environment_hash
-from bench.records.store import SCHEMA, Record
+from bench.records.record import SCHEMA, Record
 from bench.suites.scenario import Trial
 from bench.worker.process import TrialFailed, WorkerProcess
 

@@ -12,7 +12,7 @@ from rich.markup import escape
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
 
 from bench.messages import plain
-from bench.records.store import Record
+from bench.records.record import Record
 from bench.suites.scenario import Trial
 
 

@@ -14,7 +14,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from bench.records import stored
+from bench.records import view
 from reports import excerpt, replace, surveys
 from reports.blocks import listing, words
 from reports.sections.headline import headline
@@ -29,7 +29,7 @@ FIGURE = "throughput.svg"
 
 def main(arguments: Sequence[str]) -> int:
     results, folder, readme = map(Path, arguments)
-    latest = stored.read(results, surveys.columns)[0].latest()
+    latest = view.read({"": results})[0]
     folder.mkdir(parents=True, exist_ok=True)
     figure = results / "figures" / FIGURE  # as the run's own report has it
     drawn = figure.is_file()

@@ -20,7 +20,7 @@ from filelock import FileLock, Timeout
 import backends
 from bench.detect import registry
 from bench.records import store
-from bench.records.store import Record
+from bench.records.record import Record
 from bench.suites.checks import SuiteError
 from bench.suites.scenario import Scenario, Trial
 from bench.suites.suite import Suite

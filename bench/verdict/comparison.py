@@ -16,7 +16,7 @@ import numpy as np
 from bench.detect import registry
 from bench.environment import differences
 from bench.records import store
-from bench.records.store import Record
+from bench.records.record import Record
 from bench.verdict import pairing
 from bench.verdict.pairing import Pair
 from bench.verdict.rules import METRICS, QUALITY_THRESHOLD, THRESHOLD, Judged, Values, judge

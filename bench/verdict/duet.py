@@ -16,7 +16,7 @@ from typing import Any
 import msgspec
 
 from bench.environment import HERE, Home
-from bench.records.store import Record
+from bench.records.record import Record
 from bench.run.trial import blank
 from bench.suites.scenario import Trial
 from bench.worker.process import TrialFailed, WorkerProcess

@@ -15,8 +15,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from bench.records.store import Record
-from bench.verdict.rules import METRICS, Metric
+from bench.records.metrics import Metric
+from bench.records.record import Record
+from bench.verdict.rules import METRICS
 from reports.arrays import DECISION, Shelf
 
 LEAST_COMPILE_SECONDS = 0.1

@@ -47,7 +47,7 @@ def _one_environment(material: Material, environment: str) -> list[Block]:
     race = [r for r in material.races if r.environment == environment]
     label = f"**Environment {environment}.**" if environment else ""
     speeds = [*_fastest_backends(trials, race), _nearest(throughput)]
-    checked = self_check.sentence(material.records[place] for place in trials["position"])
+    checked = self_check.sentence(trials)
     opening = [label, _best_detectors(standing), *speeds, checked, unfinished(trials), _one_seed(trials)]
     alone, telling = len(standing) == 1, varying(map(vars, race), ("mode", "device", "threads", "arithmetic", "batch"))
     bullets = []

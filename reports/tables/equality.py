@@ -14,7 +14,7 @@ from typing import Any
 
 import pandas as pd
 
-from reports.surveys import Surveyed, held, mapping, number
+from reports.surveys import Surveyed, mapping, number
 
 REFERENCE = "reference"
 LOSSES, WEIGHTS = "training: losses", "training: weights"
@@ -119,16 +119,14 @@ def _claims(records: Sequence[Mapping[str, Any]], positions: pd.Series[int]) -> 
     distinct: list[object] = []
     places: dict[str, int] = {}
     found: list[int] = []
-    known: dict[int, int] = {}
-    kept = records.kept.get("equality") if isinstance(records, Surveyed) else None
+    known: dict[bytes, int] = {}
+    told = records.columns["equality"] if isinstance(records, Surveyed) else None
     for position in positions:
-        source = -1 if kept is None else int(kept.codes[position])
-        if kept is not None and kept.values[source] is ...:  # not known: each has to be looked at
-            source = -1
+        source = None if told is None else told[position]
         if source in known:
             found.append(known[source])
             continue
-        claimed = held(records[position], "equality")
+        claimed = records[position].get("equality")
         # neighbours mostly claim the same, and comparing takes a twentieth of the time that repr does
         if not found or claimed != distinct[found[-1]]:
             place = places.setdefault(repr(claimed), len(distinct))
@@ -137,6 +135,6 @@ def _claims(records: Sequence[Mapping[str, Any]], positions: pd.Series[int]) -> 
             found.append(place)
         else:
             found.append(found[-1])
-        if source >= 0:
+        if source is not None:
             known[source] = found[-1]
     return distinct, found

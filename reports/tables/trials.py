@@ -14,8 +14,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from reports.coded import Coded
-from reports.surveys import COUNTS, IDENTITY, QUALITY, Surveyed, columns, held, mapping, number, numbers, text
+from reports.surveys import ASKED, COUNTS, IDENTITY, QUALITY, Surveyed, columns, held, mapping, number, numbers, text
 from reports.tables.frames import BLOCK, ROW, RUNNER, Row, numbered, rows, split
 
 
@@ -26,11 +25,8 @@ def trials(records: Sequence[Mapping[str, Any]]) -> pd.DataFrame:
     the environments of each run ``A``, ``B``, ... in the order in which they first appear, or is empty where there is
     only one; ``run`` is what the records themselves are labelled with, mostly nothing.
     """
-    found = records.columns if isinstance(records, Surveyed) else columns([records])
-    frame = pd.DataFrame(
-        {name: pd.Series(c.objects(), dtype=object) if isinstance(c, Coded) else c for name, c in found.items()},
-        copy=False,
-    )
+    found = records.columns if isinstance(records, Surveyed) else columns(records)
+    frame = pd.DataFrame({name: pd.Series(found[name], dtype=found[name].dtype) for name in found if name not in ASKED})
     frame["position"] = np.arange(len(frame))
     nameless = frame["scenario"] == ""
     if nameless.any():
@@ -95,17 +91,14 @@ def _plain(value: object) -> str:
 
 def having(records: Sequence[Mapping[str, Any]], key: str, positions: pd.Series[int]) -> NDArray[np.bool_]:
     """Whether the records at these positions have anything there: neither null nor empty."""
-    if isinstance(records, Surveyed) and (kept := records.kept.get(key)) is not None:
-        return np.array(list(map(bool, kept.values)), dtype=bool)[kept.codes[positions.to_numpy()]]
+    if isinstance(records, Surveyed):
+        return records.columns[f"has {key}"][positions.to_numpy()]
     return np.array([bool(records[position].get(key)) for position in positions], dtype=bool)
 
 
 def different(records: Sequence[Mapping[str, Any]], key: str) -> list[str]:
     """The texts that records have there, each once."""
-    if isinstance(records, Surveyed) and (kept := records.kept.get(key)) is not None:
-        found = kept.present()
-    else:
-        found = [record.get(key) for record in records]
+    found = records.columns[key] if isinstance(records, Surveyed) else [record.get(key) for record in records]
     return list(dict.fromkeys(one for one in found if isinstance(one, str) and one))
 
 

@@ -9,11 +9,12 @@ import pytest
 
 from bench.cli import main
 from bench.records import store
+from bench.records.record import SCHEMA
 
 
 def trial(seed: int = 0) -> dict[str, Any]:
     names = {"dataset": "blobs", "detector": "knn", "scenario_hash": "s", "environment_hash": "e", "status": "ok"}
-    return {"schema": store.SCHEMA, **names, "seed": seed, "round": 0, "metrics": {"roc_auc": 0.9}}
+    return {"schema": SCHEMA, **names, "seed": seed, "round": 0, "metrics": {"roc_auc": 0.9}}
 
 
 @pytest.fixture
@@ -59,3 +60,16 @@ def test_a_file_without_a_finished_trial_or_with_broken_lines_makes_a_report_tha
     assert "No trial finished" in text
     assert "line 2 of records.jsonl is not a whole JSON object" in text
     assert "schema 99, not 1" in text
+
+
+def test_records_of_two_machines_with_equal_seeds_in_one_directory_are_both_shown_apart(
+    runs: tuple[Path, Path],
+) -> None:
+    store.append(runs[0], trial() | {"environment_hash": "other", "metrics": {"roc_auc": 0.7}})
+    store.append(runs[0], trial() | {"metrics": {"roc_auc": 0.8}})
+    assert main(["report", str(runs[0])]) == 0
+    text = (runs[0] / "report.md").read_text()
+    assert "0.8" in text
+    assert "0.7" in text
+    assert "environment A" in text
+    assert "environment B" in text
