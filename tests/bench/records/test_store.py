@@ -111,7 +111,7 @@ def test_a_warning_names_the_line_whatever_block_it_is_in(tmp_path, monkeypatch)
     assert "line 6 " in warning
 
 
-def test_several_processes_read_what_one_reads(tmp_path, monkeypatch):
+def test_several_processes_read_what_one_reads(process, tmp_path, monkeypatch):
     for number in range(60):
         more = {"equality": [{"passed": True}], "notes": ["a"] if number % 7 else [], "loss": [0.5, number]}
         store.append(tmp_path, record(number % 40, backend="torch", metrics={"roc_auc": number / 60}, **more))
