@@ -44,7 +44,7 @@ def tiny(suite_file) -> str:
     return suite_file(TINY)
 
 
-def test_a_live_comparison_keeps_its_pairs_and_goes_on_with_them(tiny, tmp_path, monkeypatch, capsys):
+def test_a_live_comparison_keeps_its_pairs_and_goes_on_with_them(process, tiny, tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
     command = ["compare", "here", "here", "--suite", tiny, "--budget", "1s", "--format", "json", "--out", "kept"]
     assert main(command) == 0
@@ -68,7 +68,7 @@ def test_a_live_comparison_keeps_its_pairs_and_goes_on_with_them(tiny, tmp_path,
     assert "holds another comparison" in capsys.readouterr().err
 
 
-def test_neighbours_are_one_epoch_each_and_their_order_is_drawn(monkeypatch):
+def test_neighbours_are_one_epoch_each_and_their_order_is_drawn(process, monkeypatch):
     asked, planted = [], []
 
     class Recorder(WorkerProcess):
