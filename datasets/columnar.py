@@ -161,7 +161,9 @@ def numbers(column: Any) -> NDArray[np.float64] | None:
     if types.is_duration(kind):
         parts = {"s": 1, "ms": 10**3, "us": 10**6, "ns": 10**9}[kind.unit]
         found = _values(column.cast(pa.int64()).cast(pa.float64(), safe=False)) / parts
-    elif types.is_boolean(kind) or types.is_integer(kind) or types.is_floating(kind) or types.is_decimal(kind):
+    elif types.is_decimal(kind):
+        found = _values(column.cast(pa.string()).cast(pa.float64()))  # the nearest number, as of the same digits in CSV
+    elif types.is_boolean(kind) or types.is_integer(kind) or types.is_floating(kind):
         found = _values(column.cast(pa.float64(), safe=False))
     else:
         return None
