@@ -117,7 +117,9 @@ def _show(arguments: argparse.Namespace) -> int:
     print(f"{arguments.history}: {_runs(entries)}\n")
     print(history.text(lines))
     if arguments.figures:
-        paths = history.write_figures(lines, arguments.figures)
+        from reports.figures.history import write_figures
+
+        paths = write_figures(lines, arguments.figures)
         print(f"\n{len(paths)} figures in {arguments.figures}")
     return 0
 

@@ -11,7 +11,7 @@ from typing import Any
 from bench.commands import options
 from bench.commands.report import render_html, write_html, write_report
 from bench.commands.verify import proved
-from bench.messages import UsageError
+from bench.messages import UsageError, plain
 
 
 def add(commands: Any) -> None:
@@ -131,7 +131,7 @@ def _run(arguments: argparse.Namespace) -> int:
     bad = [record for record in outcome.records if record["status"] != "ok"]
     for record in bad:
         what = " ".join(filter(None, (record["dataset"], record["detector"], record["backend"], record["mode"])))
-        print(f"{record['status']}: {what} seed {record['seed']}: {record['reason']}")
+        print(plain(f"{record['status']}: {what} seed {record['seed']}: {record['reason']}"))
     print(f"{len(outcome.records) - len(bad)} of {len(outcome.records)} trials ended well")
     print(f"report: {path}, and to look at: {page}")
     return 1 if bad or not equal else 0

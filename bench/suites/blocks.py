@@ -44,6 +44,13 @@ class Block:
         sizes = self.batch_sizes or (self.training.batch_size,)
         return [replace(self.training, batch_size=size) for size in sizes]
 
+    @property
+    def size(self) -> int:
+        """How many scenarios it stands for at most."""
+        runs = max(1, len(self.backends)) * len(self.modes) * len(self.devices) * len(self.precisions)
+        sizes = max(1, len(self.batch_sizes)) * len(self.threads)
+        return len(self.datasets) * len(self.detectors) * runs * sizes
+
 
 def read_block(table: dict[str, Any], where: str) -> Block:
     check_keys(table, [f.name for f in fields(Block)], where)

@@ -20,11 +20,14 @@ from backends.spec import (
 )
 from bench.detect import registry
 from bench.detect.autoencoder import Autoencoder, Score, no_score
+from bench.messages import plain
 from bench.quality.thresholds import Threshold
 
-Positive = Annotated[int, Meta(ge=1)]
-Natural = Annotated[int, Meta(ge=0)]
-NotNegative = Annotated[float, Meta(ge=0)]
+MOST = 10**6
+"""Of anything that is counted in a suite: rows of a batch, units of a layer, epochs, rounds."""
+Positive = Annotated[int, Meta(ge=1, le=MOST)]
+Natural = Annotated[int, Meta(ge=0, le=MOST)]
+NotNegative = Annotated[float, Meta(ge=0, le=1e12)]
 Fraction = Annotated[float, Meta(ge=0, lt=1)]
 Seed = Annotated[int, Meta(ge=0, le=2**32 - 1)]
 """What NumPy, scikit-learn and all three frameworks take."""
@@ -50,7 +53,7 @@ class Training:
     epochs: Positive = 30
     batch_size: Positive = 128
     optimizer: Optimizer = "adam"
-    learning_rate: Annotated[float, Meta(gt=0)] = 1e-3
+    learning_rate: Annotated[float, Meta(gt=0, le=1e12)] = 1e-3
     momentum: Fraction = 0.9
     weight_decay: NotNegative = 0.0
     dropout: Fraction = 0.0
@@ -108,7 +111,7 @@ class Scenario:
     mode: str | None
     device: Device
     precision: Precision
-    threads: int
+    threads: Positive
     thresholds: tuple[Threshold, ...]
     training: Training | None = None
     parameters: dict[str, Any] = field(default_factory=dict)
@@ -128,14 +131,14 @@ class Scenario:
 
     @property
     def label(self) -> str:
-        """The scenario in one short line, for people."""
+        """The scenario in one short line, for people and their terminals."""
         protocol = f" ({self.protocol})" if self.protocol else ""
         if self.backend is None:
-            return f"{self.dataset} {self.detector} threads {self.threads}{protocol}"
+            return plain(f"{self.dataset} {self.detector} threads {self.threads}{protocol}")
         training = self.training
         assert training is not None
         what = f"{self.dataset} {self.detector} {self.backend}/{self.mode} {self.device} {self.precision}"
-        return f"{what} batch {training.batch_size} threads {self.threads}{protocol}"
+        return plain(f"{what} batch {training.batch_size} threads {self.threads}{protocol}")
 
     def network(self, features: int, image: tuple[int, int] | None) -> NetworkSpec:
         """The network this scenario trains on rows of so many features, the pixels of an image (height, width) or none.

@@ -10,6 +10,7 @@ from __future__ import annotations
 import math
 import random
 import tomllib
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields, replace
 from pathlib import Path
@@ -19,13 +20,18 @@ import msgspec
 from msgspec import Meta
 
 from bench.detect import registry
-from bench.messages import quoted
+from bench.messages import is_file_name, quoted
+from bench.suites import toml
 from bench.suites.blocks import Block, agreed, expand, homes, read_block, validated, varied
 from bench.suites.checks import SuiteError, check_keys, convert, expanded
 from bench.suites.published import Published
 from bench.suites.scenario import Positive, Scenario, Seeds, Training, Trial
 
 SHIPPED = Path(__file__).parent
+Seconds = Annotated[float, Meta(gt=0, le=366 * 24 * 3600)]
+MOST_BLOCKS = 1_000
+MOST_TRIALS = 250_000
+"""What one suite may plan; a plan of more is a slip, and would take minutes to write down."""
 
 
 @dataclass(frozen=True)
@@ -42,6 +48,15 @@ class Suite:
     published: tuple[Published, ...] = ()
     notes: tuple[str, ...] = ()
     """What was decided where options left a choice, a sentence each."""
+
+    def __post_init__(self) -> None:
+        # counted before anything is written down
+        trials = self.rounds * len(self.seeds) * sum(block.size for block in self.blocks)
+        if trials > MOST_TRIALS:
+            raise SuiteError(f"{self.name}: a plan of {trials:.3g} trials; at most {MOST_TRIALS:,} are run at once")
+        twice = [seed for seed, times in Counter(self.seeds).items() if times > 1]
+        if twice:
+            raise SuiteError(f"{self.name}: seeds: {twice[0]} is named twice")
 
     def scenarios(self, threads: int) -> list[Scenario]:
         """Every scenario once, in the order of the file; ``threads`` is what 0 stands for."""
@@ -156,8 +171,10 @@ def load(name_or_path: str) -> Suite:
             names = ", ".join(shipped())
             raise SuiteError(f"{name_or_path}: no such suite; shipped are {names}, or give the path of a TOML file")
     try:
-        table = tomllib.loads(path.read_text(encoding="utf-8"))
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError, OSError) as error:
+        if path.stat().st_size > 4 * toml.LONGEST:
+            raise toml.TOMLError(f"it is longer than {toml.LONGEST:,} characters")
+        table = toml.loads(path.read_text(encoding="utf-8"))
+    except (toml.TOMLError, UnicodeDecodeError, OSError) as error:
         raise SuiteError(f"{name_or_path}: not a TOML file: {error}") from None
     return _suite(table, path.stem, str(name_or_path))
 
@@ -178,6 +195,11 @@ def _suite(table: dict[str, Any], stem: str, where: str) -> Suite:
     check_keys(table, valid, where)
     if not isinstance(table.get("scenarios"), list) or not table["scenarios"]:
         raise SuiteError(f"{where}: a suite needs at least one [[scenarios]] block")
+    if len(table["scenarios"]) > MOST_BLOCKS:
+        raise SuiteError(f"{where}: {len(table['scenarios']):,} [[scenarios]] blocks; at most {MOST_BLOCKS:,} are read")
+    name = convert(table.get("name", stem), str, f"{where}: name")
+    if not is_file_name(name):
+        raise SuiteError(f"{where}: name: {name[:60]!r} is no plain file name, and the results go to a folder of it")
     top = {key: value for key, value in table.items() if key in axes}
     blocks = []
     for number, own in enumerate(table["scenarios"], start=1):
@@ -196,11 +218,11 @@ def _suite(table: dict[str, Any], stem: str, where: str) -> Suite:
     if not isinstance(tables, list):
         raise SuiteError(f"{where}: published: expected [[published]] tables")
     return Suite(
-        name=convert(table.get("name", stem), str, f"{where}: name"),
+        name=name,
         description=convert(table.get("description", ""), str, f"{where}: description"),
-        seeds=tuple(dict.fromkeys(convert(table.get("seeds", [0]), Seeds, f"{where}: seeds"))),
+        seeds=convert(table.get("seeds", [0]), Seeds, f"{where}: seeds"),
         rounds=convert(table.get("rounds", 1), Positive, f"{where}: rounds"),
-        timeout=convert(table.get("timeout", 1800), Annotated[float, Meta(gt=0)], f"{where}: timeout"),
+        timeout=convert(table.get("timeout", 1800), Seconds, f"{where}: timeout"),
         blocks=tuple(blocks),
         defaults=read_block(top, where),
         published=tuple(
