@@ -165,19 +165,24 @@ def homes(blocks: Sequence[Block], axis: str, value: str, where: str) -> list[in
 
 
 def agreed(defaults: Block, blocks: Sequence[Block]) -> tuple[Block, tuple[str, ...]]:
-    """The defaults with the settings that all blocks agree on, key by key, and a clause for where they do not."""
+    """The defaults with the settings that all blocks agree on, key by key, and a clause for where they do not.
+
+    What only networks have is asked of the blocks that run one.
+    """
+    networks = [block for block in blocks if any(map(registry.needs_backend, block.detectors))] or blocks
     changes: dict[str, Any] = {}
     differing: list[str] = []
     for name in (f.name for f in fields(Block) if f.name not in ("datasets", "detectors", "training")):
-        value = getattr(blocks[0], name)
-        if all(getattr(block, name) == value for block in blocks):
+        own = networks if name in ("backends", "modes", "devices", "precisions", "batch_sizes") else blocks
+        value = getattr(own[0], name)
+        if all(getattr(block, name) == value for block in own):
             changes[name] = value
         else:
             differing.append(f"{name} = {_told(getattr(defaults, name))}")
     training: dict[str, Any] = {}
     for name in (f.name for f in fields(Training)):
-        value = getattr(blocks[0].training, name)
-        if all(getattr(block.training, name) == value for block in blocks):
+        value = getattr(networks[0].training, name)
+        if all(getattr(block.training, name) == value for block in networks):
             training[name] = value
         else:
             differing.append(f"training.{name} = {_told(getattr(defaults.training, name))}")
