@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import textwrap
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any
 
-from reports.blocks import Block, Fold, Heading, List, Prose, code, plain, words
+from reports.blocks import Block, Heading, List, Prose, code, plain, words
 from reports.sections import calibration as calibration_
 from reports.sections import comparison as comparison_
 from reports.sections import verification as verification_
@@ -67,8 +67,7 @@ def _ladder(ladder: Ladder) -> list[Block]:
 
 def comparison_text(result: Result) -> str:
     """The verdicts of ``bench compare``, the worst first, for a terminal."""
-    head = [comparison_.headline(result), plain(comparison_.setting(result))]
-    lines = list(head)
+    lines = [comparison_.headline(result), plain(comparison_.setting(result))]
     for scenario, rows in comparison_.by_scenario(result).items():
         lines += ["", scenario]
         if rows[0]["metric"] is None:
@@ -88,17 +87,8 @@ comparison_junit = comparison_.junit
 
 def calibration_text(result: Result) -> str:
     """How often a comparison errs on this machine, for a terminal."""
-    alarms, power, promises, noise = calibration_.blocks(result)
-    lines: list[str] = []
-    for block in (alarms, power, promises, noise):
-        lines += [*_lines(block), ""]
-    return "\n".join(lines[:-1]) + "\n"
-
-
-def _lines(block: Block) -> Sequence[str]:
-    if isinstance(block, Fold):
-        return []
-    return terminal.lines(block)
+    parts = ["\n".join(terminal.lines(block)) for block in calibration_.blocks(result)]
+    return "\n\n".join(parts) + "\n"
 
 
 def calibration_markdown(result: Result) -> str:

@@ -87,6 +87,9 @@ class TunedModel(IdiomaticModel):
         with jax.enable_x64(True):
             return batches_by_rank(words, self.steps, self.settings.batch_size), draws
 
+    def redraw(self, epoch: int) -> tuple[Array, Draws]:
+        return self.draw_batches(epoch)
+
     def arguments(self, epoch: int) -> tuple[Any, ...]:
         shared = self.settings.random_source == "shared"
         order, draws = (self.shared_epoch if shared else self.draw_batches)(epoch)

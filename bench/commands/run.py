@@ -69,6 +69,11 @@ def add(commands: Any) -> None:
     how.add_argument(
         "--watch", action="store_true", help="show the report in the browser as it grows; rebuilt between trials alone"
     )
+    how.add_argument(
+        "--no-self-check",
+        action="store_true",
+        help="do not let every timed trial follow the reference when it ends (at most 3 %% of its time, or 1 s)",
+    )
     how.add_argument("--dry-run", action="store_true", help="print the trials and stop")
     options.data_dir(how)
     run.set_defaults(action=_run, interrupted="; every finished trial is kept, and the same command goes on from there")
@@ -123,6 +128,7 @@ def _run(arguments: argparse.Namespace) -> int:
             unfit=fitting.unfit,
             command=options.command_line(),
             display=shown,
+            self_check=not arguments.no_self_check,
         )
     path = write_report(out)
     page = write_html(out)

@@ -63,12 +63,14 @@ def run(
     unfit: Mapping[str, str],
     command: str,
     display: Display,
+    self_check: bool = True,
 ) -> Outcome:
     """Runs what is left of a suite and appends one record a trial to ``out``.
 
     Trials that have a record there are kept and not run again. Every round begins with the limits of the hardware.
     With ``jobs`` above 1 trials run side by side, carry no timings and need no limits. ``fits.survey`` gives
     ``shapes``, and ``unfit``: why scenarios, told by their hashes, cannot run; their trials become records of that.
+    ``self_check`` is as in ``run_trial``.
 
     Raises
     ------
@@ -103,6 +105,7 @@ def run(
                     here,
                     timeout=suite.timeout,
                     command=command,
+                    self_check=self_check,
                     progress=lambda what, step, of: display.doing(trial, what, step, of),
                 )
                 if entries := suite.published_of(trial.scenario):

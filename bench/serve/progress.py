@@ -117,7 +117,7 @@ def line(trial: Trial, record: Record) -> str:
     return plain(text + (f"  {record['reason']}" if record["reason"] else ""))
 
 
-def display(stream: TextIO = sys.stderr) -> PlainDisplay | LiveDisplay:
-    """The display that fits the stream."""
-    console = Console(file=stream)
-    return LiveDisplay(console) if console.is_terminal else PlainDisplay(stream)
+def display() -> PlainDisplay | LiveDisplay:
+    """The display that fits the standard error."""
+    console = Console(stderr=True)
+    return LiveDisplay(console) if console.is_terminal else PlainDisplay(sys.stderr)

@@ -1,10 +1,11 @@
 """The worker's process: ``python -m bench.worker`` answers commands until ``stop`` or the end of its input.
 
 Commands are JSON lines on standard input, replies JSON lines on what was standard output; whatever a framework prints
-goes to standard error. ``prepare`` comes first, then ``epoch`` as often as the driver likes, then ``score``; ``hello``
-is answered at once, which tells how long a process takes to start; ``capabilities`` tells of a backend and needs no
-trial; ``climb`` and ``exchange`` are the ladder's, ``limits`` the hardware's. A driver that steps two workers in turn
-sends ``scoring`` as often as it likes before ``score``. The parent only waits, so nothing competes with the timed work.
+goes to standard error. ``prepare`` comes first, then ``epoch`` as often as the driver likes, then ``score``, and in the
+end ``self_check`` where ``prepare`` was told so; ``hello`` is answered at once, which tells how long a process takes to
+start; ``capabilities`` tells of a backend and needs no trial; ``climb`` and ``exchange`` are the ladder's, ``limits``
+the hardware's. A driver that steps two workers in turn sends ``scoring`` as often as it likes before ``score``. The
+parent only waits, so nothing competes with the timed work.
 """
 
 from __future__ import annotations
@@ -26,7 +27,8 @@ from bench.worker.session import Diverged, Session
 
 LADDER = "bench.proof.ladder"
 """Who climbs; it stands above the worker, and is loaded where somebody asks for it."""
-COMMANDS = frozenset({"hello", "capabilities", "prepare", "epoch", "scoring", "score", "limits", "climb", "exchange"})
+TRIAL = ("prepare", "epoch", "scoring", "score", "self_check")
+COMMANDS = frozenset({"hello", "capabilities", *TRIAL, "limits", "climb", "exchange"})
 
 
 class Service:
@@ -45,13 +47,13 @@ class Service:
         found: dict[str, Any] = msgspec.to_builtins(backends.load(backend).capabilities())
         return found
 
-    def prepare(self, trial: Mapping[str, Any], slowdown: float = 0.0) -> dict[str, Any]:
+    def prepare(self, trial: Mapping[str, Any], slowdown: float = 0.0, check: bool = False) -> dict[str, Any]:
         taken = msgspec.convert(trial, Trial)
         if taken.timed:
             _pin(taken.scenario.threads)
             # PyTorch's compiler would find what an earlier trial has left on the disk, and no time be taken
             os.environ["TORCHINDUCTOR_FORCE_DISABLE_CACHES"] = "1"
-        self.session = Session(taken, slowdown)
+        self.session = Session(taken, slowdown, check)
         return self.session.prepare()
 
     def epoch(self, number: int) -> dict[str, Any]:
@@ -62,6 +64,9 @@ class Service:
 
     def score(self) -> dict[str, Any]:
         return self.session.score()
+
+    def self_check(self) -> dict[str, Any]:
+        return self.session.self_check()
 
     def limits(self, threads: int, *arguments: Any) -> dict[str, Any]:
         from bench.worker import products

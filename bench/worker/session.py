@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import asdict
@@ -16,17 +17,22 @@ from bench.worker.clock import Clock, marks, unsynchronised
 from bench.worker.counters import Watch, disturbed, gpu_energy, own_cores, package_energy, peak_memory
 
 if TYPE_CHECKING:
-    from backends.interface import DeviceTimer
+    from backends.interface import DeviceTimer, EpochLoss, Weights
     from datasets.dataset import Dataset
 
 SCORE_LIMIT = 2.0
 """Seconds after which neither all rows nor single ones are scored again."""
+
+Left = tuple["EpochLoss", "Weights", float]
+"""What an epoch on the clock left: its losses, the weights after it, and their validation loss."""
 
 
 class Diverged(ArithmeticError):
     """The loss or a score is not finite."""
 
 
+FOLLOWED = 3
+"""Epochs that the self-check follows, at most: a second one shows what repeats the first, a third what alternates."""
 LATENCIES = 10
 """Single rows that one ``scoring`` times."""
 
@@ -40,10 +46,15 @@ class Session:
     slowdown : float
         Every epoch and every scoring takes longer by this share of its own time, on the clock, with the core busy:
         ``bench calibrate`` plants it to see whether a comparison finds it.
+    check : bool
+        Whether the trial will be asked for its ``self_check``.
     """
 
-    def __init__(self, trial: Trial, slowdown: float = 0.0) -> None:
+    def __init__(self, trial: Trial, slowdown: float = 0.0, check: bool = False) -> None:
         self.trial = trial
+        self.check = check
+        self.left: list[Left] = []
+        self.begun = time.perf_counter()
         self.slowdown = slowdown
         self.clock = Clock()
         self.watch = Watch(package_energy() + (gpu_energy() if trial.scenario.device == "gpu" else []))
@@ -114,6 +125,9 @@ class Session:
         if not math.isfinite(loss):
             raise Diverged(f"the training loss was {loss} in epoch {number + 1}")
         validation_loss = self.detector.validation_loss(self.data.X_val)
+        if self.check and len(self.left) < FOLLOWED:
+            weights = {name: array.copy() for name, array in self.model.export_weights().items()}
+            self.left.append((self.model.epoch_loss(), weights, validation_loss))
         stop = self.detector.is_last(number, validation_loss)
         return {"loss": loss, "validation_loss": validation_loss, "stop": stop}
 
@@ -154,7 +168,7 @@ class Session:
         if self.model is not None:
             with self.clock.phase("finish"):
                 self.detector.finish()
-        scores = np.asarray(self._score_rows(), dtype=np.float64)
+        self.scores = scores = np.asarray(self._score_rows(), dtype=np.float64)
         memory = peak_memory()
         device_memory = self.model.device_memory_peak() if self.model is not None else None
         try:
@@ -200,6 +214,25 @@ class Session:
             reply |= more
         reply["samples"] = self.clock.samples
         return reply
+
+    def self_check(self) -> dict[str, Any]:
+        """Whether the run that was timed followed the reference; the last thing that a trial is asked."""
+        training = self.trial.scenario.training
+        if self.model is None or training is None:
+            return {"self_check": {"followed": None, "reason": "this detector has no reference to follow"}}
+        from bench.worker.self_check import SelfCheck
+
+        detector, data = self.detector, self.data
+        build = detector.backend.build
+        check = SelfCheck(self.model, detector.spec, detector.settings, data.X_train, data.X_val, build)
+        own = detector.scores_of_its_own
+        elapsed = time.perf_counter() - self.begun
+        spent = self.clock.totals()
+        building = spent["build"] + spent["compile"]
+        kind = None if own else training.scores[0]
+        found = check.conclude(self.left, elapsed, building, kind, data.X_test, self.scores)
+        scope = "the network alone: what is fitted beside it has no reference" if own else "the network and its scores"
+        return {"self_check": found | {"scope": scope}}
 
     def _score_rows(self) -> Any:
         """Scores all test rows at once, then, where the trial is timed, again and row by row."""

@@ -131,7 +131,9 @@ def _figure(material: Material) -> list[Block]:
         return []
     said = []
     if quality:
-        over = f"the mean over {sets} data sets (dots: each of them)" if sets > 1 else "the best row of each"
+        over = (
+            f"the mean over the {sets} data sets that all of them have (faint dots)" if sets > 1 else "the best of each"
+        )
         said.append(f"ROC AUC by detector, {over}, with 95 % intervals over the test rows.")
     if rates:
         over = f", the geometric mean over {works} tasks that all of them trained" if works > 1 else ""

@@ -12,6 +12,7 @@ import pandas as pd
 from reports import numbers
 from reports.blocks import Block, List, Prose, code, listing
 from reports.palette import SANITY
+from reports.sections import self_check
 from reports.tables import TRIVIAL_MARGIN, Standing
 from reports.tables.frames import Row, rows
 from reports.tables.material import Material
@@ -46,7 +47,8 @@ def _one_environment(material: Material, environment: str) -> list[Block]:
     race = [r for r in material.races if r.environment == environment]
     label = f"**Environment {environment}.**" if environment else ""
     speeds = [*_fastest_backends(trials, race), _nearest(throughput)]
-    opening = [label, _best_detectors(standing), *speeds, unfinished(trials), _one_seed(trials)]
+    checked = self_check.sentence(material.records[place] for place in trials["position"])
+    opening = [label, _best_detectors(standing), *speeds, checked, unfinished(trials), _one_seed(trials)]
     alone, telling = len(standing) == 1, varying(map(vars, race), ("mode", "device", "threads", "arithmetic", "batch"))
     bullets = []
     for s in standing[:_MOST_BULLETS]:

@@ -40,7 +40,7 @@ def section(material: Material) -> list[Section]:
         "difference within the spread over seeds is none. Theirs were got by the protocol named."
     )
     title = "Beside published figures"
-    return [Section("published", title, [Prose(said), table(title, columns, body, whole=True)])]
+    return [Section("published", title, [Prose(said), table(title, columns, body, whole=True)], "Published")]
 
 
 def _metric(entry: Mapping[str, Any]) -> str:

@@ -11,7 +11,7 @@ from reports.tables.frames import Row, rows, split
 
 LEVEL = 0.05
 FEWEST = 3
-"""Detectors and data sets below which nobody expects ranks."""
+"""Detectors and data sets below which ranks say nothing."""
 
 
 @dataclass(frozen=True)

@@ -31,7 +31,7 @@ def _t(df: NDArray[np.floating[Any]]) -> NDArray[np.float64]:
 
 
 def throughput(trials: pd.DataFrame) -> pd.DataFrame:
-    """One row a scenario with timed trials, fastest training first within a data set and detector.
+    """One row per scenario with timed trials, fastest training first within a data set and detector.
 
     A trial's rate is that of its median sample. ``train`` and ``scoring`` are the geometric means of the trials' rates,
     ``_low`` and ``_high`` the 95 % t interval of their logarithms: it covers what differs from run to run. Two or three

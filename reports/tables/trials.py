@@ -1,4 +1,4 @@
-"""Records in, pandas tables out: one row a trial, then one row a scenario. Nothing here knows Markdown.
+"""Records in, a pandas table out: one row per trial.
 
 Trials of different environments, and of scenarios with different settings, are never averaged.
 """
@@ -19,7 +19,7 @@ from reports.tables.frames import BLOCK, ROW, RUNNER, Row, numbered, rows, split
 
 
 def trials(records: Sequence[Mapping[str, Any]]) -> pd.DataFrame:
-    """One row a trial; ``position`` is the record's place in the input.
+    """One row per trial; ``position`` is the record's place in the input.
 
     Of several records of one trial the last counts: one that failed and was run again has two. ``environment`` names
     the environments of each run ``A``, ``B``, ... in the order in which they first appear, or is empty where there is

@@ -3,35 +3,24 @@
 from __future__ import annotations
 
 import textwrap
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 
-from reports.blocks import Block, Commands, Figure, Fold, Heading, List, Prose, Table, plain
+from reports.blocks import Block, List, Prose, Table, plain
 from reports.writers.escape import padded, width
 
 WIDTH = 110
 """Columns of a terminal that text may take."""
 
 
-def blocks(content: Iterable[Block]) -> str:
-    """Blocks one below the other, a blank line between them; figures are left out, folds are open."""
-    return "\n\n".join("\n".join(lines(block)) for block in content if not isinstance(block, Figure)) + "\n"
-
-
 def lines(block: Block) -> list[str]:
-    """One block."""
+    """Prose, a list or a table; other blocks have no place in a terminal."""
     match block:
         case Prose():
             return plain(block.text).split("\n")
-        case Heading():
-            return [plain(block.text)]
         case List():
             return [plain(item) for item in block.items]
-        case Commands():
-            return list(block.lines)
         case Table():
             return table(block)
-        case Fold():
-            return [block.summary, *(line for inner in block.blocks for line in lines(inner))]
         case _:
             return []
 

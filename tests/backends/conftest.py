@@ -23,7 +23,7 @@ Run = Callable[..., Any]
 
 
 @pytest.fixture(scope="session")
-def run() -> Iterator[Run]:
+def run(process: None, compiled: dict[str, str]) -> Iterator[Run]:
     """``run(task, backend, *arguments)``: the task's result from the backend's process; equal calls run once."""
     processes: dict[str, ProcessPoolExecutor] = {}
     results: dict[Any, Any] = {}
@@ -34,7 +34,7 @@ def run() -> Iterator[Run]:
         call = (task, name, *arguments)
         if call not in results:
             with pytest.MonkeyPatch.context() as patch:
-                for variable, value in ENVIRONMENT.items():
+                for variable, value in (ENVIRONMENT | compiled).items():
                     patch.setenv(variable, value)
                 if name not in processes:
                     processes[name] = ProcessPoolExecutor(max_workers=1, mp_context=get_context("spawn"))

@@ -15,7 +15,7 @@ import backends
 FRAMEWORKS = ("torch", "tensorflow", "keras", "jax", "flax", "optax")
 
 
-def test_asking_about_backends_imports_neither_a_framework_nor_numpy():
+def test_asking_about_backends_imports_neither_a_framework_nor_numpy(process):
     program = (
         "import sys, backends\n"
         "for name in backends.names(): backends.unavailable(name), backends.versions(name)\n"
@@ -25,7 +25,7 @@ def test_asking_about_backends_imports_neither_a_framework_nor_numpy():
     assert result.stdout.strip() == "[]"
 
 
-def test_the_shared_half_of_the_package_imports_no_framework():
+def test_the_shared_half_of_the_package_imports_no_framework(process):
     program = (
         "import sys, backends.inference, backends.interface, backends.reference, backends.weights\n"
         f"print([name for name in {FRAMEWORKS!r} if name in sys.modules])"
@@ -97,7 +97,7 @@ def test_another_distribution_adds_a_backend_by_one_entry_point_but_replaces_non
         backends._contributed.cache_clear()
 
 
-def test_a_backends_source_is_found_without_its_framework():
+def test_a_backends_source_is_found_without_its_framework(process):
     program = (
         "import sys, backends\n"
         "print(*[path.parent.name for name in backends.names()[:3] for path in backends.source(name)[:1]])\n"

@@ -71,7 +71,7 @@ def test_the_training_table_of_the_documentation_holds_every_key_with_its_defaul
     assert {key: tuple(value) if isinstance(value, list) else value for key, value in shown.items()} == defaults
 
 
-def test_the_scripts_of_the_documentation_print_what_they_say(python, installed, tmp_path):
+def test_the_scripts_of_the_documentation_print_what_they_say(process, python, installed, tmp_path):
     scripts = blocks(DETECTORS, "python")
     assert len(scripts) == 2
     if registry.unavailable("pyod:ECOD"):

@@ -1,10 +1,8 @@
-"""Faults that real ports of a model have had, each planted into one backend of this process, and what the ladder then
-sees of it."""
+"""Faults that real ports of a model have had, each to be planted into one backend of this process."""
 
 from __future__ import annotations
 
 import contextlib
-import functools
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from typing import Any
@@ -14,9 +12,7 @@ import numpy as np
 
 import backends.early_stopping
 from backends import randomness, spec
-from backends import weights as canonical
-from bench.proof import ladder, verify
-from making.contract import module
+from bench.proof import ladder
 
 Plant = Callable[[Any], contextlib.AbstractContextManager[Any]]
 
@@ -31,48 +27,24 @@ class Fault:
     cases: tuple[str, ...]
     precision: str
     plant: Plant
+    mode: str = "idiomatic"
 
 
 FAULTS: dict[str, Fault] = {}
 
 
-def fault(backend: str, rung: str, *cases: str, precision: str = "float64") -> Callable[[Plant], Plant]:
+def fault(
+    backend: str, rung: str, *cases: str, precision: str = "float64", mode: str = "idiomatic"
+) -> Callable[[Plant], Plant]:
     """Registers a function from the backend's module to the patch that plants the fault named by its docstring."""
 
     def register(plant: Plant) -> Plant:
         name = (plant.__doc__ or "").strip()
         assert name not in FAULTS
-        FAULTS[name] = Fault(name, backend, rung, cases or ("bce",), precision, plant)
+        FAULTS[name] = Fault(name, backend, rung, cases or ("bce",), precision, plant, mode)
         return plant
 
     return register
-
-
-@functools.cache
-def data() -> tuple[ladder.Data, np.ndarray]:
-    return verify.rows_and_labels()
-
-
-def observe(name: str, cases: tuple[str, ...], precision: str, planted: str | None) -> ladder.Observed:
-    """What a backend shows in some cases of the quick ladder, with a fault or without one."""
-    rows, _ = data()
-    found = [case for case in ladder.cases(precision) if case.name in cases]  # type: ignore[arg-type]
-    found = [replace(case, epochs=2) if case.name == "dense" else case for case in found]
-    assert len(found) == len(cases)
-    backend = module(name)
-    if name == "jax":
-        backend.jax.clear_caches()  # type: ignore[attr-defined]  # what was compiled without the fault, or with another
-    with FAULTS[planted].plant(backend) if planted else contextlib.nullcontext():
-        climber = ladder.Climber(name, rows)
-        observed = climber.climb(found)
-        observed |= climber.exchange({"another": another(found[0])})
-    return observed
-
-
-def another(case: ladder.Case) -> dict[str, np.ndarray]:
-    """Weights that no climber has trained."""
-    weights = canonical.initial_weights(case.spec, seed=9)
-    return {name: array + 0.05 for name, array in weights.items()}
 
 
 def patch(owner: Any, name: str, make: Callable[[Any], Any]) -> Any:

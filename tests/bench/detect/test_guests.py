@@ -137,7 +137,7 @@ def test_without_pyod_a_suite_is_valid_and_its_trials_are_skipped_with_what_to_i
 
 
 @needs_pyod
-def test_a_guest_runs_as_a_trial_and_its_record_tells_the_version(monkeypatch):
+def test_a_guest_runs_as_a_trial_and_its_record_tells_the_version(process, monkeypatch):
     trial = Trial("mine", trial_of("pyod:HBOS", {"n_bins": 20}).scenario, seed=0, round=0, timed=False)
     record = run_trial(trial, {"machine": {"memory_bytes": 0}, "packages": {}}, timeout=120)
     assert (record["status"], record["reason"]) == ("ok", None)

@@ -59,7 +59,7 @@ def check(found: dict[str, Any]) -> None:
 
 
 @needs_pyod
-def test_a_peers_record_tells_the_library_the_differences_and_the_rows_of_all_epochs():
+def test_a_peers_record_tells_the_library_the_differences_and_the_rows_of_all_epochs(process):
     parameters = {"epochs": 3, "batch_size": 100, "hidden": [8], "latent": 2}
     scenario = Scenario(
         "blobs?rows=1500", "pyod_autoencoder", None, None, "cpu", "float32", 1, (Threshold(),), None, parameters

@@ -31,7 +31,7 @@ def results(tmp_path):
 
 
 @pytest.fixture(scope="module")
-def measured(tmp_path_factory):
+def measured(process, tmp_path_factory):
     """What pytest-benchmark itself writes of two tests."""
     folder = tmp_path_factory.mktemp("measured")
     (folder / "test_sums.py").write_text(
@@ -91,7 +91,7 @@ def test_a_file_that_pytest_benchmark_did_not_write_is_refused_in_one_line(tmp_p
     assert "\n" not in str(refusal.value)
 
 
-def test_pytest_benchmark_compares_two_exported_files(results, tmp_path):
+def test_pytest_benchmark_compares_two_exported_files(process, results, tmp_path):
     faster = makers.results(tmp_path / "faster", [makers.record(metrics={"train_samples_per_second": 160_000.0})])
     for name, directory in (("before", results), ("after", faster)):
         out = str(tmp_path / f"{name}.json")
@@ -162,7 +162,7 @@ def commands(text):
             yield shlex.split(match[1])
 
 
-def test_the_commands_of_the_workflow_and_of_make_are_ones_that_bench_has():
+def test_the_commands_of_the_workflow_and_of_make_are_ones_that_bench_has(process):
     workflow = (ROOT / ".github/workflows/benchmark.yml").read_text()
     targets = ["make", "--dry-run", "bench", "track", "showcase", "DATA_DIR="]
     made = subprocess.run(targets, cwd=ROOT, capture_output=True, text=True, check=True).stdout

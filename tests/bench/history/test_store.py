@@ -61,7 +61,7 @@ def test_what_was_written_is_read_and_the_same_run_is_kept_once(tmp_path):
     assert path.name.startswith("20261125T022840Z-")
 
 
-def test_runs_of_two_branches_merge_in_git_without_a_conflict(tmp_path):
+def test_runs_of_two_branches_merge_in_git_without_a_conflict(process, tmp_path):
     def git(*arguments):
         identity = ["-c", "user.name=a", "-c", "user.email=a@b", "-c", "init.defaultBranch=main"]
         subprocess.run(["git", *identity, *arguments], cwd=tmp_path, check=True, capture_output=True)
@@ -226,6 +226,6 @@ def test_show_as_csv_has_a_line_for_every_point_that_is_asked_for(tmp_path, caps
     assert ",80000.0," in lines[1]
 
 
-def test_the_history_command_declares_itself_without_numerical_packages():
+def test_the_history_command_declares_itself_without_numerical_packages(process):
     code = "import sys, bench.cli; bench.cli._parser(); assert not {'numpy', 'ruptures', 'msgspec'} & set(sys.modules)"
     subprocess.run([sys.executable, "-c", code], check=True)

@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
+
+import msgspec
 import numpy as np
 import pytest
 from safetensors.numpy import load_file
 from sklearn.metrics import confusion_matrix, roc_auc_score
 
 import backends
+from making.command import COMMAND
 
 SUITE = """
     seeds = [1]
@@ -41,11 +46,24 @@ def backend():
     return name
 
 
-def test_one_trial_tells_two_scores_under_three_thresholds(bench, suite_file, read_records, tmp_path, backend):
-    done = bench("run", suite_file(SUITE.format(backend=backend)), "--out", "out", "--jobs", "2", "--detectors", "vae")
+@pytest.fixture(scope="module")
+def evaluated(process, compiled, backend, tmp_path_factory):
+    """The results directory of the suite, run once, and its records by detector."""
+    folder = tmp_path_factory.mktemp("evaluated")
+    (folder / "mine.toml").write_text(SUITE.format(backend=backend))
+    command = [COMMAND, "run", "mine.toml", "--out", "out", "--jobs", "2"]
+    environ = os.environ | compiled | {"XDG_STATE_HOME": str(folder / "state")}
+    done = subprocess.run(command, cwd=folder, env=environ, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stdout + done.stderr
-    (record,) = [one for one in read_records() if one["detector"] == "vae"]
-    arrays = load_file(tmp_path / "out" / record["arrays"])
+    lines = (folder / "out" / "records.jsonl").read_bytes().splitlines()
+    records = [msgspec.json.decode(line) for line in lines]
+    return folder / "out", {record["detector"]: record for record in records}
+
+
+def test_one_trial_tells_two_scores_under_three_thresholds(evaluated):
+    directory, records = evaluated
+    record = records["vae"]
+    arrays = load_file(directory / record["arrays"])
     labels = arrays["y_test"]
     (other,) = record["other_scores"]
     assert (record["score"], other["score"], record["protocol"]) == ("reconstruction", "elbo", "done right")
@@ -74,13 +92,13 @@ def test_one_trial_tells_two_scores_under_three_thresholds(bench, suite_file, re
     assert (entry["value"], entry["score"], entry["source"]) == (0.5, "elbo", "Nobody (2020), table 1")
 
 
-def test_a_gaussian_tells_its_sigma_and_every_score_that_each_network_has(bench, suite_file, read_records, backend):
+def test_a_gaussian_tells_its_sigma_and_every_score_that_each_network_has(here, suite_file, read_records, backend):
     text = SUITE.replace('"reconstruction", "elbo"', '"kl", "elbo", "mse"').replace("epochs = 2", "epochs = 20")
     text = text.replace(
         "latent = 2", 'latent = 2\n    likelihood = "gaussian"\n    batch_size = 32\n    learning_rate = 0.01'
     )
     text = text.replace("pictures = true", "").replace('"norm"', '"autoencoder"')
-    done = bench("run", suite_file(text.format(backend=backend)), "--out", "out", "--jobs", "2")
+    done = here("run", suite_file(text.format(backend=backend)), "--out", "out", "--jobs", "2")
     assert done.returncode == 0, done.stdout + done.stderr
     records = {record["detector"]: record for record in read_records()}
     kinds = {
@@ -92,19 +110,15 @@ def test_a_gaussian_tells_its_sigma_and_every_score_that_each_network_has(bench,
     assert "sigma" not in records["norm"]
 
 
-def test_the_anomalies_that_a_record_explains_are_those_that_score_highest(
-    bench, suite_file, read_records, tmp_path, backend
-):
-    done = bench("run", suite_file(SUITE.format(backend=backend)), "--out", "out", "--jobs", "2")
-    assert done.returncode == 0, done.stdout + done.stderr
-    records = {record["detector"]: record for record in read_records()}
-    arrays = load_file(tmp_path / "out" / records["norm"]["arrays"])
+def test_the_anomalies_that_a_record_explains_are_those_that_score_highest(evaluated):
+    directory, records = evaluated
+    arrays = load_file(directory / records["norm"]["arrays"])
     assert "score.decision" in arrays
     assert "mu" not in arrays
     assert "published" not in records["norm"]
     assert records["norm"]["other_scores"] == []
     for name, scores in (("vae", "score.reconstruction"), ("norm", "score.decision")):
-        kept = load_file(tmp_path / "out" / records[name]["arrays"])
+        kept = load_file(directory / records[name]["arrays"])
         found = records[name]["top_anomalies"]
         highest = np.argsort(-kept[scores], kind="stable")[:5]
         assert [one["row"] for one in found] == highest.tolist()

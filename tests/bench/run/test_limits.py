@@ -191,7 +191,7 @@ def test_operands_fit_the_products_and_no_result_overwrites_a_factor():
     assert not any(np.shares_memory(a, b) for *factors, _ in arrays for a in factors for b in results)
 
 
-def test_a_real_process_measures_every_precision_that_its_libraries_have(monkeypatch):
+def test_a_real_process_measures_every_precision_that_its_libraries_have(process, monkeypatch):
     monkeypatch.undo()
     libraries = ["numpy"] if backends.unavailable("torch") else ["numpy", "torch"]
     works = [(precision, [Product(64, 32, 16), Product(32, 64, 16)]) for precision in ("float32", "bfloat16")]

@@ -31,8 +31,8 @@ def one_line(stderr: str) -> str:
     return lines[0]
 
 
-def test_a_run_writes_one_record_a_trial_and_the_report(bench, suite_file, read_records, tmp_path):
-    done = bench("run", suite_file(TINY), "--seeds", "0,1", *COMMAND_TAIL)
+def test_a_run_writes_one_record_a_trial_and_the_report(here, suite_file, read_records, tmp_path):
+    done = here("run", suite_file(TINY), "--seeds", "0,1", *COMMAND_TAIL)
     assert done.returncode == 0, done.stderr
     records = read_records()
     assert Counter((r["detector"], r["seed"]) for r in records) == Counter(
@@ -93,7 +93,7 @@ def test_a_trial_that_goes_wrong_is_a_record_and_the_run_goes_on(
     assert "Traceback" not in done.stderr
 
 
-def test_a_diverging_training_is_a_record_with_its_losses(bench, suite_file, read_records):
+def test_a_diverging_training_is_a_record_with_its_losses(here, suite_file, read_records):
     backend = next((name for name in backends.names() if backends.unavailable(name) is None), None)
     if backend is None:
         pytest.skip("no framework is installed")
@@ -104,7 +104,7 @@ def test_a_diverging_training_is_a_record_with_its_losses(bench, suite_file, rea
         detectors = ["vae"]
         backends = ["{backend}"]
     """)
-    assert bench("run", suite, "--detectors", "vae", *COMMAND_TAIL).returncode == 1
+    assert here("run", suite, "--detectors", "vae", *COMMAND_TAIL).returncode == 1
     (record,) = read_records()
     assert record["status"] == "diverged"
     assert "training loss was" in record["reason"]
@@ -189,25 +189,25 @@ def test_a_run_that_was_killed_keeps_what_had_finished_and_goes_on(
     assert sorted(record["seed"] for record in read_records()) == [0, 1, 2, 3, 4]
 
 
-def test_a_line_torn_by_a_killed_run_is_cut_off_and_its_trial_runs_again(bench, suite_file, read_records, tmp_path):
+def test_a_line_torn_by_a_killed_run_is_cut_off_and_its_trial_runs_again(here, suite_file, read_records, tmp_path):
     suite = suite_file(TINY)
-    bench("run", suite, *COMMAND_TAIL)
+    here("run", suite, *COMMAND_TAIL)
     path = tmp_path / "out" / "records.jsonl"
     whole = path.read_bytes()
     path.write_bytes(whole[:-200])
-    done = bench("run", suite, *COMMAND_TAIL)
+    done = here("run", suite, *COMMAND_TAIL)
     assert done.returncode == 0, done.stderr
     assert "1 of 2 trials were finished before and kept" in done.stdout
     assert len({record["detector"] for record in read_records()}) == len(read_records()) == 2
 
 
-def test_records_of_another_environment_are_not_mixed_in(bench, suite_file, tmp_path):
+def test_records_of_another_environment_are_not_mixed_in(here, suite_file, tmp_path):
     suite = suite_file(TINY)
-    bench("run", suite, *COMMAND_TAIL)
+    here("run", suite, *COMMAND_TAIL)
     path = tmp_path / "out" / "records.jsonl"
     text = path.read_text().replace('"environment_hash":"', '"environment_hash":"0')
     path.write_text(text)
-    done = bench("run", suite, *COMMAND_TAIL)
+    done = here("run", suite, *COMMAND_TAIL)
     assert done.returncode == 2
     assert "another environment" in one_line(done.stderr)
     assert path.read_text() == text
@@ -225,40 +225,40 @@ def test_two_runs_cannot_write_to_one_directory(bench, suite_file, tmp_path, env
     assert "another run is writing here" in one_line(done.stderr)
 
 
-def test_trials_side_by_side_carry_no_timings_and_do_not_stand_in_for_timed_ones(bench, suite_file, read_records):
+def test_trials_side_by_side_carry_no_timings_and_do_not_stand_in_for_timed_ones(here, suite_file, read_records):
     suite = suite_file(TINY)
-    assert bench("run", suite, "--jobs", "2", *COMMAND_TAIL).returncode == 0
+    assert here("run", suite, "--jobs", "2", *COMMAND_TAIL).returncode == 0
     for record in read_records():
         assert record["timed"] is False
         assert not {"start_seconds", "disturbance", "train_rows_per_sample"} & set(record)
         assert not [name for name in record["metrics"] if "second" in name]
-    done = bench("run", suite, *COMMAND_TAIL)
+    done = here("run", suite, *COMMAND_TAIL)
     assert "kept" not in done.stdout
     assert [record["timed"] for record in read_records()] == [False, False, True, True]
 
 
-def test_the_report_is_rebuilt_byte_for_byte_from_the_records(bench, suite_file, tmp_path):
-    bench("run", suite_file(TINY), *COMMAND_TAIL)
+def test_the_report_is_rebuilt_byte_for_byte_from_the_records(here, suite_file, tmp_path):
+    here("run", suite_file(TINY), *COMMAND_TAIL)
     files = {
         path: path.read_bytes() for path in (tmp_path / "out").rglob("*") if path.suffix in (".md", ".png", ".svg")
     }
     assert len(files) > 1
     for path in files:
         path.unlink()
-    assert bench("report", "out").returncode == 0
+    assert here("report", "out").returncode == 0
     assert {path: path.read_bytes() for path in files} == files
 
-    printed = bench("report", "out", "--pivot", "roc_auc", "--format", "latex")
+    printed = here("report", "out", "--pivot", "roc_auc", "--format", "latex")
     assert printed.returncode == 0, printed.stderr
     assert printed.stdout.count(r"\\") == 1 + 2  # a header and two detectors
-    assert bench("report", "out", "--table", "throughput", "--format", "parquet", "--out", "t.parquet").returncode == 0
+    assert here("report", "out", "--table", "throughput", "--format", "parquet", "--out", "t.parquet").returncode == 0
     assert set(pd.read_parquet(tmp_path / "t.parquet")["detector"]) == {"norm", "mahalanobis"}
-    unknown = bench("report", "out", "--pivot", "threshold")
+    unknown = here("report", "out", "--pivot", "threshold")
     assert (unknown.returncode, unknown.stdout) == (2, "")
     assert "roc_auc" in one_line(unknown.stderr)
 
 
-def test_every_backend_runs_both_networks_from_the_command_line(bench, suite_file, read_records):
+def test_every_backend_runs_both_networks_from_the_command_line(here, suite_file, read_records):
     usable = [name for name in backends.defaults() if backends.unavailable(name) is None]
     if not usable:
         pytest.skip("no framework is installed")
@@ -270,7 +270,7 @@ def test_every_backend_runs_both_networks_from_the_command_line(bench, suite_fil
         backends = ["torch", "keras", "jax"]
     """)
     narrow = ["--backends", ",".join(usable), "--detectors", "vae,autoencoder"]
-    done = bench("run", suite, *narrow, "--threads", "1", *COMMAND_TAIL)
+    done = here("run", suite, *narrow, "--threads", "1", *COMMAND_TAIL)
     assert done.returncode == 0, done.stderr + done.stdout
     assert done.stderr.count("measuring the limits") == 1
     records = read_records()
@@ -310,7 +310,7 @@ def assert_limited(record: dict) -> None:
     assert metrics["fraction_of_limit"] == pytest.approx(fraction, rel=1e-12)
 
 
-def test_the_convolutional_vae_trains_on_images_beside_the_dense_one(bench, suite_file, read_records):
+def test_the_convolutional_vae_trains_on_images_beside_the_dense_one(here, suite_file, read_records):
     backend = next((name for name in backends.names() if backends.unavailable(name) is None), None)
     if backend is None:
         pytest.skip("no framework is installed")
@@ -324,7 +324,7 @@ def test_the_convolutional_vae_trains_on_images_beside_the_dense_one(bench, suit
         [[scenarios]]
         detectors = ["vae", "conv_vae"]
     """)
-    done = bench("run", suite, "--detectors", "vae,conv_vae", "--threads", "1", *COMMAND_TAIL)
+    done = here("run", suite, "--detectors", "vae,conv_vae", "--threads", "1", *COMMAND_TAIL)
     assert done.returncode == 0, done.stderr + done.stdout
     records = {record["detector"]: record for record in read_records()}
     assert (records["vae"]["settings"]["filters"], records["vae"]["settings"]["hidden"]) == ([], [128, 64])

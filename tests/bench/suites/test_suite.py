@@ -45,7 +45,7 @@ def test_the_hash_changes_with_everything_the_result_depends_on(changes):
     assert scenario(**changes).hash != scenario().hash
 
 
-def test_the_hash_is_the_same_in_every_process():
+def test_the_hash_is_the_same_in_every_process(process):
     code = "from bench.suites import suite; print(suite.load('quick').scenarios(2)[0].hash)"
     printed = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout
     assert printed.strip() == suite.load("quick").scenarios(2)[0].hash

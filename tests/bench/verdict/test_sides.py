@@ -24,7 +24,7 @@ def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 @pytest.fixture
-def checkout(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+def checkout(process, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A repository with two revisions of the packages, the second of which cannot be read back from the folder."""
     folder = tmp_path / "checkout"
     for name in ("bench", "backends", "datasets"):
@@ -107,7 +107,7 @@ def wheel(folder: Path, version: str) -> Path:
     subprocess.run([sys.executable, "-m", "pip", "--version"], capture_output=True, check=False).returncode != 0,
     reason="pip is not installed here",
 )
-def test_a_requirement_lies_over_what_is_installed_and_is_found_again_without_a_network(tmp_path, monkeypatch):
+def test_a_requirement_lies_over_what_is_installed_and_is_found_again_without_a_network(process, tmp_path, monkeypatch):
     monkeypatch.setenv("PIP_NO_INDEX", "1")
     monkeypatch.setenv("PIP_FIND_LINKS", str(tmp_path))
     path = wheel(tmp_path, "1.0")
@@ -127,7 +127,7 @@ def test_a_requirement_lies_over_what_is_installed_and_is_found_again_without_a_
     assert "\n" not in str(refused.value)
 
 
-def test_an_interpreter_without_our_dependencies_is_refused_with_its_reason(tmp_path):
+def test_an_interpreter_without_our_dependencies_is_refused_with_its_reason(process, tmp_path):
     bare = tmp_path / "bare"
     subprocess.run([sys.executable, "-m", "venv", "--without-pip", bare], check=True)
     with pytest.raises(SideError, match="does not start there: ModuleNotFoundError"):

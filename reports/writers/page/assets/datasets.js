@@ -201,6 +201,7 @@ const Datasets = (() => {
       scale = scales[place];
       Charts.again(element);
     });
+    const longest = Math.max(...known.map((series) => series.loss.epoch.at(-1)));
     const { box, element } = Charts.panel("Loss by epoch (solid: training, dashed: validation)", "Training and validation loss by epoch", { controls: [pick] });
     Charts.plot(element, () => {
       const traces = [];
@@ -218,7 +219,7 @@ const Datasets = (() => {
           });
         }
       }
-      return { traces, layout: layout(axis("epoch", { tickformat: "d", nticks: 8 }), axis("loss", { type: scale })) };
+      return { traces, layout: layout(axis("epoch", { tickformat: "d", nticks: 8, ...(longest <= 8 ? { tick0: 1, dtick: 1 } : {}) }), axis("loss", { type: scale })) };
     });
     view.plots.push(element);
     return box;
