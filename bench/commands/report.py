@@ -162,8 +162,9 @@ def _serve(arguments: argparse.Namespace) -> int:
 def render_html(*directories: Path, live: bool = False) -> bytes:
     """The report of one run or several as HTML, from the records that are there now."""
     import reports
+    from bench.environment import available_cores
 
-    found, warnings, homes = _read(directories)
+    found, warnings, homes = _read(directories, 1 if live else available_cores())
     return reports.page(found, warnings, directory=directories[0], homes=homes, live=live)
 
 
@@ -181,17 +182,19 @@ def write_report(*directories: Path, out: Path | None = None, png: bool = False)
     import reports
     from bench.environment import available_cores  # heavy, and a command declares itself without
 
-    found, warnings, homes = _read(directories)
+    found, warnings, homes = _read(directories, cores := available_cores())
     out = out or directories[0]
-    return reports.write_report(found, out, warnings=warnings, homes=homes, png=png, processes=available_cores())
+    return reports.write_report(found, out, warnings=warnings, homes=homes, png=png, processes=cores)
 
 
-def _read(directories: Sequence[Path]) -> tuple[Sequence[Mapping[str, Any]], list[str], dict[str, Path]]:
+def _read(
+    directories: Sequence[Path], processes: int = 1
+) -> tuple[Sequence[Mapping[str, Any]], list[str], dict[str, Path]]:
     """The last record of each trial of each run, warnings, and where each run lies by the name its records carry."""
     from bench.records import view
 
     homes = _named(directories)
-    found, warnings = view.read(homes)
+    found, warnings = view.read(homes, processes)
     return found, warnings, homes if len(homes) > 1 else {}
 
 

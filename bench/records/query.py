@@ -121,12 +121,14 @@ def _batches(
     decoder = view.lines_decoder({**small, "metrics": tuple(METRICS)}, large)
     last: dict[tuple[Any, ...], int] = {}
     for run, directory in runs.items():
-        for records, places in view.batches(directory, decoder, run if len(runs) > 1 else "", warnings):
+        (share,) = view.shares(directory)
+        for records, places, faults, _ in view.batches(share, decoder):
+            warnings += [view.warning(run if len(runs) > 1 else "", *fault) for fault in faults]
             lines = places[:, 0].tolist()
-            for trial, line in zip(view.trials_of(run, records), lines, strict=True):
-                if trial in last:
-                    replaced.append((run, last[trial]))
-                last[trial] = line
+            for trial, line in zip(view.trials_of(records), lines, strict=True):
+                if (run, *trial) in last:
+                    replaced.append((run, last[run, *trial]))
+                last[run, *trial] = line
             found: dict[str, list[Any]] = {"run": [run] * len(records), "line": lines}
             for name, (key, kind) in COLUMNS.items():
                 found[name] = [_value(record.get(key), kind) for record in records]

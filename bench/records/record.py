@@ -81,6 +81,7 @@ KEYS = {
         Key("settings", "json", "training settings and the detector's parameters"),
         Key("peer", "json", "the other library's model behind a peer"),
         Key("equality", "json", "the verifications that held when the trial ran"),
+        Key("self_check", "json", "what the harness finds when it measures itself"),
         Key("environment", "json", "machine, versions and revision"),
         Key("arrays", "text", "the file of scores and labels, relative to the directory"),
         Key("command", "text", "the command line"),

@@ -9,9 +9,11 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator, Mapping, Sequence
-from itertools import repeat
+from concurrent.futures import ProcessPoolExecutor
+from itertools import pairwise, repeat
 from pathlib import Path
-from typing import Any, Literal, Required, TypedDict, overload
+from typing import Any, Literal, NamedTuple, Required, TypedDict, overload
+from warnings import catch_warnings, filterwarnings
 
 import msgspec
 import numpy as np
@@ -23,6 +25,8 @@ from reports import surveys
 
 _PIECE = 2 * 2**20
 """Bytes decoded at a time: what comes of them stays in a processor's cache until columns have it."""
+_SHARE = 32 * 2**20
+"""Bytes that a process makes columns of at a time."""
 
 
 Places = NDArray[np.int64]
@@ -61,47 +65,103 @@ class View(Sequence[Mapping[str, Any]]):
         return found | {"run": run} if run else found
 
 
-def read(runs: Mapping[str, Path]) -> tuple[View, list[str]]:
+def read(runs: Mapping[str, Path], processes: int = 1) -> tuple[View, list[str]]:
     """The last record of each trial of one run or several, and a warning for each line that is none.
 
     Parameters
     ----------
     runs : mapping of str to Path
         Results directories by the name that their records carry as ``run``; a single run may have an empty one.
+    processes : int
+        How many read files that are large.
 
     Raises
     ------
     RecordsError
         A directory has no records file.
     """
-    decoder = lines_decoder(surveys.READ, surveys.LARGE)
+    work = [(number, run, share) for number, run in enumerate(runs) for share in shares(runs[run], _SHARE)]
+    parts = _parts([share for _, _, share in work], processes if len(work) > len(runs) else 1)
     warnings: list[str] = []
-    parts: list[surveys.Columns] = [surveys.columns([]) | surveys.asked([])]
-    places: list[Places] = [np.empty((0, 4), np.int64)]
+    places: list[Places] = []
     last: dict[tuple[Any, ...], int] = {}
+    lines = dict.fromkeys(runs, 0)
     count = 0
-    for number, (run, directory) in enumerate(runs.items()):
-        for records, where in batches(directory, decoder, run, warnings):
-            last.update(zip(trials_of(run, records), range(count, count + len(records)), strict=True))
-            count += len(records)
-            places.append(np.insert(where, 0, number, axis=1))
-            parts.append(surveys.columns(records) | surveys.asked(records))
-            if run:
-                parts[-1]["run"] = np.full(len(records), run, dtype=object)
+    for (number, run, _), part in zip(work, parts, strict=True):
+        last.update(zip(zip(repeat(run), part.trials), range(count, count + len(part.trials)), strict=False))
+        count += len(part.trials)
+        warnings += [warning(run, lines[run] + line, fault) for line, fault in part.faults]
+        lines[run] += part.lines
+        places.append(np.insert(part.places, 0, number, axis=1))
+        if run:
+            part.columns["run"] = np.full(len(part.trials), run, dtype=object)
     kept = np.fromiter(last.values(), np.int64, len(last)) if len(last) < count else slice(None)
-    columns = {name: np.concatenate([part[name] for part in parts])[kept] for name in parts[0]}
+    columns = {name: column[kept] for name, column in _joined([part.columns for part in parts]).items()}
     return View(runs, np.concatenate(places)[kept], columns), warnings
 
 
-def trials_of(run: str, records: Sequence[Mapping[str, Any]]) -> Iterator[tuple[Any, ...]]:
-    """What makes two records of several runs records of the same trial, as for ``store.latest``."""
+class _Part(NamedTuple):
+    """What a share of a file holds; lines are counted from its start."""
+
+    columns: surveys.Columns
+    places: Places
+    trials: list[tuple[Any, ...]]
+    faults: list[tuple[int, str]]
+    lines: int
+
+
+Share = tuple[Path, int, int]
+"""Whole lines of a directory's file: from which byte, and to which."""
+
+
+def shares(directory: Path, most: int = 2**62) -> list[Share]:
+    """The file as it is now, in shares of about so many bytes; at least one."""
+    with store.opened(directory) as file:
+        size = os.fstat(file.fileno()).st_size
+        edges = [0]
+        while edges[-1] < size:
+            edges.append(file.seek(min(edges[-1] + most, size)) + len(file.readline(size - file.tell())))
+    return [(directory, start, end) for start, end in pairwise(edges)] or [(directory, 0, 0)]
+
+
+def _parts(work: Sequence[Share], processes: int) -> list[_Part]:
+    if processes < 2:
+        return list(map(_part, work))
+    with catch_warnings():
+        # what is copied has idle threads of numpy's, which nothing in a copy waits for
+        filterwarnings("ignore", ".*fork", DeprecationWarning)
+        with ProcessPoolExecutor(processes) as pool:
+            return list(pool.map(_part, work))
+
+
+def _part(share: Share) -> _Part:
+    decoder = lines_decoder(surveys.READ, surveys.LARGE)
+    columns: list[surveys.Columns] = [surveys.columns([]) | surveys.asked([])]
+    places: list[Places] = [np.empty((0, 3), np.int64)]
+    trials: list[tuple[Any, ...]] = []
+    faults: list[tuple[int, str]] = []
+    lines = 0
+    for batch in batches(share, decoder):
+        columns.append(surveys.columns(batch.records) | surveys.asked(batch.records))
+        places.append(batch.places)
+        trials += trials_of(batch.records)
+        faults += batch.faults
+        lines = batch.lines
+    return _Part(_joined(columns), np.concatenate(places), trials, faults, lines)
+
+
+def _joined(parts: Sequence[surveys.Columns]) -> surveys.Columns:
+    return {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
+
+
+def warning(run: str, line: int, fault: str) -> str:
+    return f"{run}: " * bool(run) + f"line {line} of {store.FILE} {fault}"
+
+
+def trials_of(records: Sequence[Mapping[str, Any]]) -> Iterator[tuple[Any, ...]]:
+    """What makes two records of a run records of the same trial, as for ``store.latest``."""
     keys = ("environment_hash", "scenario_hash", "seed", "round")
-    return zip(repeat(run, len(records)), *([record[key] for record in records] for key in keys), strict=True)
-
-
-def trial_of(run: str, record: Mapping[str, Any]) -> tuple[Any, ...]:
-    """What makes two records of several runs records of the same trial, as for ``store.latest``."""
-    return run, record["environment_hash"], record["scenario_hash"], record["seed"], record["round"]
+    return zip(*([record[key] for record in records] for key in keys), strict=True)
 
 
 def lines_decoder(read: Mapping[str, Sequence[str]], raw: Sequence[str]) -> msgspec.json.Decoder[Record]:
@@ -122,32 +182,39 @@ def _object(key: str, inner: Sequence[str]) -> Any:
     return TypedDict(key, dict.fromkeys(inner, Any), total=False) | None  # type: ignore[operator]
 
 
-def batches(
-    directory: Path, decoder: msgspec.json.Decoder[Record], run: str, warnings: list[str]
-) -> Iterator[tuple[list[Record], Places]]:
-    """The records of a directory some at a time, with line, start and end of each; adds a warning for each line that is
-    none. What is written to the file meanwhile is not read."""
+class Batch(NamedTuple):
+    """Some records, the places of their lines, the lines that hold none and why, and the lines so far."""
+
+    records: list[Record]
+    places: Places
+    faults: list[tuple[int, str]]
+    lines: int
+
+
+def batches(share: Share, decoder: msgspec.json.Decoder[Record]) -> Iterator[Batch]:
+    """The records of a share some at a time. What is written to the file meanwhile is not read."""
+    directory, position, stop = share
+    count = 0
     with store.opened(directory) as file:
-        size = os.fstat(file.fileno()).st_size
-        before, position = 0, 0
-        while piece := file.read(min(_PIECE, size - position)):
-            piece += file.readline(size - position - len(piece))
+        file.seek(position)
+        while piece := file.read(min(_PIECE, stop - position)):
+            piece += file.readline(stop - position - len(piece))
             ends = np.flatnonzero(np.frombuffer(piece, np.uint8) == ord("\n"))
             if not piece.endswith(b"\n"):
                 ends = np.append(ends, len(piece))
             starts = np.concatenate([[0], ends[:-1] + 1])
-            lines = np.arange(before + 1, before + 1 + len(ends))
+            lines = np.arange(count + 1, count + 1 + len(ends))
             places = np.stack([lines, position + starts, position + ends], axis=1)
+            faults: list[tuple[int, str]] = []
             records = _decoded(decoder, piece, len(ends))
             if records is None:
                 found = [_one(decoder, piece[start:end]) for start, end in zip(starts, ends, strict=True)]
                 records = [one for one in found if isinstance(one, dict)]
                 places = places[[isinstance(one, dict) for one in found]]
-                faults = [(line, one) for line, one in zip(lines, found, strict=True) if isinstance(one, str)]
-                warnings += [f"{run}: " * bool(run) + f"line {line} of {store.FILE} {fault}" for line, fault in faults]
-            before += len(ends)
+                faults = [(int(line), one) for line, one in zip(lines, found, strict=True) if isinstance(one, str)]
+            count += len(ends)
             position += len(piece)
-            yield records, places
+            yield Batch(records, places, faults, count)
 
 
 def _decoded(decoder: msgspec.json.Decoder[Record], piece: bytes, lines: int) -> list[Record] | None:

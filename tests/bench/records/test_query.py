@@ -30,7 +30,7 @@ def record(seed: int = 0, **more):
 
 
 @pytest.fixture
-def run(tmp_path: Path) -> Path:
+def run(tmp_path: Path, process: None) -> Path:
     for seed in range(3):
         store.append(tmp_path / "out", record(seed, notes=["a"] if seed else [], loss=[2.0, 1.0 + seed]))
     return tmp_path / "out"
@@ -78,7 +78,7 @@ VALUES = st.sampled_from([None, True, 0, 2**70, -5, 1.5, "x", "0.9", "", [1, "a"
 
 @given(st.dictionaries(st.sampled_from(sorted({*KEYS} - set(record()) | {"backend"})), VALUES), VALUES)
 @settings(deadline=None, max_examples=15)
-def test_a_value_of_another_type_than_its_column_is_null_and_none_is_lost(tmp_path_factory, more, metric):
+def test_a_value_of_another_type_than_its_column_is_null_and_none_is_lost(process, tmp_path_factory, more, metric):
     directory = tmp_path_factory.mktemp("out")
     store.append(directory, record(0, **more, metrics={"f1": metric}))
     (found,) = rows(directory, "FROM records")
@@ -201,7 +201,7 @@ def test_the_engine_needs_no_extension_that_is_not_built_in():
 
 
 @pytest.mark.parametrize("line", LINES)
-def test_the_queries_of_the_documentation_answer_from_records_of_a_run(line, tmp_path, monkeypatch, capsys):
+def test_the_queries_of_the_documentation_answer_from_records_of_a_run(process, line, tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
     rates = {"quick": 1.0, "monday": 2.0, "tuesday": 1.0}
     for name, rate in rates.items():

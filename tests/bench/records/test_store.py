@@ -135,13 +135,36 @@ def test_a_line_longer_than_any_piece_is_read_and_what_is_written_meanwhile_is_n
     monkeypatch.setattr(view, "_PIECE", 1000)
     path = tmp_path / store.FILE
     path.write_bytes(msgspec.json.encode(record(0, extra="x" * 10_000)) + b"\n" + msgspec.json.encode(record(1)))
-    decoder, warnings = view.lines_decoder({}, ()), []
-    seeds = []
-    for records, _ in view.batches(tmp_path, decoder, "", warnings):
-        seeds += [r["seed"] for r in records]
+    (share,) = view.shares(tmp_path)
+    seeds, faults = [], []
+    for batch in view.batches(share, view.lines_decoder({}, ())):
+        seeds += [r["seed"] for r in batch.records]
+        faults += batch.faults
         with path.open("ab") as file:
             file.write(b"\n" + msgspec.json.encode(record(9)) + b"\n{torn")
-    assert (seeds, warnings) == ([0, 1], [])
+    assert (seeds, faults) == ([0, 1], [])
+
+
+@pytest.mark.parametrize("share", [1, 150, 700, 5000])
+def test_several_processes_read_what_one_reads(process, tmp_path, monkeypatch, share):
+    for number in range(60):
+        more = {"equality": [{"passed": True}], "notes": ["a"] if number % 7 else [], "loss": [0.5, number]}
+        store.append(tmp_path / "a", record(number % 40, backend="torch", metrics={"roc_auc": number / 60}, **more))
+        store.append(tmp_path / "b", record(number, score="x" * number))
+    path = tmp_path / "a" / store.FILE
+    lines = path.read_bytes().splitlines(keepends=True)
+    lines[33:33] = [b"\n", b"{broken\n"]
+    path.write_bytes(b"".join(lines))
+    runs = {name: tmp_path / name for name in ("a", "b")}
+    one, warnings = view.read(runs)
+    monkeypatch.setattr(view, "_SHARE", share)
+    monkeypatch.setattr(view, "_PIECE", 500)
+    several, again = view.read(runs, processes=2)
+    assert warnings == again == ["a: line 35 of records.jsonl is not a whole JSON object and was left out"]
+    assert list(several) == list(one)
+    assert len(one) == 100
+    for name, column in one.columns.items():
+        np.testing.assert_array_equal(several.columns[name], column, err_msg=name)
 
 
 @given(st.lists(JSON, max_size=5))
