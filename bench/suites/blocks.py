@@ -112,8 +112,7 @@ def expand(block: Block, threads: int) -> Iterable[Scenario]:
     for dataset, detector in product(block.datasets, block.detectors):
         counts = dict.fromkeys(count or threads for count in block.threads)
         if not registry.needs_backend(detector):
-            # nobody asks how fast a sanity line is
-            for count in [threads] if detector in registry.SANITY else counts:
+            for count in counts:
                 yield Scenario(
                     dataset=dataset,
                     detector=detector,
