@@ -26,10 +26,10 @@ def text(result: Result) -> str:
     lines = [_headline(result), _setting(result, clean)]
     for scenario, rows in _by_scenario(result).items():
         lines += ["", clean(scenario)]
-        if rows[0]["metric"] is None:
-            lines.append(f"  incomparable: {clean(rows[0]['reason'])}")
-        else:
-            lines += _columns([_cells(row) for row in rows])
+        apart = [row for row in rows if row["verdict"] == "incomparable"]
+        lines += [f"  incomparable: {clean(row['reason'])}" for row in apart]
+        if compared := [row for row in rows if row["verdict"] != "incomparable"]:
+            lines += _columns([_cells(row) for row in compared])
     return "\n".join([*lines, "", *_notes(result, clean)]) + "\n"
 
 
@@ -41,9 +41,9 @@ def markdown(result: Result) -> str:
         parts.append(f"All scenarios: {code(common)}")
     open_rows = [row for row in _sorted(result) if row["verdict"] != "unchanged"]
     folded = [row for row in _sorted(result) if row["verdict"] == "unchanged"]
-    if compared := [row for row in open_rows if row["metric"] is not None]:
+    if compared := [row for row in open_rows if row["verdict"] != "incomparable"]:
         parts.append(_table(compared, short))
-    if apart := [row for row in open_rows if row["metric"] is None]:
+    if apart := [row for row in open_rows if row["verdict"] == "incomparable"]:
         lines = [f"- {SIGNS['incomparable']} {code(short[row['scenario']])}: {escape(row['reason'])}" for row in apart]
         parts.append("\n".join(lines))
     if folded:
@@ -70,7 +70,7 @@ def junit(result: Result, *, strict: bool = False) -> str:
         case = ElementTree.SubElement(
             suite, "testcase", classname=clean(row["scenario"]), name=row["metric"] or "all metrics"
         )
-        if row["metric"] is None:
+        if row["verdict"] == "incomparable":
             ElementTree.SubElement(case, "error", message=clean(row["reason"]))
             continue
         said = f"{row['title']}: {_change(row)}, {row['pairs']} pairs{_more(row)}"
@@ -100,7 +100,7 @@ def _setting(result: Result, name: Callable[[object], str]) -> str:
 
 
 def _notes(result: Result, words: Callable[[object], str]) -> list[str]:
-    judged = sum(row["metric"] is not None for row in result["verdicts"])
+    judged = sum(row["verdict"] != "incomparable" for row in result["verdicts"])
     notes = []
     if judged:
         notes.append(
@@ -143,6 +143,8 @@ def _more(row: Row) -> str:
     """How many more pairs would do."""
     if row["verdict"] != "inconclusive":
         return ""
+    if row.get("reason"):
+        return " (cannot be told here)"
     return f" (about {row['more_pairs']} more)" if row["more_pairs"] else " (more than can be named)"
 
 

@@ -29,6 +29,10 @@ class Diverged(ArithmeticError):
 
 LATENCIES = 10
 """Single rows that one ``scoring`` times."""
+SCORING_SECONDS = 0.05
+"""What one timed stretch of scoring in turn takes at least: all test rows are scored so many times over."""
+REHEARSALS = 5
+"""Untimed scorings of all test rows that this number of times is found by; they are the warm-up as well."""
 
 
 class Session:
@@ -50,6 +54,8 @@ class Session:
         self.timer: DeviceTimer | None = None
         self.device_seconds: list[float] = []
         self.waits: list[float] = []
+        self.finished = False
+        self.repeats = 1
 
     def prepare(self) -> dict[str, Any]:
         """Imports, loads, builds and compiles; the reply tells how many epochs there are to run (1 for a plain fit)."""
@@ -116,18 +122,45 @@ class Session:
         stop = self.detector.is_last(number, validation_loss)
         return {"loss": loss, "validation_loss": validation_loss, "stop": stop}
 
-    def scoring(self) -> dict[str, Any]:
-        """Scores all test rows once and some row by row, on the clock, after the last epoch."""
+    def rehearse(self) -> dict[str, Any]:
+        """Scores all test rows off the clock, after the last epoch; the reply's ``repeats`` tells how many times over a
+        stretch of ``SCORING_SECONDS`` has to."""
+        self._finish()
+        taken = []
+        for _ in range(REHEARSALS):
+            start = self.clock.now()
+            self.detector.decision_function(self.data.X_test)
+            self.clock.synchronize()
+            taken.append(self.clock.now() - start)
+            if sum(taken) > SCORING_SECONDS * REHEARSALS:
+                break
+        return {"repeats": math.ceil(SCORING_SECONDS / max(min(taken), 1e-6))}
+
+    def scoring(self, repeats: int = 1) -> dict[str, Any]:
+        """Scores all test rows, so many times over as one sample, and some row by row, on the clock, after the last
+        epoch."""
+        self.repeats = repeats
+        self._finish()
+        self._score_stretch()
         X = self.data.X_test
-        if self.model is not None:
-            self.detector.finish()
-        with self.clock.phase("score"), self._stretched():
-            self.detector.decision_function(X)
         for _ in range(LATENCIES):
             row = len(self.clock.samples.get("latency", [])) % len(X)
             with self.clock.phase("latency"), self._stretched():
                 self.detector.decision_function(X[row : row + 1])
         return {}
+
+    def _finish(self) -> None:
+        """Ends training, once, off the clock."""
+        if self.model is not None and not self.finished:
+            self.detector.finish()
+        self.finished = True
+
+    def _score_stretch(self) -> Any:
+        """One sample of ``score``: the test rows, as often as a stretch wants them; returns their scores."""
+        with self.clock.phase("score"), self._stretched():
+            for _ in range(self.repeats):
+                scores = self.detector.decision_function(self.data.X_test)
+        return scores
 
     @contextmanager
     def _stretched(self) -> Iterator[None]:
@@ -209,11 +242,9 @@ class Session:
             spent = sum(samples)
             return len(samples) < most and spent < SCORE_LIMIT and (len(samples) < least or spent < seconds)
 
-        with self.clock.phase("score"), self._stretched():
-            scores = self.detector.decision_function(X)
+        scores = self._score_stretch()
         while self.trial.timed and again("score", least=5, most=50, seconds=0.3):
-            with self.clock.phase("score"), self._stretched():
-                self.detector.decision_function(X)
+            self._score_stretch()
         row = 0
         while self.trial.timed and again("latency", least=20, most=200, seconds=0.5):
             with self.clock.phase("latency"), self._stretched():
@@ -226,6 +257,7 @@ class Session:
         import numpy as np
 
         training, clock, samples = self.trial.scenario.training, self.clock, self.clock.samples
+        scored *= self.repeats
         spent = clock.totals()
         clock.settle("score", "score_warmup")
         clock.settle("latency", "latency_warmup")
@@ -256,6 +288,8 @@ class Session:
             "disturbance": asdict(disturbance),
             "marks": found,
         }
+        if self.repeats > 1:
+            more["score_repeats"] = self.repeats
         if (joules := self.watch.energy(warmups)) is not None:
             metrics["train_energy_joules"] = joules
             more["energy_counters"] = [counter.name for counter in self.watch.counters]
