@@ -300,6 +300,10 @@ class Session:
 
 def _description(data: Dataset) -> dict[str, Any]:
     """What the record says of the data set."""
+    from bench.quality.evaluation import few_rows
+
+    told: dict[str, Any] = msgspec.to_builtins(data.provenance)
+    few = few_rows(data.y_test)
     return {
         "checksum": data.checksum,
         "train_rows": len(data.X_train),
@@ -308,7 +312,8 @@ def _description(data: Dataset) -> dict[str, Any]:
         "anomalies": int(data.y_test.sum()),
         "features": data.features,
         "image_shape": data.image_shape,
-        **msgspec.to_builtins(data.provenance),
+        **told,
+        "notes": [*told["notes"], *([few] if few else [])],
     }
 
 
