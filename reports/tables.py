@@ -25,7 +25,7 @@ from reports.pairs import Pairs, Ratio, by_group
 from reports.surveys import COUNTS, IDENTITY, QUALITY, Surveyed, columns, held, mapping, number, numbers, text
 
 RANKED = QUALITY[:3]
-SANITY = ("norm", "mahalanobis")
+SANITY = ("norm", "mahalanobis", "rarity")
 TRIVIAL_MARGIN = 0.01
 """A data set is trivial where ``norm`` comes this near to the best ROC AUC."""
 

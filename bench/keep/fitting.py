@@ -87,7 +87,7 @@ def fit(chosen: Suite, scenario: Scenario, *, seed: int, data_dir: Path | None, 
     kinds = models.kinds(scenario, scores)
     fits.check(chosen, data_dir)
     data = datasets.load(scenario.dataset, seed=seed, data_dir=data_dir)
-    detector = built(scenario, data.features, data.image_shape, seed=seed, score=kinds[0])
+    detector = built(scenario, data.features, data.image_shape, seed=seed, score=kinds[0], groups=data.groups)
     epochs = None
     if scenario.training is None:
         try:

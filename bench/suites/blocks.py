@@ -52,7 +52,7 @@ def read_block(table: dict[str, Any], where: str) -> Block:
     block = validated(convert(table, Block, where), where)
     if not block.detectors:
         return block
-    return replace(block, detectors=tuple(dict.fromkeys((*block.detectors, *registry.SANITY))))
+    return replace(block, detectors=tuple(dict.fromkeys((*block.detectors, *registry.EVERYWHERE))))
 
 
 def validated(block: Block, where: str) -> Block:

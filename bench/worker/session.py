@@ -73,7 +73,8 @@ class Session:
             directory = Path(trial.data_dir) if trial.data_dir else None
             self.data = datasets.load(scenario.dataset, seed=trial.seed, data_dir=directory)
         with self.clock.phase("build"):
-            self.detector = built(scenario, self.data.features, self.data.image_shape, seed=trial.seed)
+            data = self.data
+            self.detector = built(scenario, data.features, data.image_shape, seed=trial.seed, groups=data.groups)
             if hasattr(self.detector, "prepare"):
                 self.detector.prepare(self.data.X_train)
             self.model = self.detector.model if backend else None
