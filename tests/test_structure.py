@@ -41,7 +41,13 @@ cli         messages commands
 """
 """From the ground up: a room of ``bench``, and the rooms that it may use, all of them above it in this list."""
 
-PROMISED = {"estimators": {"keep"}, "pyod_estimators": {"keep"}, "__main__": {"cli"}, "__init__": set()}
+PROMISED = {
+    "estimators": {"keep"},
+    "pyod_estimators": {"keep"},
+    "hybrids": {"detect"},
+    "__main__": {"cli"},
+    "__init__": set(),
+}
 """Files beside the rooms that only give a name to what lies in one."""
 
 

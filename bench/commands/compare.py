@@ -58,7 +58,7 @@ def add(commands: Any) -> None:
 def _compare(arguments: argparse.Namespace) -> int:
     from bench.environment import environment_hash
     from bench.verdict import calibration, comparison, sides
-    from reports import calibration as written
+    from reports import printed
 
     terms = terms_of(arguments)
     given = (arguments.baseline, arguments.candidate)
@@ -80,7 +80,7 @@ def _compare(arguments: argparse.Namespace) -> int:
     else:
         result = _live(arguments, terms)
         known = calibration.newest(environment_hash(result["baseline"]["environment"]), terms.threshold)
-        result["calibration"] = written.sentence(known) if known else None
+        result["calibration"] = printed.calibration_sentence(known) if known else None
     print(_written(result, arguments.format, strict=arguments.strict), end="")
     return comparison.status(result, strict=arguments.strict)
 
@@ -150,13 +150,13 @@ def _refuse_live_options(arguments: argparse.Namespace) -> None:
 def _written(result: dict[str, Any], form: str, *, strict: bool) -> str:
     import json
 
-    from reports import comparison
+    from reports import printed
 
     if form == "json":
         return json.dumps(result, indent=2, allow_nan=False) + "\n"
     if form == "junit":
-        return comparison.junit(result, strict=strict)
-    return (comparison.markdown if form == "markdown" else comparison.text)(result)
+        return printed.comparison_junit(result, strict=strict)
+    return (printed.comparison_markdown if form == "markdown" else printed.comparison_text)(result)
 
 
 def _tell(doing: str) -> None:

@@ -82,14 +82,14 @@ def _report(arguments: argparse.Namespace) -> int:
 
 
 def _table(arguments: argparse.Namespace) -> int:
-    from reports import documents
+    from reports import excerpt
 
     if arguments.format == "parquet" and not arguments.out:
         raise UsageError("Parquet is no text: say with --out into which file it goes")
     found, warnings, _ = _read(arguments.directories, _cores())
     for warning in warnings:
         print(f"bench: {warning}", file=sys.stderr)
-    text = documents.written(found, arguments.table or "quality", arguments.format or "markdown", arguments.pivot)
+    text = excerpt.written(found, arguments.table or "quality", arguments.format or "markdown", arguments.pivot)
     options.write(text, arguments.out)
     return 0
 
@@ -139,23 +139,22 @@ def render_html(*directories: Path, live: bool = False) -> bytes:
     """The report of one run or several as HTML, from the records that are there now."""
     import gc
 
-    from reports import html
-    from reports.arrays import Shelf
+    import reports
 
     gc.disable()  # as in write_report
     try:
         found, warnings, homes = _read(directories, 1 if live else _cores())
-        return html.render(found, Shelf(directories[0], homes), warnings, live=live)
+        return reports.page(found, warnings, directory=directories[0], homes=homes, live=live)
     finally:
         gc.enable()
 
 
 def write_html(*directories: Path, out: Path | None = None) -> Path:
     """Writes ``report.html`` beside the records of one run, or ``out``, as a whole or not at all."""
-    from reports import html, replace
+    import reports
 
-    path = out or directories[0] / html.FILE
-    replace(path, render_html(*directories))
+    path = out or directories[0] / reports.PAGE
+    reports.replace(path, render_html(*directories))
     return path
 
 
@@ -207,7 +206,7 @@ def _load() -> None:
     import matplotlib.backends.backend_svg
     import matplotlib.figure  # noqa: F401
 
-    from reports import markdown  # noqa: F401
+    from reports import document  # noqa: F401
 
 
 def _none(_: object) -> dict[str, Any]:

@@ -39,7 +39,7 @@ def _verify(arguments: argparse.Namespace) -> int:
     import json
 
     from bench.proof import verify
-    from reports import equality
+    from reports import printed
 
     result = verify.verify(
         arguments.backends,
@@ -53,18 +53,19 @@ def _verify(arguments: argparse.Namespace) -> int:
     if arguments.format == "json":
         print(json.dumps(result, indent=2))
     else:
-        print((equality.text if arguments.format == "text" else equality.markdown)(result).rstrip())
+        shown = printed.verification_text if arguments.format == "text" else printed.verification_markdown
+        print(shown(result).rstrip())
     return 0 if result["passed"] else 1
 
 
 def proved(scenarios: Sequence[Scenario]) -> bool:
     """Proves the backends of these scenarios equal where nothing is known of it; returns False where they are not."""
     from bench.proof import verify
-    from reports import equality
+    from reports import printed
 
     for result in verify.missing(scenarios, progress=tell):
         _keep(result)
-        print(equality.text(result).rstrip(), end="\n\n", flush=True)
+        print(printed.verification_text(result).rstrip(), end="\n\n", flush=True)
     return verify.holds(scenarios)
 
 

@@ -21,7 +21,6 @@ import msgspec
 import numpy as np
 from numpy.typing import NDArray
 from safetensors.numpy import save_file
-from sklearn.metrics import roc_auc_score
 
 import backends
 import datasets
@@ -291,6 +290,8 @@ def judge(observed: Mapping[str, Observed], precision: Precision) -> dict[str, A
 
 def areas(observed: Observed, labels: NDArray[np.int8]) -> dict[str, NDArray[np.float64]]:
     """The ROC AUC of every kind of score that the test rows were given; not a number where the scores are not."""
+    from sklearn.metrics import roc_auc_score
+
     return {
         kind: np.array(roc_auc_score(labels, values) if np.isfinite(values).all() else np.nan)
         for kind, values in observed[ladder.SCORING].items()

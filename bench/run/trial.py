@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import asdict
 from datetime import UTC, datetime
 from typing import Any
 
@@ -103,7 +102,7 @@ def blank(trial: Trial, environment: Mapping[str, Any], command: str) -> Record:
         "reason": None,
         "loss": [],
         "validation_loss": [],
-        "settings": (asdict(scenario.training) if scenario.training else {}) | scenario.parameters,
+        "settings": (scenario.training.table if scenario.training else {}) | scenario.parameters,
         "environment": dict(environment),
         "command": command,
         "started": datetime.now(UTC).isoformat(timespec="seconds").replace("+00:00", "Z"),

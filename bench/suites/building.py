@@ -16,6 +16,7 @@ def built(
     *,
     seed: int,
     score: str | None = None,
+    rows: int | None = None,
     groups: tuple[tuple[int, int], ...] = (),
 ) -> Any:
     """A detector with everything that its scenario sets.
@@ -30,6 +31,8 @@ def built(
     seed : int
     score : str, optional
         Which score of a network is its own; the first of the scenario's where nothing is said.
+    rows : int, optional
+        That it will be trained on.
     groups : tuple of (start, stop), optional
         The columns that one-hot encode one category each, for a detector that asks for them.
 
@@ -52,7 +55,7 @@ def built(
     return detector(
         backend=backends.load(scenario.backend),
         spec=scenario.network(features, image),
-        settings=scenario.training_settings(seed),
+        settings=scenario.training_settings(seed, rows),
         epochs=training.epochs,
         patience=training.patience,
         **own,

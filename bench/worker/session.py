@@ -74,7 +74,14 @@ class Session:
             self.data = datasets.load(scenario.dataset, seed=trial.seed, data_dir=directory)
         with self.clock.phase("build"):
             data = self.data
-            self.detector = built(scenario, data.features, data.image_shape, seed=trial.seed, groups=data.groups)
+            self.detector = built(
+                scenario,
+                data.features,
+                data.image_shape,
+                seed=trial.seed,
+                rows=len(data.X_train),
+                groups=data.groups,
+            )
             if hasattr(self.detector, "prepare"):
                 self.detector.prepare(self.data.X_train)
             self.model = self.detector.model if backend else None
@@ -210,7 +217,7 @@ class Session:
             **found,
             "latent": training.latent if training else None,
             "best_epoch": self.detector.early_stopping.best_epoch if training else None,
-            "notes": list(self.detector.notes),
+            "notes": [*self.detector.notes, *scenario.shrunk(len(data.X_train))],
             "marks": [],
             "data": _description(data),
         }

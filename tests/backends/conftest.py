@@ -2,18 +2,14 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Callable, Iterator
 from concurrent.futures import ProcessPoolExecutor
 from multiprocessing import get_context
-from pathlib import Path
 from typing import Any
 
 import pytest
 
 import backends
-
-sys.path.insert(0, str(Path(__file__).parent))  # the processes started below inherit it, and find the tasks by name
 
 ENVIRONMENT = {
     "OMP_NUM_THREADS": "1",

@@ -18,8 +18,6 @@ import pytest
 import backends
 from bench import cli
 
-sys.path.insert(0, str(Path(__file__).parent))  # tests find what they share by name
-
 COMMAND = Path(sysconfig.get_path("scripts")) / "bench"
 
 FAULTY = '''
