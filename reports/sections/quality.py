@@ -61,7 +61,7 @@ def _intro(quality: pd.DataFrame) -> str:
         else "the value of one seed"
     )
     text = (
-        f"Each cell holds {seeds}, then in brackets the **95 % interval** over the test rows (bootstrap, averaged over "
+        f"Each cell holds {seeds}, then in brackets the **95 % interval** over the test rows (averaged over "
         "seeds). **Bold**: the best detector; no other's interval reaches its own, and no other's best seed its worst. "
         "**≈**: cannot be told apart from the best. Precision, recall and accuracy carry no such marks. **Detected**: "
         "how many of the anomalies the first threshold flags, a mean over seeds."
