@@ -151,6 +151,12 @@ class Dataset:
     def features(self) -> int:
         return len(self.feature_names)
 
+    @property
+    def groups(self) -> tuple[tuple[int, int], ...]:
+        """The columns that one-hot encode one category each, as (start, stop); none where nothing tells of any."""
+        found: tuple[tuple[int, int], ...] = getattr(self.preprocessing, "groups", ())
+        return found
+
     @cached_property
     def unit_interval(self) -> bool:
         """Whether every value lies in [0, 1], which the Bernoulli likelihood (``bce``) asks for."""

@@ -108,11 +108,16 @@ def _run(arguments: argparse.Namespace) -> int:
         _tell(chosen.notes)
         for trial in chosen.trials(threads):
             print(f"round {trial.round} seed {trial.seed}  {trial.scenario.label}")
+        print(
+            "data sets with categories, which show when they are loaded, get the detector rarity as well",
+            file=sys.stderr,
+        )
         return 0
     out: Path = arguments.out or Path("results") / chosen.name
     data_dir = arguments.data_dir.absolute() if arguments.data_dir else None
     fitting = fits.survey(chosen, data_dir, threads)
     _tell(chosen.notes)
+    chosen = chosen.with_categories(fitting.categorical)
     equal = proved(chosen.scenarios(threads)) if arguments.verify else True
     with contextlib.ExitStack() as stack:
         shown: runner.Display = display()

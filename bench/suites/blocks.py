@@ -60,7 +60,7 @@ def read_block(table: dict[str, Any], where: str) -> Block:
     block = validated(replace(block, datasets=tuple(expanded(block.datasets, where))), where)
     if not block.detectors:
         return block
-    return replace(block, detectors=tuple(dict.fromkeys((*block.detectors, *registry.SANITY))))
+    return replace(block, detectors=tuple(dict.fromkeys((*block.detectors, *registry.EVERYWHERE))))
 
 
 def validated(block: Block, where: str) -> Block:
@@ -120,8 +120,7 @@ def expand(block: Block, threads: int) -> Iterable[Scenario]:
     for dataset, detector in product(block.datasets, block.detectors):
         counts = dict.fromkeys(count or threads for count in block.threads)
         if not registry.needs_backend(detector):
-            # nobody asks how fast a sanity line is
-            for count in [threads] if detector in registry.SANITY else counts:
+            for count in counts:
                 yield Scenario(
                     dataset=dataset,
                     detector=detector,

@@ -183,6 +183,37 @@ def test_a_list_for_github_action_benchmark_holds_one_direction(results, capsysb
         assert named["train_samples_per_second"]["range"].startswith("± ")
 
 
+QUALITY, TIMES = {"roc_auc": 0.9}, {"compile_seconds": 0.5}
+
+
+@pytest.mark.parametrize(
+    ("metrics", "options", "part"),
+    [
+        (QUALITY, ["--format", "pytest-benchmark"], "no trial was timed"),
+        (QUALITY, ["--format", "github-action-benchmark", "--better", "lower"], "no trial has times or memory"),
+        (TIMES, ["--format", "github-action-benchmark", "--better", "higher"], "no trial has rates or quality"),
+        ({}, ["--format", "csv"], "no trial has a metric"),
+    ],
+)
+def test_nothing_to_export_is_refused_and_nothing_is_written(tmp_path, capsys, metrics, options, part):
+    trial = makers.record() | {"metrics": metrics}
+    directory = makers.results(tmp_path / "results", [trial])
+    out = tmp_path / "out.json"
+    assert cli.main(["export", str(directory), *options, "--out", str(out)]) == cli.USAGE_ERROR
+    (line,) = capsys.readouterr().err.strip().splitlines()
+    assert "there is nothing to export" in line
+    assert part in line
+    assert str(directory) in line
+    assert not out.exists()
+
+
+def test_a_stretch_of_several_passes_is_exported_as_one(tmp_path):
+    scored = {"metrics": {"score_samples_per_second": 80_000.0}, "score_rows_per_sample": 16_000, "score_repeats": 8}
+    entry = condense.results(makers.results(tmp_path / "r", [makers.record() | scored]))
+    document = json.loads(pytest_benchmark.written(entry, [makers.record() | scored]))
+    assert document["benchmarks"][0]["stats"]["median"] == pytest.approx(2_000 / 80_000)
+
+
 def test_csv_has_a_line_a_point_and_no_formula(tmp_path):
     entry = makers.entry(0, label="=cmd|' /C calc'!A0", scenario="+1")
     (line,) = csv.DictReader(io.StringIO(export.as_csv([entry]).decode()))
