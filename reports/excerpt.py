@@ -87,12 +87,13 @@ def written(records: Records, table: str, form: str, pivot: str | None = None) -
     if pivot is not None and pivot not in PIVOTS.get(table, ()):
         known = ", ".join(PIVOTS.get(table, ())) or "no metric"
         raise NoTableError(f"the {table} table cannot be turned about {pivot!r} (it can about {known})")
-    frame = _FRAMES[table](tables.trials(records), records)
+    trials, outside = tables.trials(records), form in ("csv", "json", "parquet")
+    frame = _FRAMES[table](trials if outside else tables.short(trials), records)
     if frame.empty:
         raise NoTableError(f"no trial has anything to show in the {table} table")
-    if form in ("csv", "json", "parquet"):
-        outside = frame.rename(columns=_MEASURED) if table == "throughput" else frame
-        return _data(_turned(outside, pivot) if pivot else outside, form)
+    if outside:
+        named = frame.rename(columns=_MEASURED) if table == "throughput" else frame
+        return _data(_turned(named, pivot) if pivot else named, form)
     block = _pivoted(frame, pivot) if pivot else _TABLES[table](frame)
     return (latex.table(block) if form == "latex" else markdown.table(block) + "\n").encode()
 

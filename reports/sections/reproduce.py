@@ -48,9 +48,9 @@ def _data(material: Material) -> list[Block]:
     known = material.trials[material.trials["checksum"] != ""]
     if known.empty:
         return []
-    seeds = known.groupby(["dataset", "checksum"], sort=True)["seed"].unique().reset_index()
+    seeds = known.groupby(["reference", "checksum"], sort=True)["seed"].unique().reset_index()
     columns = [
-        Column("data set", lambda row: code(row["dataset"]), "name"),
+        Column("data set", lambda row: code(row["reference"]), "name"),
         Column("seeds", lambda row: numbers.ranges(row["seed"]), "text"),
         Column("checksum", lambda row: code(row["checksum"][:16]), "text"),
     ]

@@ -5,7 +5,7 @@
 
 from reports.tables.quality import RANKED, TRIVIAL_MARGIN, Standing, quality, standings
 from reports.tables.throughput import MEDIANS, throughput
-from reports.tables.trials import different, failures, having, other_scores, scored, trials
+from reports.tables.trials import different, failures, having, other_scores, scored, short, trials
 
 __all__ = [
     "MEDIANS",
@@ -18,6 +18,7 @@ __all__ = [
     "other_scores",
     "quality",
     "scored",
+    "short",
     "standings",
     "throughput",
     "trials",

@@ -14,7 +14,7 @@ from reports.tables.frames import BLOCK, split
 from reports.tables.quality import Standing, quality, standings
 from reports.tables.ratios import Race, races
 from reports.tables.throughput import throughput
-from reports.tables.trials import scored, trials
+from reports.tables.trials import scored, short, trials
 
 Records = Sequence[Mapping[str, Any]]
 
@@ -39,7 +39,7 @@ class Material:
 
     def __init__(self, records: Records, shelf: Shelf | None = None, warnings: Sequence[str] = ()) -> None:
         self.records, self.shelf, self.warnings = records, shelf or Shelf(None), warnings
-        self.trials = trials(records)
+        self.trials = short(trials(records))
         self.quality = quality(scored(self.trials, records))
         self.throughput = throughput(self.trials)
 

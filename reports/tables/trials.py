@@ -6,6 +6,7 @@ Trials of different environments, and of scenarios with different settings, are 
 from __future__ import annotations
 
 import math
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
@@ -39,6 +40,24 @@ def trials(records: Sequence[Mapping[str, Any]]) -> pd.DataFrame:
     frame["environment"] = pd.Series([labels[source] for source in sources], dtype=object)
     frame["variant"] = _variants(frame, records)
     return frame
+
+
+def short(frame: pd.DataFrame) -> pd.DataFrame:
+    """Trials with files named without their folders and options, where that is enough to tell them apart; ``reference``
+    has the whole."""
+    whole = frame["dataset"]
+    names = {reference: _file_name(reference) for reference in whole.unique()}
+    shared = Counter(names.values())
+    told = {reference: name if shared[name] == 1 else reference for reference, name in names.items()}
+    return frame.assign(reference=whole, dataset=whole.map(told).astype(object))
+
+
+def _file_name(reference: str) -> str:
+    """``file:mine.csv`` of ``file:/long/way/mine.csv?label=attack``."""
+    family, colon, rest = reference.partition(":")
+    if family != "file":
+        return reference
+    return f"{family}{colon}{rest.partition('?')[0].rpartition('/')[2] or rest}"
 
 
 def _last(frame: pd.DataFrame, keys: list[str]) -> pd.DataFrame:

@@ -68,7 +68,7 @@ def test_a_pattern_or_a_folder_names_every_file_in_order(tmp_path, folder):
         block(tmp_path, SMALL).vary(datasets=[f"file:{folder}/*.csv"])
 
 
-def test_a_set_that_cannot_run_costs_its_own_trials_and_no_others(tmp_path, folder, capsys):
+def test_a_set_that_cannot_run_costs_its_own_trials_and_no_others(process, tmp_path, folder, capsys):
     path = tmp_path / "mine.toml"
     path.write_text(SMALL.replace('"vae", ', ""))
     out = tmp_path / "results"

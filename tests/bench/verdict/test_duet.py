@@ -230,7 +230,7 @@ def test_a_stretch_of_scoring_is_as_long_as_the_faster_side_needs_on_both():
     assert scorings == [{"repeats": 30}] * (2 * SCORINGS)
 
 
-def test_beside_an_older_revision_neither_side_scores_in_stretches(monkeypatch):
+def test_beside_an_older_revision_neither_side_scores_in_stretches(process, monkeypatch):
     asked = []
 
     class Older(WorkerProcess):
@@ -258,7 +258,7 @@ def test_beside_an_older_revision_neither_side_scores_in_stretches(monkeypatch):
     assert all(not more for command, more in asked if command == "scoring")
 
 
-def test_a_stretch_lasts_and_its_rate_is_that_of_the_rows_it_scored():
+def test_a_stretch_lasts_and_its_rate_is_that_of_the_rows_it_scored(process):
     parts = Part(Trial("t", knn(), seed=0, round=0), environment()), Part(Trial("t", knn(), 0, 0), environment())
     play(*parts, timeout=60)
     first, second = (part.record for part in parts)
