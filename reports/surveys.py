@@ -41,7 +41,8 @@ _DATA = ("checksum", "train_rows", "val_rows", "test_rows", "features")
 _PRESENT = ("notes", "best_epoch", "arrays", "thresholds", "published", "other_scores")
 """Keys of which a report asks every record whether there is anything; the values it reads of a few."""
 _SAID = ("command", "started")
-ASKED = (*_SAID, *(f"has {key}" for key in _PRESENT), "equality")
+_WHOLE = ("equality", "self_check")
+ASKED = (*_SAID, *(f"has {key}" for key in _PRESENT), *_WHOLE)
 """The columns of ``asked``."""
 _FLAT = (
     *(*_TEXTS.values(), *_SAID, *_PRESENT[:3], "threads", "seed", "round", "status", "reason", "oracle", "collapsed"),
@@ -57,7 +58,7 @@ READ: dict[str, Sequence[str]] = {
     "confusion": COUNTS,
 }
 """Keys that ``columns`` and ``asked`` read, and the keys inside of objects of which they read no more."""
-LARGE = ("equality", *_PRESENT[3:])
+LARGE = (*_WHOLE, *_PRESENT[3:])
 """Further keys that ``asked`` takes as JSON too, as a ``msgspec.Raw``."""
 _HUGE = sys.float_info.max
 
@@ -178,12 +179,12 @@ class Surveyed(Protocol):
 
 def asked(records: Sequence[Mapping[str, Any]]) -> Columns:
     """What a report asks of all records without a table of it: texts, whether a record has anything at a key (``has
-    KEY``), and the JSON of ``equality``, mostly the same."""
-    found = _values(records, (*_SAID, *_PRESENT, "equality"))
+    KEY``), and as JSON what the record says of equality and of its own check."""
+    found = _values(records, (*_SAID, *_PRESENT, *_WHOLE))
     return {
         **{key: _coded(found[key], lambda value: value if isinstance(value, str) else "") for key in _SAID},
         **{f"has {key}": _flags(map(_present, found[key])) for key in _PRESENT},
-        "equality": np.fromiter(map(_json, found["equality"]), object, len(records)),
+        **{key: np.fromiter(map(_json, found[key]), object, len(records)) for key in _WHOLE},
     }
 
 
