@@ -15,7 +15,7 @@ import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
 from datasets.dataset import DatasetError, require
-from datasets.storage import check_size, first_line
+from datasets.storage import check_names, check_size, first_line
 
 BATCH = 1 << 15
 """Rows that are unpacked at a time at most, fewer where there are many columns."""
@@ -43,7 +43,7 @@ def read(content: bytes, path: str, limit: int) -> tuple[dict[str, Any], list[st
         unpacked = sum(file.metadata.row_group(group).total_byte_size for group in range(file.num_row_groups))
         check_size(max(unpacked, 8 * file.metadata.num_rows * file.metadata.num_columns), path, limit)
         names = file.schema_arrow.names
-        require(len(set(names)) == len(names), f"{path}: two columns have the same name")
+        check_names(names, path)
         flat = [field.name for field in file.schema_arrow if not pa.types.is_nested(field.type)]
         long: set[str] = set()
         batches = list(_batches(file, flat, path, limit, long))
@@ -161,7 +161,9 @@ def numbers(column: Any) -> NDArray[np.float64] | None:
     if types.is_duration(kind):
         parts = {"s": 1, "ms": 10**3, "us": 10**6, "ns": 10**9}[kind.unit]
         found = _values(column.cast(pa.int64()).cast(pa.float64(), safe=False)) / parts
-    elif types.is_boolean(kind) or types.is_integer(kind) or types.is_floating(kind) or types.is_decimal(kind):
+    elif types.is_decimal(kind):
+        found = _values(column.cast(pa.string()).cast(pa.float64()))  # the nearest number, as of the same digits in CSV
+    elif types.is_boolean(kind) or types.is_integer(kind) or types.is_floating(kind):
         found = _values(column.cast(pa.float64(), safe=False))
     else:
         return None

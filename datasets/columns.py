@@ -21,6 +21,8 @@ if TYPE_CHECKING:
 MOST_CATEGORIES = 100
 MOST_LEFT_OUT = 0.1
 """The share of a file's lines that may be left out as bad: beyond, it is not what it was taken for."""
+LONGEST_NAME = 60
+"""Characters of a name in a message."""
 FEWEST_COUNTED = 3
 """Rows from which on a column can be seen to count them."""
 SUM_TOLERANCE = 0.01
@@ -68,7 +70,8 @@ def items(text: str) -> tuple[str, ...]:
 
 def shown(names: Iterable[str], most: int = 12) -> str:
     """Names with commas between them, quoted where blanks or commas would not be seen, cut where they are many."""
-    known = [name if name == name.strip() and name and "," not in name else repr(name) for name in names]
+    short = (name if len(name) <= LONGEST_NAME else f"{name[:LONGEST_NAME]}…" for name in names)
+    known = [name if name == name.strip() and name and "," not in name else repr(name) for name in short]
     return ", ".join(known[:most]) + (f" and {len(known) - most} more" if len(known) > most else "")
 
 

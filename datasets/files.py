@@ -79,7 +79,7 @@ def load_file(
     skip = bad_lines == "skip"
     table = tables.whole(content, path, encoding=encoding, skip=skip)
     name = labels.column(list(table.columns), label, path)
-    known = labels.read(table, name, items(normal), path)
+    known = labels.read(table, name, items(normal), path, skip=skip)
     asked = Asked(items(keep), items(text), items(drop), items(missing), decimal, skip)
     found = columns.features(table, name, asked, path)
     chosen_rows = known.present[found.rows]

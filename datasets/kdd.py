@@ -284,7 +284,9 @@ def _read(file: Download, names: tuple[str, ...], data_dir: Path) -> tuple[pd.Da
     for column in COLUMNS:
         values = table[column]
         if column not in CATEGORICAL and not (pd.api.types.is_numeric_dtype(values) and values.between(0, 1e15).all()):
-            raise file.damaged(data_dir, f"column {column} holds other things than numbers from 0 up")
+            row = int(np.argmin(pd.to_numeric(values, errors="coerce").between(0, 1e15)))
+            found = f"{str(values.iloc[row])[:40]!r} in line {row + 1 + skipped}"
+            raise file.damaged(data_dir, f"column {column} holds other things than numbers from 0 up ({found})")
     if foreign := set(table["protocol_type"].unique()) - PROTOCOLS:
         raise file.damaged(data_dir, f"column protocol_type holds {min(map(str, foreign))!r}, no protocol")
     published = ROWS[file]
@@ -328,7 +330,7 @@ def _ordered(
         return named.set_axis([*COLUMNS, "label"], axis="columns")
     if table.shape[1] == len(names) + 1:
         first = table[0].to_numpy()
-        if first.dtype.kind in "iu" and np.isin(first - np.arange(len(first)), (0, 1)).all():
+        if first.dtype.kind in "iu" and np.isin(np.sort(first) - np.arange(len(first)), (0, 1)).all():
             table = table.drop(columns=0)
     if table.shape[1] != len(names):
         raise damaged(f"has {table.shape[1]} columns, not {len(names)}")

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from datasets.columns import column as named
 from datasets.columns import counted, shown, were
 from datasets.dataset import require
-from datasets.readings import MISSING
+from datasets.readings import MISSING, NEARLY
 from datasets.tables import Table
 
 NAMES = ("label", "y", "class", "target", "anomaly", "outlier")
@@ -69,16 +69,26 @@ def column(names: Sequence[str], asked: str, path: str) -> str:
     return found[0]
 
 
-def read(table: Table, name: str, normal: Sequence[str], path: str) -> Labels:
+def read(table: Table, name: str, normal: Sequence[str], path: str, *, skip: bool = False) -> Labels:
     """The labels of a table.
 
     A cell that is empty, or in a CSV file one of the words for missing, is no label, unless it is named among the
-    values that mean `normal`.
+    values that mean `normal`. A stray word where labels are numbers is refused, or, to `skip` bad lines, no label.
     """
     values, codes = _coded(table.columns[name])
     words = _words(values)
     asked = [_number(word) if word not in words and _number(word) in words else word for word in normal]
     gaps = frozenset(word for word in words if word == "" or (table.written and word in MISSING)) - set(asked)
+    strays = _strays(words, codes, gaps | set(asked))
+    if strays:
+        row = int(np.argmax(np.isin(codes, [words.index(word) for word in strays])))
+        place = table.places(np.array([row]))[0]
+        require(
+            skip,
+            f"{path}: {place}, column {name!r} holds {words[codes[row]][:40]!r}, and the other labels are numbers; "
+            "?bad_lines=skip leaves such lines out",
+        )
+        gaps |= strays
     known = sorted(set(words) - gaps)
     notes = "".join(f". {note}" for note in _unlabelled(words, codes, gaps)).removesuffix(".")
     told = f"the labels are: {shown(known)}{notes}"
@@ -95,6 +105,16 @@ def read(table: Table, name: str, normal: Sequence[str], path: str) -> Labels:
             f"those that do with ?normal=VALUE,VALUE; {told}",
         )
     return Labels(tuple(words), codes, tuple(wanted), gaps)
+
+
+def _strays(words: Sequence[str], codes: NDArray[np.intp], known: Collection[str]) -> frozenset[str]:
+    """Words among labels that are numbers, two of them at least, in nearly all rows: a line of totals, or a remark."""
+    counts = np.bincount(codes, minlength=len(words))
+    numbers = {word for word in words if word not in known and _is_number(word)}
+    others = {word for word in words if word not in known and word not in numbers}
+    usual = sum(int(count) for word, count in zip(words, counts, strict=True) if word in numbers)
+    rare = sum(int(count) for word, count in zip(words, counts, strict=True) if word in others)
+    return frozenset(others) if len(numbers) > 1 and rare <= (1 - NEARLY) * usual else frozenset()
 
 
 def _unlabelled(words: Sequence[str], codes: NDArray[np.intp], gaps: Collection[str]) -> list[str]:

@@ -72,6 +72,15 @@ class Preprocessing:
             *(f"{column}={value}" for column, values in (self.categories or {}).items() for value in values),
         )
 
+    @property
+    def groups(self) -> tuple[tuple[int, int], ...]:
+        """The matrix's columns of each category, as (start, stop)."""
+        found, start = [], len(self.numbers) + len(self.indicated)
+        for values in (self.categories or {}).values():
+            found.append((start, start + len(values)))
+            start += len(values)
+        return tuple(found)
+
     def __call__(self, table: pd.DataFrame) -> Matrix:
         """The float32 matrix, of shape (rows, features), of a table that has all `columns`, numbers as numbers."""
         matrix = np.empty((len(table), len(self.feature_names)), dtype=np.float32)

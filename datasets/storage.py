@@ -170,6 +170,14 @@ def check_size(size: int, path: str, limit: int) -> None:
     require(size <= limit, f"{path}: unpacks to {size >> 20:,} MiB, more than the {limit >> 20:,} MiB that are read")
 
 
+def check_names(names: Sequence[str], path: str) -> None:
+    """Raise `DatasetError` where two columns are called the same."""
+    seen: set[str] = set()
+    for name in names:
+        require(name not in seen, f"{path}: two columns have the same name {name!r}")
+        seen.add(name)
+
+
 def first_line(error: BaseException) -> str:
     """What a library says of its error, without the rest."""
     return str(error).partition("\n")[0]

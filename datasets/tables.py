@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from datasets.dataset import DatasetError, require
-from datasets.storage import LIMIT, first_line
+from datasets.storage import LIMIT, check_names, first_line
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -123,7 +123,7 @@ def _csv(content: bytes, path: str, encoding: str, skip: bool) -> Table:
     from datasets.delimited import Delimited
 
     file = Delimited(lambda: io.BytesIO(content), path, encoding=encoding, skip=skip)
-    require(len(set(file.names)) == len(file.names), f"{path}: two columns have the same name")
+    check_names(file.names, path)
     columns, rows = file.whole()
     require(len(rows) > 0, f"{path}: not a table of comma-separated values (no rows)")
     return Table(

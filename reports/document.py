@@ -39,14 +39,17 @@ SECTIONS: tuple[Callable[[Material], list[Section]], ...] = (
     reproduce.section,
     meaning.section,
 )
-"""In the order in which a report shows them; each returns none where it has nothing to say."""
+"""In the order in which a report shows them; each returns none where it has nothing to say. Over many data sets the
+ranks come first."""
 
 
 def document(material: Material) -> Document:
     """The whole report as blocks; the same records give the same."""
     suites = [code(suite) for suite in material.trials["suite"].drop_duplicates() if suite]
     sections: list[Section] = []
-    for section in SECTIONS:
+    # over many data sets the ranks are the result, and what stands behind them follows
+    order = sorted(SECTIONS, key=lambda section: section is not ranks.section) if material.many else SECTIONS
+    for section in order:
         sections += section(material)
     title = listing(suites) if suites else ""
     return Document(title, _summary(material), alerts(material), answer(material), sections)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Iterable
 
-SANITY = ("norm", "mahalanobis")
+SANITY = ("norm", "mahalanobis", "rarity")
 """Detectors that are there to be beaten: what does not beat them is worth nothing."""
 # Okabe and Ito's palette, which colour-blind readers can tell apart. A backend has the same colour in every figure.
 BACKEND_COLOURS = {"torch": "#D55E00", "keras": "#0072B2", "jax": "#009E73"}

@@ -70,10 +70,10 @@ def comparison_text(result: Result) -> str:
     lines = [comparison_.headline(result), plain(comparison_.setting(result))]
     for scenario, rows in comparison_.by_scenario(result).items():
         lines += ["", scenario]
-        if rows[0]["metric"] is None:
-            lines.append(f"  incomparable: {plain(words(rows[0]['reason']))}")
-        else:
-            lines += [f"  {line}" for line in terminal.table(comparison_.verdicts(rows))]
+        apart = [row for row in rows if row["verdict"] == "incomparable"]
+        lines += [f"  incomparable: {plain(words(row['reason']))}" for row in apart]
+        if compared := [row for row in rows if row["verdict"] != "incomparable"]:
+            lines += [f"  {line}" for line in terminal.table(comparison_.verdicts(compared))]
     return "\n".join([*lines, "", *map(plain, comparison_.notes(result))]) + "\n"
 
 

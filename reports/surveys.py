@@ -41,8 +41,7 @@ _DATA = ("checksum", "train_rows", "val_rows", "test_rows", "features")
 _PRESENT = ("notes", "best_epoch", "arrays", "thresholds", "published", "other_scores")
 """Keys of which a report asks every record whether there is anything; the values it reads of a few."""
 _SAID = ("command", "started")
-_WHOLE = ("equality", "self_check")
-ASKED = (*_SAID, *(f"has {key}" for key in _PRESENT), *_WHOLE)
+ASKED = (*_SAID, *(f"has {key}" for key in _PRESENT), "equality")
 """The columns of ``asked``."""
 _FLAT = (
     *(*_TEXTS.values(), *_SAID, *_PRESENT[:3], "threads", "seed", "round", "status", "reason", "oracle", "collapsed"),
@@ -56,9 +55,10 @@ READ: dict[str, Sequence[str]] = {
     "data": _DATA,
     "settings": ("batch_size",),
     "confusion": COUNTS,
+    "self_check": ("followed", "steps"),
 }
 """Keys that ``columns`` and ``asked`` read, and the keys inside of objects of which they read no more."""
-LARGE = (*_WHOLE, *_PRESENT[3:])
+LARGE = ("equality", *_PRESENT[3:])
 """Further keys that ``asked`` takes as JSON too, as a ``msgspec.Raw``."""
 _HUGE = sys.float_info.max
 
@@ -179,12 +179,12 @@ class Surveyed(Protocol):
 
 def asked(records: Sequence[Mapping[str, Any]]) -> Columns:
     """What a report asks of all records without a table of it: texts, whether a record has anything at a key (``has
-    KEY``), and as JSON what the record says of equality and of its own check."""
-    found = _values(records, (*_SAID, *_PRESENT, *_WHOLE))
+    KEY``), and the JSON of ``equality``, mostly the same."""
+    found = _values(records, (*_SAID, *_PRESENT, "equality"))
     return {
         **{key: _coded(found[key], lambda value: value if isinstance(value, str) else "") for key in _SAID},
         **{f"has {key}": _flags(map(_present, found[key])) for key in _PRESENT},
-        **{key: np.fromiter(map(_json, found[key]), object, len(records)) for key in _WHOLE},
+        "equality": np.fromiter(map(_json, found["equality"]), object, len(records)),
     }
 
 
@@ -216,6 +216,7 @@ def columns(records: Sequence[Mapping[str, Any]]) -> Columns:
         "oracle": _flags(value is True for value in found["oracle"]),
         "collapsed": _flags(flag is True or active == 0 for flag, active in collapsed),
         "timed": _flags(value is not False for value in found["timed"]),
+        "self_check": _coded(list(map(_checked, found["self_check"])), text),
         "train": train,
         "scoring": scoring,
         "fit_seconds": seconds,
@@ -235,6 +236,17 @@ def columns(records: Sequence[Mapping[str, Any]]) -> Columns:
         bounds = [b if type(b) is list and len(b) == 2 else (None, None) for b in intervals[name]]
         made[f"{name}_low"], made[f"{name}_high"] = _numbers(list(chain.from_iterable(bounds))).reshape(-1, 2).T
     return made
+
+
+def _checked(value: object) -> str:
+    """How a timed trial's proof of itself ended; empty where the record tells of none."""
+    check = mapping(value)
+    if not check:
+        return ""
+    if check.get("steps") is None:
+        return "no reference"
+    followed = check.get("followed")
+    return "followed" if followed is True else "left" if followed is False else "too long"
 
 
 def _present(value: Any) -> bool:

@@ -15,6 +15,7 @@ from typing import Any
 import pytest
 
 import backends
+from bench.environment import machine
 
 FRAMEWORKS = frozenset({"torch", "tensorflow", "keras", "jax"})
 SHARED = ("climb",)
@@ -69,6 +70,9 @@ def rank(item: pytest.Item) -> int:
 
 # ------------------------------------------------------------------------------------------- what nobody declared
 
+PROBES = frozenset({"file", "git", "lscpu"})
+"""Small programs that tell of the machine or the checkout; they are no process that is meant here."""
+
 undeclared: list[str] = []
 allowed = True  # until the first test
 
@@ -78,7 +82,9 @@ def watch(event: str, arguments: tuple[Any, ...]) -> None:
     if allowed:
         return
     if event == "subprocess.Popen":
-        undeclared.append(f"the process {arguments[1]}")
+        command = arguments[1] if isinstance(arguments[1], list) else [arguments[1]]
+        if command[0] not in PROBES:
+            undeclared.append(f"the process {command[0]}")
     elif event == "import" and arguments[0].partition(".")[0] in FRAMEWORKS:
         undeclared.append(f"the import of {arguments[0]}")
 
@@ -93,6 +99,11 @@ def pytest_configure(config: pytest.Config) -> None:
         start(self)
 
     BaseProcess.start = noted  # type: ignore[method-assign]
+
+
+def pytest_collection_finish(session: pytest.Session) -> None:
+    if session.items:
+        machine()  # asks some programs, once a process: no test does so by itself
 
 
 @pytest.hookimpl(tryfirst=True)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import contextlib
 import sys
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -103,15 +104,20 @@ def _run(arguments: argparse.Namespace) -> int:
     most = max((scenario.threads for scenario in chosen.scenarios(threads)), default=threads)
     if most > available_cores():
         raise UsageError(f"{most} threads are more than the {available_cores()} cores available here")
-    for note in chosen.notes:
-        print(f"note: {note}", file=sys.stderr)
     if arguments.dry_run:
+        _tell(chosen.notes)
         for trial in chosen.trials(threads):
             print(f"round {trial.round} seed {trial.seed}  {trial.scenario.label}")
+        print(
+            "data sets with categories, which show when they are loaded, get the detector rarity as well",
+            file=sys.stderr,
+        )
         return 0
     out: Path = arguments.out or Path("results") / chosen.name
     data_dir = arguments.data_dir.absolute() if arguments.data_dir else None
     fitting = fits.survey(chosen, data_dir, threads)
+    _tell(chosen.notes)
+    chosen = chosen.with_categories(fitting.categorical)
     equal = proved(chosen.scenarios(threads)) if arguments.verify else True
     with contextlib.ExitStack() as stack:
         shown: runner.Display = display()
@@ -141,6 +147,11 @@ def _run(arguments: argparse.Namespace) -> int:
     print(f"{len(outcome.records) - len(bad)} of {len(outcome.records)} trials ended well")
     print(f"report: {path}, and to look at: {page}")
     return 1 if bad or not equal else 0
+
+
+def _tell(notes: Iterable[str]) -> None:
+    for note in notes:
+        print(f"note: {note}", file=sys.stderr)
 
 
 def _watched(shown: Any, out: Path, stack: contextlib.ExitStack) -> Any:

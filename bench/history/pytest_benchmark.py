@@ -151,6 +151,11 @@ def written(entry: Entry, trials: Sequence[Record]) -> bytes:
         What the history would keep of the directory.
     trials : sequence of records
         Its trials that ended well.
+
+    Raises
+    ------
+    HistoryError
+        Nothing was timed.
     """
     labels = {point.scenario: point.label for point in entry.points}
     groups: dict[str, list[Record]] = {}
@@ -163,6 +168,10 @@ def written(entry: Entry, trials: Sequence[Record]) -> bytes:
         for what in TIMES
         if (seconds := [s for record in records if (s := _seconds(record, what)) is not None])
     ]
+    if not benchmarks:
+        raise HistoryError(
+            "there is nothing to export: no trial was timed, and pytest-benchmark's files hold times alone"
+        )
     machine, versions = entry.run.machine, entry.run.versions
     system, _, release = str(machine.get("os", "")).partition(" ")
     revision = entry.run.revision or "unversioned"
@@ -200,7 +209,9 @@ def _seconds(record: Record, what: str) -> float | None:
     if rows is None:
         return float(value)
     count = record.get(rows)
-    return float(count / value) if count else None
+    # of a live comparison one sample may be several passes
+    passes = record.get("score_repeats", 1) if what == "score" else 1
+    return float(count / value / passes) if count else None
 
 
 def _benchmark(label: str, what: str, seconds: Sequence[float], trials: Sequence[Record]) -> dict[str, Any]:

@@ -89,7 +89,15 @@ def fit(chosen: Suite, scenario: Scenario, *, seed: int, data_dir: Path | None, 
     kinds = models.kinds(scenario, scores)
     fits.check(chosen, data_dir)
     data = datasets.load(scenario.dataset, seed=seed, data_dir=data_dir)
-    detector = built(scenario, data.features, data.image_shape, seed=seed, score=kinds[0], rows=len(data.X_train))
+    detector = built(
+        scenario,
+        data.features,
+        data.image_shape,
+        seed=seed,
+        score=kinds[0],
+        rows=len(data.X_train),
+        groups=data.groups,
+    )
     epochs = None
     if scenario.training is None:
         try:

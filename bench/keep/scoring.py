@@ -203,7 +203,8 @@ def _ignored(table: pd.DataFrame, wanted: Sequence[str]) -> tuple[str, ...]:
 
 def _keys(table: pd.DataFrame, key: str, path: str) -> list[str | None]:
     if list(map(str, table.columns)).count(key) != 1:
-        raise ModelError(f"{path}: --id wants one column called {key!r}; there are: {listed(table.columns)}")
+        names = [str(name) for name in table.attrs.get("names", table.columns)]
+        raise ModelError(f"{path}: --id wants one column called {key!r}; there are: {shown(names)}")
     return [None if missing else str(value) for value, missing in zip(table[key], table[key].isna(), strict=True)]
 
 

@@ -60,7 +60,7 @@ def read_block(table: dict[str, Any], where: str) -> Block:
     block = validated(replace(block, datasets=tuple(expanded(block.datasets, where))), where)
     if not block.detectors:
         return block
-    return replace(block, detectors=tuple(dict.fromkeys((*block.detectors, *registry.SANITY))))
+    return replace(block, detectors=tuple(dict.fromkeys((*block.detectors, *registry.EVERYWHERE))))
 
 
 def validated(block: Block, where: str) -> Block:
@@ -120,8 +120,7 @@ def expand(block: Block, threads: int) -> Iterable[Scenario]:
     for dataset, detector in product(block.datasets, block.detectors):
         counts = dict.fromkeys(count or threads for count in block.threads)
         if not registry.needs_backend(detector):
-            # nobody asks how fast a sanity line is
-            for count in [threads] if detector in registry.SANITY else counts:
+            for count in counts:
                 yield Scenario(
                     dataset=dataset,
                     detector=detector,
@@ -165,19 +164,24 @@ def homes(blocks: Sequence[Block], axis: str, value: str, where: str) -> list[in
 
 
 def agreed(defaults: Block, blocks: Sequence[Block]) -> tuple[Block, tuple[str, ...]]:
-    """The defaults with the settings that all blocks agree on, key by key, and a clause for where they do not."""
+    """The defaults with the settings that all blocks agree on, key by key, and a clause for where they do not.
+
+    What only networks have is asked of the blocks that run one.
+    """
+    networks = [block for block in blocks if any(map(registry.needs_backend, block.detectors))] or blocks
     changes: dict[str, Any] = {}
     differing: list[str] = []
     for name in (f.name for f in fields(Block) if f.name not in ("datasets", "detectors", "training")):
-        value = getattr(blocks[0], name)
-        if all(getattr(block, name) == value for block in blocks):
+        own = networks if name in ("backends", "modes", "devices", "precisions", "batch_sizes") else blocks
+        value = getattr(own[0], name)
+        if all(getattr(block, name) == value for block in own):
             changes[name] = value
         else:
             differing.append(f"{name} = {_told(getattr(defaults, name))}")
     training: dict[str, Any] = {}
     for name in (f.name for f in fields(Training)):
-        value = getattr(blocks[0].training, name)
-        if all(getattr(block.training, name) == value for block in blocks):
+        value = getattr(networks[0].training, name)
+        if all(getattr(block.training, name) == value for block in networks):
             training[name] = value
         else:
             differing.append(f"training.{name} = {_told(getattr(defaults.training, name))}")

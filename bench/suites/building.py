@@ -17,6 +17,7 @@ def built(
     seed: int,
     score: str | None = None,
     rows: int | None = None,
+    groups: tuple[tuple[int, int], ...] = (),
 ) -> Any:
     """A detector with everything that its scenario sets.
 
@@ -32,6 +33,8 @@ def built(
         Which score of a network is its own; the first of the scenario's where nothing is said.
     rows : int, optional
         That it will be trained on.
+    groups : tuple of (start, stop), optional
+        The columns that one-hot encode one category each, for a detector that asks for them.
 
     Raises
     ------
@@ -43,7 +46,10 @@ def built(
     detector = registry.load_required(scenario.detector, scenario.parameters)
     training = scenario.training
     if training is None:
-        return detector(seed=seed, threads=scenario.threads, **scenario.parameters)
+        made = detector(seed=seed, threads=scenario.threads, **scenario.parameters)
+        if hasattr(made, "groups"):
+            made.groups = groups
+        return made
     assert scenario.backend is not None
     own = {} if detector.scores_of_its_own else {"score": score or training.scores[0]}
     return detector(

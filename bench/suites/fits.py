@@ -18,10 +18,12 @@ Shape = tuple[int, tuple[int, int] | None]
 
 @dataclass(frozen=True)
 class Fitting:
-    """The shape of each data set's rows, and why a scenario, told by its hash, cannot run on its own."""
+    """The shape of each data set's rows, why a scenario, told by its hash, cannot run on its own, and which of the data
+    sets have categories."""
 
     shapes: Mapping[str, Shape]
     unfit: Mapping[str, str]
+    categorical: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True)
@@ -31,6 +33,7 @@ class _Facts:
     shape: Shape
     rows: int
     unit_interval: bool
+    categorical: bool
 
 
 def check(suite: Suite, data_dir: Path | None) -> dict[str, Shape]:
@@ -72,7 +75,9 @@ def survey(suite: Suite, data_dir: Path | None, threads: int) -> Fitting:
             spoilt.add(scenario.dataset)
     if unfit and len(spoilt) == len(facts):
         raise SuiteError(next(iter(unfit.values())))
-    return Fitting({name: known.shape for name, known in facts.items() if isinstance(known, _Facts)}, unfit)
+    usable = {name: known for name, known in facts.items() if isinstance(known, _Facts)}
+    categorical = frozenset(name for name, known in usable.items() if known.categorical)
+    return Fitting({name: known.shape for name, known in usable.items()}, unfit, categorical)
 
 
 def _references(suite: Suite) -> list[str]:
@@ -85,7 +90,7 @@ def _facts(suite: Suite, reference: str, data_dir: Path | None) -> _Facts | str:
         data = datasets.load(reference, seed=suite.seeds[0], data_dir=data_dir)
     except datasets.DatasetError as error:
         return str(error)
-    return _Facts((data.features, data.image_shape), len(data.X_train), data.unit_interval)
+    return _Facts((data.features, data.image_shape), len(data.X_train), data.unit_interval, bool(data.groups))
 
 
 def _reason(scenario: Scenario, facts: _Facts | str) -> str | None:

@@ -1,7 +1,8 @@
 """Suites: a TOML file names scenarios; scenarios, seeds and rounds make trials.
 
 A suite's top level holds the defaults; each ``[[scenarios]]`` block names data sets and detectors and may replace any
-default. The sanity lines ``norm`` and ``mahalanobis`` join every block by themselves. Every scenario carries all that
+default. The sanity lines ``norm`` and ``mahalanobis`` join every block by themselves, and ``rarity`` where a data set
+has categories. Every scenario carries all that
 its result depends on, and its hash says so.
 """
 
@@ -11,7 +12,7 @@ import math
 import random
 import tomllib
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import Annotated, Any
@@ -84,6 +85,19 @@ class Suite:
             random.Random(f"{self.name}/{round_}").shuffle(batch)
             trials.extend(batch)
         return trials
+
+    def with_categories(self, categorical: Collection[str]) -> Suite:
+        """With the sanity line of categories on the data sets that have some, wherever the others are."""
+        joining = []
+        for block in self.blocks:
+            names = tuple(name for name in block.datasets if name in categorical)
+            if (
+                names
+                and set(registry.EVERYWHERE) <= set(block.detectors)
+                and registry.OF_CATEGORIES not in block.detectors
+            ):
+                joining.append(replace(block, datasets=names, detectors=(registry.OF_CATEGORIES,)))
+        return replace(self, blocks=(*self.blocks, *joining))
 
     def published_of(self, scenario: Scenario) -> list[dict[str, Any]]:
         """What others published of what this scenario measures, as its records hold it."""

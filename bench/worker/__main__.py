@@ -2,10 +2,10 @@
 
 Commands are JSON lines on standard input, replies JSON lines on what was standard output; whatever a framework prints
 goes to standard error. ``prepare`` comes first, then ``epoch`` as often as the driver likes, then ``score``, and in the
-end ``self_check`` where ``prepare`` was told so; ``hello`` is answered at once, which tells how long a process takes to
-start; ``capabilities`` tells of a backend and needs no trial; ``climb`` and ``exchange`` are the ladder's, ``limits``
-the hardware's. A driver that steps two workers in turn sends ``scoring`` as often as it likes before ``score``. The
-parent only waits, so nothing competes with the timed work.
+end ``self_check`` where ``prepare`` was told so; ``hello`` is answered at once with the protocol, which tells how long
+a process takes to start; ``capabilities`` tells of a backend and needs no trial; ``climb`` and ``exchange`` are the
+ladder's, ``limits`` the hardware's. A driver that steps two workers in turn sends ``rehearse`` once and ``scoring`` as
+often as it likes before ``score``. The parent only waits, so nothing competes with the timed work.
 """
 
 from __future__ import annotations
@@ -27,8 +27,11 @@ from bench.worker.session import Diverged, Session
 
 LADDER = "bench.proof.ladder"
 """Who climbs; it stands above the worker, and is loaded where somebody asks for it."""
-TRIAL = ("prepare", "epoch", "scoring", "score", "self_check")
+TRIAL = ("prepare", "epoch", "rehearse", "scoring", "score", "self_check")
 COMMANDS = frozenset({"hello", "capabilities", *TRIAL, "limits", "climb", "exchange"})
+PROTOCOL = 2
+"""Told by ``hello``; a worker of protocol 1 does not. From 2 on it knows ``rehearse``, and ``scoring`` takes
+``repeats``."""
 
 
 class Service:
@@ -38,7 +41,7 @@ class Service:
     climber: Any = None
 
     def hello(self) -> dict[str, Any]:
-        return {}
+        return {"protocol": PROTOCOL}
 
     def capabilities(self, backend: str) -> dict[str, Any]:
         """What a backend reports of itself in this process."""
@@ -59,8 +62,11 @@ class Service:
     def epoch(self, number: int) -> dict[str, Any]:
         return self.session.epoch(number)
 
-    def scoring(self) -> dict[str, Any]:
-        return self.session.scoring()
+    def rehearse(self) -> dict[str, Any]:
+        return self.session.rehearse()
+
+    def scoring(self, repeats: int = 1) -> dict[str, Any]:
+        return self.session.scoring(repeats)
 
     def score(self) -> dict[str, Any]:
         return self.session.score()

@@ -35,6 +35,10 @@ FOLLOWED = 3
 """Epochs that the self-check follows, at most: a second one shows what repeats the first, a third what alternates."""
 LATENCIES = 10
 """Single rows that one ``scoring`` times."""
+SCORING_SECONDS = 0.05
+"""What one timed stretch of scoring in turn takes at least: all test rows are scored so many times over."""
+REHEARSALS = 5
+"""Untimed scorings of all test rows that this number of times is found by; they are the warm-up as well."""
 
 
 class Session:
@@ -61,6 +65,8 @@ class Session:
         self.timer: DeviceTimer | None = None
         self.device_seconds: list[float] = []
         self.waits: list[float] = []
+        self.finished = False
+        self.repeats = 1
 
     def prepare(self) -> dict[str, Any]:
         """Imports, loads, builds and compiles; the reply tells how many epochs there are to run (1 for a plain fit)."""
@@ -78,8 +84,15 @@ class Session:
             directory = Path(trial.data_dir) if trial.data_dir else None
             self.data = datasets.load(scenario.dataset, seed=trial.seed, data_dir=directory)
         with self.clock.phase("build"):
-            rows = len(self.data.X_train)
-            self.detector = built(scenario, self.data.features, self.data.image_shape, seed=trial.seed, rows=rows)
+            data = self.data
+            self.detector = built(
+                scenario,
+                data.features,
+                data.image_shape,
+                seed=trial.seed,
+                rows=len(data.X_train),
+                groups=data.groups,
+            )
             if hasattr(self.detector, "prepare"):
                 self.detector.prepare(self.data.X_train)
             self.model = self.detector.model if backend else None
@@ -131,18 +144,45 @@ class Session:
         stop = self.detector.is_last(number, validation_loss)
         return {"loss": loss, "validation_loss": validation_loss, "stop": stop}
 
-    def scoring(self) -> dict[str, Any]:
-        """Scores all test rows once and some row by row, on the clock, after the last epoch."""
+    def rehearse(self) -> dict[str, Any]:
+        """Scores all test rows off the clock, after the last epoch; the reply's ``repeats`` tells how many times over a
+        stretch of ``SCORING_SECONDS`` has to."""
+        self._finish()
+        taken = []
+        for _ in range(REHEARSALS):
+            start = self.clock.now()
+            self.detector.decision_function(self.data.X_test)
+            self.clock.synchronize()
+            taken.append(self.clock.now() - start)
+            if sum(taken) > SCORING_SECONDS * REHEARSALS:
+                break
+        return {"repeats": math.ceil(SCORING_SECONDS / max(min(taken), 1e-6))}
+
+    def scoring(self, repeats: int = 1) -> dict[str, Any]:
+        """Scores all test rows, so many times over as one sample, and some row by row, on the clock, after the last
+        epoch."""
+        self.repeats = repeats
+        self._finish()
+        self._score_stretch()
         X = self.data.X_test
-        if self.model is not None:
-            self.detector.finish()
-        with self.clock.phase("score"), self._stretched():
-            self.detector.decision_function(X)
         for _ in range(LATENCIES):
             row = len(self.clock.samples.get("latency", [])) % len(X)
             with self.clock.phase("latency"), self._stretched():
                 self.detector.decision_function(X[row : row + 1])
         return {}
+
+    def _finish(self) -> None:
+        """Ends training, once, off the clock."""
+        if self.model is not None and not self.finished:
+            self.detector.finish()
+        self.finished = True
+
+    def _score_stretch(self) -> Any:
+        """One sample of ``score``: the test rows, as often as a stretch wants them; returns their scores."""
+        with self.clock.phase("score"), self._stretched():
+            for _ in range(self.repeats):
+                scores = self.detector.decision_function(self.data.X_test)
+        return scores
 
     @contextmanager
     def _stretched(self) -> Iterator[None]:
@@ -243,11 +283,9 @@ class Session:
             spent = sum(samples)
             return len(samples) < most and spent < SCORE_LIMIT and (len(samples) < least or spent < seconds)
 
-        with self.clock.phase("score"), self._stretched():
-            scores = self.detector.decision_function(X)
+        scores = self._score_stretch()
         while self.trial.timed and again("score", least=5, most=50, seconds=0.3):
-            with self.clock.phase("score"), self._stretched():
-                self.detector.decision_function(X)
+            self._score_stretch()
         row = 0
         while self.trial.timed and again("latency", least=20, most=200, seconds=0.5):
             with self.clock.phase("latency"), self._stretched():
@@ -260,6 +298,7 @@ class Session:
         import numpy as np
 
         training, clock, samples = self.trial.scenario.training, self.clock, self.clock.samples
+        scored *= self.repeats
         spent = clock.totals()
         clock.settle("score", "score_warmup")
         clock.settle("latency", "latency_warmup")
@@ -290,6 +329,8 @@ class Session:
             "disturbance": asdict(disturbance),
             "marks": found,
         }
+        if self.repeats > 1:
+            more["score_repeats"] = self.repeats
         if (joules := self.watch.energy(warmups)) is not None:
             metrics["train_energy_joules"] = joules
             more["energy_counters"] = [counter.name for counter in self.watch.counters]
@@ -300,6 +341,10 @@ class Session:
 
 def _description(data: Dataset) -> dict[str, Any]:
     """What the record says of the data set."""
+    from bench.quality.evaluation import few_rows
+
+    told: dict[str, Any] = msgspec.to_builtins(data.provenance)
+    few = few_rows(data.y_test)
     return {
         "checksum": data.checksum,
         "train_rows": len(data.X_train),
@@ -308,7 +353,8 @@ def _description(data: Dataset) -> dict[str, Any]:
         "anomalies": int(data.y_test.sum()),
         "features": data.features,
         "image_shape": data.image_shape,
-        **msgspec.to_builtins(data.provenance),
+        **told,
+        "notes": [*told["notes"], *([few] if few else [])],
     }
 
 

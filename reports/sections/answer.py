@@ -11,6 +11,7 @@ import numpy as np
 
 from reports import numbers, palette
 from reports.blocks import Block, Drawing, Figure, Fold, Prose, clean, code, listing
+from reports.sections import self_check
 from reports.sections.headline import clear, headline, name, value
 from reports.tables import Standing
 from reports.tables.curves import rounded
@@ -112,9 +113,11 @@ def _doubts(material: Material) -> str:
     marks = Counter(mark for marked in finished["marks"] for mark in marked)
     if marks:
         doubts.append(f"some timings are marked {listing([code(mark) for mark in sorted(marks)], 3)}")
+    checked = self_check.counted(trials)
     if not doubts:
-        return "The trials themselves give no reason to doubt this."
-    return f"To doubt: {'; '.join(doubts[:_MOST_DOUBTS])}."
+        return f"{checked}, and nothing else is to doubt." if checked else "The trials give no reason to doubt this."
+    said = "; ".join(doubts[:_MOST_DOUBTS])
+    return f"{checked}; to doubt: {said}." if checked else f"To doubt: {said}."
 
 
 def _sets(standings: Sequence[Standing], of: int) -> str:

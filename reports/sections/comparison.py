@@ -26,9 +26,9 @@ def blocks(result: Result) -> list[Block]:
         parts.append(Prose(f"All scenarios: {code(common)}"))
     changed = [row for row in _sorted(result) if row["verdict"] != "unchanged"]
     unchanged = [row for row in _sorted(result) if row["verdict"] == "unchanged"]
-    if compared := [row for row in changed if row["metric"] is not None]:
+    if compared := [row for row in changed if row["verdict"] != "incomparable"]:
         parts += _compared(compared, short)
-    if apart := [row for row in changed if row["metric"] is None]:
+    if apart := [row for row in changed if row["verdict"] == "incomparable"]:
         parts.append(
             List([f"{SIGNS['incomparable']} {code(short[row['scenario']])}: {words(row['reason'])}" for row in apart])
         )
@@ -74,7 +74,7 @@ def junit(result: Result, *, strict: bool = False) -> str:
         case = ElementTree.SubElement(
             suite, "testcase", classname=clean(row["scenario"]), name=row["metric"] or "all metrics"
         )
-        if row["metric"] is None:
+        if row["verdict"] == "incomparable":
             ElementTree.SubElement(case, "error", message=clean(row["reason"]))
             continue
         said = f"{row['title']}: {_change(row)}, {row['pairs']} pairs{_more(row)}"
@@ -105,7 +105,7 @@ def setting(result: Result) -> str:
 
 def notes(result: Result) -> list[str]:
     """How the figures are to be read."""
-    judged = sum(row["metric"] is not None for row in result["verdicts"])
+    judged = sum(row["verdict"] != "incomparable" for row in result["verdicts"])
     said = []
     if judged:
         said.append(
@@ -142,6 +142,8 @@ def _more(row: Row) -> str:
     """How many more pairs would do."""
     if row["verdict"] != "inconclusive":
         return ""
+    if row.get("reason"):
+        return " (cannot be told here)"
     return f" (about {row['more_pairs']} more)" if row["more_pairs"] else " (more than can be named)"
 
 

@@ -13,7 +13,7 @@ from reports import numbers
 from reports.blocks import Block, List, Prose, code, listing
 from reports.palette import SANITY
 from reports.sections import self_check
-from reports.tables import TRIVIAL_MARGIN, Standing, whole
+from reports.tables import TRIVIAL_MARGIN, Standing
 from reports.tables.frames import Row, rows
 from reports.tables.material import Material
 from reports.tables.ratios import Race
@@ -47,8 +47,7 @@ def _one_environment(material: Material, environment: str) -> list[Block]:
     race = [r for r in material.races if r.environment == environment]
     label = f"**Environment {environment}.**" if environment else ""
     speeds = [*_fastest_backends(trials, race), _nearest(throughput)]
-    checks = zip(trials["timed"], whole(material.records, "self_check", trials["position"]), strict=True)
-    checked = self_check.sentence({"timed": bool(timed), "self_check": check} for timed, check in checks)
+    checked = self_check.sentence(trials)
     opening = [label, _best_detectors(standing), *speeds, checked, unfinished(trials), _one_seed(trials)]
     alone, telling = len(standing) == 1, varying(map(vars, race), ("mode", "device", "threads", "arithmetic", "batch"))
     bullets = []

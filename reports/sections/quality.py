@@ -9,7 +9,22 @@ from typing import Any
 import pandas as pd
 
 from reports import numbers
-from reports.blocks import Block, Cell, Column, Heading, List, Prose, Section, Table, clean, code, listing, table, words
+from reports.blocks import (
+    Block,
+    Cell,
+    Column,
+    Fold,
+    Heading,
+    List,
+    Prose,
+    Section,
+    Table,
+    clean,
+    code,
+    listing,
+    table,
+    words,
+)
 from reports.sections import details, paired, pictures
 from reports.sections.columns import DETECTED, REMARKS, SEEDS, all_named, metric, metric_cell
 from reports.sections.headline import COLLAPSED, TRIVIAL
@@ -22,15 +37,20 @@ from reports.tables.settings import SETTINGS, networks, varying
 
 Records = Sequence[Mapping[str, Any]]
 
+_PLACES = 3
+"""Decimals of the table of many data sets."""
+
 
 def section(material: Material) -> list[Section]:
     if material.quality.empty:
         return []
     album = Album(material.shelf)
-    blocks: list[Block] = [Prose(_intro(material.quality)), *_overview(material.first_scores)]
+    blocks: list[Block] = [Prose(_intro(material.quality)), *_overview(material.first_scores, many=material.many)]
     for key, block in material.blocks:
         environment, dataset = key
-        blocks += [Heading(3, code(dataset) + label(environment)), *_dataset(material, key, block, album)]
+        own = _dataset(material, key, block, album)
+        inside = [Fold("Quality, notes and figures", own)] if material.many else own
+        blocks += [Heading(3, code(dataset) + label(environment)), *inside]
     return [Section("quality", "Quality", blocks)]
 
 
@@ -41,7 +61,7 @@ def _intro(quality: pd.DataFrame) -> str:
         else "the value of one seed"
     )
     text = (
-        f"Each cell holds {seeds}, then in brackets the **95 % interval** over the test rows (bootstrap, averaged over "
+        f"Each cell holds {seeds}, then in brackets the **95 % interval** over the test rows (averaged over "
         "seeds). **Bold**: the best detector; no other's interval reaches its own, and no other's best seed its worst. "
         "**≈**: cannot be told apart from the best. Precision, recall and accuracy carry no such marks. **Detected**: "
         "how many of the anomalies the first threshold flags, a mean over seeds."
@@ -84,12 +104,13 @@ def _table(part: pd.DataFrame, name: str, keys: Sequence[str] = ()) -> Table:
     return table(name, [*columns, DETECTED, SEEDS, REMARKS], body)
 
 
-def _overview(quality: pd.DataFrame) -> list[Block]:
-    """ROC AUC of each detector and backend, best of its settings, with one column per data set."""
+def _overview(quality: pd.DataFrame, *, many: bool) -> list[Block]:
+    """ROC AUC of each detector and backend, best of its settings, with one column per data set, or where there are many
+    with one line per data set."""
     best = quality[quality["roc_auc"].notna()].drop_duplicates(["environment", "dataset", "detector", "backend"])
     datasets = list(dict.fromkeys(best["dataset"]))
-    if len(datasets) > MOST_DATASETS:
-        return [Prose("All data sets:"), _table(quality, "Quality on all data sets", ["environment", "dataset"])]
+    if many:
+        return _wide(best)
     if len(datasets) < 2:
         return []
     body = rows(best)
@@ -109,6 +130,35 @@ def _overview(quality: pd.DataFrame) -> list[Block]:
 
     columns = [*all_named(keys, lambda line: next(iter(line.values()))), *map(column, datasets)]
     return [Prose("ROC AUC on every data set:"), table("ROC AUC on every data set", columns, lines.values())]
+
+
+def _wide(best: pd.DataFrame) -> list[Block]:
+    """Data sets down and detectors across, so that a line is one contest; the highest value of each is strong."""
+    body = rows(best)
+    keys = [*varying(body, ["environment"]), "dataset"]
+    lines: dict[tuple[str, ...], dict[tuple[str, str], Row]] = {}
+    for row in body:
+        lines.setdefault(tuple(row[key] for key in keys), {})[row["detector"], row["backend"]] = row
+
+    def column(detector: str, backend: str) -> Column:
+        def write(line: dict[tuple[str, str], Row]) -> Cell:
+            row = line.get((detector, backend))
+            if row is None:
+                return Cell(numbers.MISSING)
+            # as precise as it is shown: what is equal to the last digit is equally best
+            shown = numbers.fixed(row["roc_auc"], _PLACES)
+            first = shown == numbers.fixed(max(other["roc_auc"] for other in line.values()), _PLACES)
+            return Cell(f"**{shown}**" if first else shown, row["roc_auc"])
+
+        return Column(code(detector) + (f" ({code(backend)})" if backend else ""), write)
+
+    across = dict.fromkeys((row["detector"], row["backend"]) for row in body)
+    columns = [*all_named(keys, lambda line: next(iter(line.values()))), *(column(*key) for key in across)]
+    said = (
+        "ROC AUC on every data set, a mean over seeds; **bold**: the highest of its line, whether or not it can be "
+        "told apart from the next. Each data set's own section, with intervals, is folded below."
+    )
+    return [Prose(said), table("ROC AUC on every data set", columns, lines.values())]
 
 
 def _data_sentence(records: Records, block: pd.DataFrame) -> str:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 from reports import numbers
-from reports.blocks import Block, Cell, Column, Drawing, Figure, Fold, Prose, Section, clean, code, table
+from reports.blocks import Block, Cell, Column, Drawing, Figure, Fold, Prose, Section, clean, code, several, table
 from reports.sections.pictures import file_name
 from reports.tables.material import Material, label
 from reports.tables.ranks import LEVEL, Ranks, adjusted, friedman, ranks
@@ -24,9 +26,11 @@ def _blocks(found: Ranks) -> list[Block]:
         Prose(
             f"{detectors} detectors on {sets} data sets: Friedman's χ² = {numbers.significant(statistic)}, p = "
             f"{numbers.probability(p)}. A network is shown by its first backend. Data sets made "
-            "from one source, such as the digits of one collection, are less independent than the test takes them for."
+            "from one source, such as the digits of one collection, are less independent than the test takes them for. "
+            "*Wins* are data sets with the highest ROC AUC; equal ones have all won."
+            + (f" Left out: {several(found.left_out, 'data set')} without a result of each." if found.left_out else "")
         ),
-        table("Mean ranks", _MEANS, list(found.mean.items())),
+        table("Ranks", _RANKS, [_Line(name, found) for name in found.mean.index]),
     ]
     if not found.enough:
         pairs = detectors * (detectors - 1) // 2
@@ -39,9 +43,16 @@ def _blocks(found: Ranks) -> list[Block]:
     return [*blocks, _diagram(found), Fold("Every pair", [_pairs(found)])]
 
 
-_MEANS = [
-    Column("detector", lambda pair: code(pair[0]), "name"),
-    Column("mean rank", lambda pair: Cell(f"{pair[1]:.2f}", pair[1])),
+class _Line(NamedTuple):
+    name: str
+    found: Ranks
+
+
+_RANKS = [
+    Column("detector", lambda line: code(line.name), "name"),
+    Column("mean rank", lambda line: Cell(f"{line.found.mean[line.name]:.2f}", line.found.mean[line.name])),
+    Column("median rank", lambda line: Cell(f"{line.found.median[line.name]:g}", line.found.median[line.name])),
+    Column("wins", lambda line: Cell(str(line.found.wins[line.name]), line.found.wins[line.name])),
 ]
 
 

@@ -46,7 +46,7 @@ from reports.tables.settings import SETTINGS, phrases, threads, varying
 MARKED = {
     "short": "timed for less than 0.1 s in all, or fewer than 3 samples: the clock and the first steps weigh heavily",
     "noisy": "the samples' interquartile range is over 20 % of their median",
-    "disturbed": "something else used the machine meanwhile",
+    "disturbed": "something else used the machine meanwhile, or the container's processor quota was spent",
     "unsynchronised": "the device was still at work when the clock stopped, so the times are too short",
 }
 _FLAT, _LEAN = 1.2, 3.0

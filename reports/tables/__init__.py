@@ -5,7 +5,7 @@
 
 from reports.tables.quality import RANKED, TRIVIAL_MARGIN, Standing, quality, standings
 from reports.tables.throughput import MEDIANS, throughput
-from reports.tables.trials import different, failures, having, other_scores, scored, trials, whole
+from reports.tables.trials import different, failures, having, other_scores, scored, trials
 
 __all__ = [
     "MEDIANS",
@@ -21,5 +21,4 @@ __all__ = [
     "standings",
     "throughput",
     "trials",
-    "whole",
 ]

@@ -20,6 +20,8 @@ Records = Sequence[Mapping[str, Any]]
 
 MOST_DATASETS = 24
 """Data sets that get figures: a report on hundreds is read by its tables."""
+MANY_DATASETS = 12
+"""Above so many data sets a report begins with the ranks, and the section of each data set is folded."""
 
 
 class Material:
@@ -62,6 +64,11 @@ class Material:
     def environments(self) -> list[str]:
         """Their labels; one of them is empty where there is only one."""
         return list(dict.fromkeys(self.trials["environment"]))
+
+    @property
+    def many(self) -> bool:
+        """Whether there are too many data sets to be read one by one."""
+        return self.quality["dataset"].nunique() > MANY_DATASETS
 
     @cached_property
     def pictured(self) -> list[tuple[str, str]]:

@@ -10,19 +10,33 @@ from reports.palette import in_order
 from reports.tables.frames import Row, rows, split
 
 LEVEL = 0.05
+COMMON = 0.8
+"""Share of the data sets that a detector needs results on above, for the others to be left out rather than it."""
 FEWEST = 3
 """Detectors and data sets below which ranks say nothing."""
 
 
 @dataclass(frozen=True)
 class Ranks:
-    """Detectors that every data set of one environment has a ROC AUC of, each by one row."""
+    """Detectors of one environment and data sets that all of them have a ROC AUC on, each by one row."""
 
     environment: str
     table: pd.DataFrame
     """ROC AUC, one row a data set, one column a detector."""
     mean: pd.Series[float]
     """Mean rank of each, 1 the best."""
+    left_out: int = 0
+    """Data sets on which a detector has no result."""
+
+    @property
+    def median(self) -> pd.Series[float]:
+        """Median rank of each."""
+        return self.table.rank(axis=1, ascending=False).median()
+
+    @property
+    def wins(self) -> pd.Series[int]:
+        """Data sets on which each has the highest ROC AUC; of equal ones each has won."""
+        return self.table.eq(self.table.max(axis=1), axis=0).sum()
 
     @property
     def least(self) -> float:
@@ -49,10 +63,15 @@ def ranks(quality: pd.DataFrame) -> list[Ranks]:
         for row in sorted(rows(part), key=lambda row: (order.index(row["backend"]), row["variant"], row["scenario"])):
             chosen.setdefault((row["dataset"], row["detector"]), row)
         long = pd.DataFrame(list(chosen.values()))
-        table = long.pivot(index="dataset", columns="detector", values="roc_auc").dropna(axis=1)
+        everything = long.pivot(index="dataset", columns="detector", values="roc_auc")
+        # a detector that failed on a few of many sets keeps its place, and these sets leave; one that is rare leaves
+        wide = everything.loc[:, everything.notna().mean() > COMMON]
+        table = wide.dropna(axis=0)
+        if min(table.shape) < FEWEST:
+            table = everything.dropna(axis=1)
         if min(table.shape) >= FEWEST:
             mean = table.rank(axis=1, ascending=False).mean().sort_values(kind="stable")
-            found.append(Ranks(environment, table, mean))
+            found.append(Ranks(environment, table, mean, len(everything) - len(table)))
     return found
 
 

@@ -96,14 +96,6 @@ def having(records: Sequence[Mapping[str, Any]], key: str, positions: pd.Series[
     return np.array([bool(records[position].get(key)) for position in positions], dtype=bool)
 
 
-def whole(records: Sequence[Mapping[str, Any]], key: str, positions: pd.Series[int]) -> list[Any]:
-    """The values that all records at these positions have there, for the keys that ``surveys.asked`` has as JSON."""
-    if isinstance(records, Surveyed):
-        found = records.columns[key][positions.to_numpy()]
-        return [None if one is None else msgspec.json.decode(one) for one in found]
-    return [records[position].get(key) for position in positions]
-
-
 def different(records: Sequence[Mapping[str, Any]], key: str) -> list[str]:
     """The texts that records have there, each once."""
     found = records.columns[key] if isinstance(records, Surveyed) else [record.get(key) for record in records]

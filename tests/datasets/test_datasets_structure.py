@@ -9,7 +9,7 @@ import datasets
 
 LEVELS = (
     ("dataset",),
-    ("readings", "splitting", "storage"),
+    ("readings", "sniffing", "splitting", "storage"),
     ("arrays", "columnar", "delimited", "scaling"),
     ("preprocessing", "tables"),
     ("blobs", "columns", "digits", "kdd"),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import errno
 import io
 import json
 import os
@@ -58,6 +59,47 @@ def test_what_pytest_benchmark_wrote_joins_the_history(measured, tmp_path, capsy
     assert large.scenario != small.scenario
     assert entry.run.machine["cores"] is not None
     assert entry.run.versions["python"] == ".".join(map(str, sys.version_info[:3]))
+
+
+def test_what_is_not_finite_is_read_as_pytest_benchmark_writes_it(measured, tmp_path, capsys):
+    """It writes bare NaN and Infinity, which no other JSON has."""
+    document = json.loads(measured.read_text())
+    expected = pytest_benchmark.read(measured)
+    document["benchmarks"][0]["extra_info"] = {"ratio": float("nan"), "most": float("inf"), "least": float("-inf")}
+    (tmp_path / "nan.json").write_text(json.dumps(document))
+    assert pytest_benchmark.read(tmp_path / "nan.json").points == expected.points
+    document["benchmarks"][0]["stats"]["iqr"] = float("nan")
+    (tmp_path / "nan.json").write_text(json.dumps(document))
+    first = pytest_benchmark.read(tmp_path / "nan.json").points[0]
+    assert first.low == first.median == first.high
+    document["benchmarks"][0]["stats"]["median"] = float("nan")
+    (tmp_path / "nan.json").write_text(json.dumps(document))
+    assert cli.main(["history", "add", str(tmp_path / "nan.json"), "--history", str(tmp_path / "history")]) == 2
+    assert "test_sum[10]: its median is nan" in capsys.readouterr().err
+    assert not (tmp_path / "history").exists()
+
+
+def test_a_run_that_is_older_than_others_is_told(tmp_path, capsys):
+    directory = tmp_path / "history"
+    for date, told in (("2026-11-25", 0), ("2026-11-26", 0), ("2020-01-01", 2), ("2026-11-25T12:00", 1)):
+        (tmp_path / "one.json").write_text((ONE % ("a", 0.5, 3)).replace("2026-11-25", date))
+        assert cli.main(["history", "add", str(tmp_path / "one.json"), "--history", str(directory)]) == 0
+        note = [line for line in capsys.readouterr().out.splitlines() if line.startswith("note: ")]
+        assert len(note) == bool(told)
+        assert not told or f"it stands before {told} of the runs there, the newest of which is of 2026-11-26" in note[0]
+
+
+def test_a_full_disk_names_the_file_and_leaves_no_half_of_it(tmp_path, capsys, monkeypatch):
+    def full(_):
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr(os, "fsync", full)
+    (tmp_path / "one.json").write_text(ONE % ("a", 0.5, 3))
+    directory = tmp_path / "history"
+    assert cli.main(["history", "add", str(tmp_path / "one.json"), "--history", str(directory)]) == 2
+    (line,) = capsys.readouterr().err.splitlines()
+    assert re.search(rf"{directory}/\d+T\d+Z-[0-9a-f]+\.jsonl: cannot be written \(No space left on device\)", line)
+    assert not list(directory.iterdir())
 
 
 def test_a_commit_that_pytest_benchmark_noted_is_the_revision(measured, tmp_path):
@@ -139,6 +181,37 @@ def test_a_list_for_github_action_benchmark_holds_one_direction(results, capsysb
     if better == "higher":
         assert named["train_samples_per_second"]["value"] == 80_000
         assert named["train_samples_per_second"]["range"].startswith("± ")
+
+
+QUALITY, TIMES = {"roc_auc": 0.9}, {"compile_seconds": 0.5}
+
+
+@pytest.mark.parametrize(
+    ("metrics", "options", "part"),
+    [
+        (QUALITY, ["--format", "pytest-benchmark"], "no trial was timed"),
+        (QUALITY, ["--format", "github-action-benchmark", "--better", "lower"], "no trial has times or memory"),
+        (TIMES, ["--format", "github-action-benchmark", "--better", "higher"], "no trial has rates or quality"),
+        ({}, ["--format", "csv"], "no trial has a metric"),
+    ],
+)
+def test_nothing_to_export_is_refused_and_nothing_is_written(tmp_path, capsys, metrics, options, part):
+    trial = makers.record() | {"metrics": metrics}
+    directory = makers.results(tmp_path / "results", [trial])
+    out = tmp_path / "out.json"
+    assert cli.main(["export", str(directory), *options, "--out", str(out)]) == cli.USAGE_ERROR
+    (line,) = capsys.readouterr().err.strip().splitlines()
+    assert "there is nothing to export" in line
+    assert part in line
+    assert str(directory) in line
+    assert not out.exists()
+
+
+def test_a_stretch_of_several_passes_is_exported_as_one(tmp_path):
+    scored = {"metrics": {"score_samples_per_second": 80_000.0}, "score_rows_per_sample": 16_000, "score_repeats": 8}
+    entry = condense.results(makers.results(tmp_path / "r", [makers.record() | scored]))
+    document = json.loads(pytest_benchmark.written(entry, [makers.record() | scored]))
+    assert document["benchmarks"][0]["stats"]["median"] == pytest.approx(2_000 / 80_000)
 
 
 def test_csv_has_a_line_a_point_and_no_formula(tmp_path):

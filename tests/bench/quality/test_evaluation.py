@@ -12,6 +12,7 @@ from safetensors.numpy import load_file
 from sklearn.metrics import confusion_matrix, roc_auc_score
 
 import backends
+from bench.quality.evaluation import few_rows
 from making.command import COMMAND
 
 SUITE = """
@@ -135,3 +136,12 @@ def test_the_anomalies_that_a_record_explains_are_those_that_score_highest(evalu
     assert [feature["share"] for feature in first["features"]] == pytest.approx(
         np.divide(errors, sum(errors)), abs=1e-4
     )
+
+
+@pytest.mark.parametrize(
+    ("anomalies", "normals", "said"),
+    [(20, 20, None), (2, 2, "only 2 anomalies and 2 normal rows"), (1, 500, "only 1 anomaly and 500 normal rows")],
+)
+def test_a_record_says_how_few_test_rows_there_are(anomalies, normals, said):
+    found = few_rows(np.arange(anomalies + normals) < anomalies)
+    assert found is None if said is None else said in found

@@ -135,6 +135,26 @@ def test_a_rule_reads_the_rows_that_it_was_told_to(rule):
             Threshold(rule, VALUES[rule], rows)(None, None)
 
 
+def apart_from_the_test_rows(rule: str) -> bool:
+    """Whether a threshold of validation scores stays where it is, whatever the test rows score."""
+    rng = np.random.default_rng(4)
+    validation = rng.normal(0, 1, 500)
+    levels = [Threshold(rule, VALUES[rule])(validation, rng.normal(mean, 1, 200)) for mean in (0, 5, 50)]
+    return len(set(levels)) == 1
+
+
+@pytest.mark.parametrize("rule", ["percentile", "std", "mad", "contamination", "evt"])
+def test_no_rule_peeks_at_the_test_rows_and_one_that_did_would_be_found(rule, monkeypatch):
+    assert apart_from_the_test_rows(rule)
+    real = Threshold.__call__
+
+    def peeking(self, validation, test, **more):
+        return real(self, np.concatenate([validation, test]), test, **more)
+
+    monkeypatch.setattr(Threshold, "__call__", peeking)
+    assert not apart_from_the_test_rows(rule)
+
+
 def test_what_was_left_out_is_put_in_so_that_equal_rules_are_equal():
     assert Threshold() == Threshold("percentile", 95.0, "validation")
     assert Threshold("top_fraction", 0.2) == Threshold("top_fraction", 0.2, "test")

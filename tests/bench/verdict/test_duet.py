@@ -7,6 +7,7 @@ import math
 import random
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from bench.cli import main
@@ -21,7 +22,7 @@ from bench.verdict.comparison import Terms
 from bench.verdict.duet import SCORINGS, Part, play
 from bench.verdict.sides import Side
 from bench.worker.process import TrialFailed, WorkerProcess
-from bench.worker.session import Session
+from bench.worker.session import SCORING_SECONDS, Session
 
 TRAIN = "train_samples_per_second"
 
@@ -44,7 +45,7 @@ def tiny(suite_file) -> str:
     return suite_file(TINY)
 
 
-def test_a_live_comparison_keeps_its_pairs_and_goes_on_with_them(tiny, tmp_path, monkeypatch, capsys):
+def test_a_live_comparison_keeps_its_pairs_and_goes_on_with_them(process, tiny, tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
     command = ["compare", "here", "here", "--suite", tiny, "--budget", "1s", "--format", "json", "--out", "kept"]
     assert main(command) == 0
@@ -68,7 +69,7 @@ def test_a_live_comparison_keeps_its_pairs_and_goes_on_with_them(tiny, tmp_path,
     assert "holds another comparison" in capsys.readouterr().err
 
 
-def test_neighbours_are_one_epoch_each_and_their_order_is_drawn(monkeypatch):
+def test_neighbours_are_one_epoch_each_and_their_order_is_drawn(process, monkeypatch):
     asked, planted = [], []
 
     class Recorder(WorkerProcess):
@@ -214,3 +215,57 @@ def test_without_scoring_in_turn_the_medians_are_compared():
     second = base | {"metrics": {"score_samples_per_second": 50.0}}
     found = pairing.pair(first, second, (Path(), Path()), ["score_samples_per_second"])
     assert found.logs == {"score_samples_per_second": [pytest.approx(math.log(2.0))]}
+
+
+def test_a_stretch_of_scoring_is_as_long_as_the_faster_side_needs_on_both():
+    asked = []
+
+    def ask(side: int, command: str, **more: int) -> dict:
+        asked.append((side, command, more))
+        return {"repeats": (7, 30)[side]} if command == "rehearse" else {}
+
+    assert duet._score(random.Random(0), ask, stretched=True) == SCORINGS
+    assert sorted(side for side, command, _ in asked if command == "rehearse") == [0, 1]
+    scorings = [more for _, command, more in asked if command == "scoring"]
+    assert scorings == [{"repeats": 30}] * (2 * SCORINGS)
+
+
+def test_beside_an_older_revision_neither_side_scores_in_stretches(monkeypatch):
+    asked = []
+
+    class Older(WorkerProcess):
+        """The second of the two answers as a revision of protocol 1 does."""
+
+        count = 0
+
+        def __init__(self, *arguments, **more):
+            super().__init__(*arguments, **more)
+            Older.count += 1
+            self.old = Older.count == 2
+
+        def request(self, command, *arguments, **more):
+            asked.append((command, more))
+            if self.old and command == "hello":
+                return {}
+            return super().request(command, *arguments, **more)
+
+    monkeypatch.setattr("bench.verdict.duet.WorkerProcess", Older)
+    parts = Part(Trial("t", knn(), seed=0, round=0), environment()), Part(Trial("t", knn(), 0, 0), environment())
+    play(*parts, timeout=60)
+    assert [part.record["status"] for part in parts] == ["ok", "ok"]
+    assert [part.record["score_rows_per_sample"] for part in parts] == [parts[0].record["data"]["test_rows"]] * 2
+    assert "rehearse" not in {command for command, _ in asked}
+    assert all(not more for command, more in asked if command == "scoring")
+
+
+def test_a_stretch_lasts_and_its_rate_is_that_of_the_rows_it_scored():
+    parts = Part(Trial("t", knn(), seed=0, round=0), environment()), Part(Trial("t", knn(), 0, 0), environment())
+    play(*parts, timeout=60)
+    first, second = (part.record for part in parts)
+    assert first["score_repeats"] == second["score_repeats"] > 1
+    rows = first["data"]["test_rows"] * first["score_repeats"]
+    assert first["score_rows_per_sample"] == rows
+    seconds = sorted(first["samples"]["score"])
+    # found off the clock as 0.05 s by the fastest of five: on a busy machine it only gets longer
+    assert seconds[len(seconds) // 2] > SCORING_SECONDS / 2
+    assert first["metrics"]["score_samples_per_second"] == pytest.approx(rows / np.median(seconds))

@@ -9,6 +9,7 @@ from types import SimpleNamespace
 import psutil
 import pytest
 
+from bench.quota import Throttling
 from bench.worker.counters import (
     Disturbance,
     EnergyCounter,
@@ -189,3 +190,23 @@ def test_the_peak_of_memory_outlives_the_memory():
     size = len(block)
     del block
     assert peak_memory() >= max(before, size)
+
+
+def test_a_spent_quota_is_a_disturbance_of_its_own(monkeypatch):
+    pair = (
+        Reading(0.0, 0, 0.0, 0.0, 0.0, 0.0, Throttling(3, 0.5)),
+        Reading(10.0, 0, 0.0, 0.0, 0.0, 0.0, Throttling(5, 0.75)),
+    )
+    found = watch_over(monkeypatch, pair).disturbance()
+    assert (found.throttled_periods, found.throttled_seconds) == (2, 0.25)
+    assert disturbed(found, 20, 2)
+    assert not disturbed(Disturbance(seconds=10.0), 20, 2)
+
+
+def test_a_watch_reads_the_throttling_of_its_own_groups(monkeypatch, tmp_path):
+    (tmp_path / "cpu.stat").write_text("nr_throttled 4\nthrottled_usec 250000\n")
+    monkeypatch.setattr("bench.worker.counters.quota.groups", lambda: (tmp_path,))
+    watch = Watch()
+    with watch.stretch():
+        (tmp_path / "cpu.stat").write_text("nr_throttled 7\nthrottled_usec 500000\n")
+    assert (watch.disturbance().throttled_periods, watch.disturbance().throttled_seconds) == (3, 0.25)

@@ -70,7 +70,7 @@ class Here:
 
     def stop(self) -> None: ...
 
-    def request(self, command, *arguments, trial=None):
+    def request(self, command, *arguments, trial=None, check=False):
         if command == "hello":
             return {}
         if command == "prepare":
@@ -97,6 +97,7 @@ def run(monkeypatch):
             Trial("mine", Scenario(*where, (Threshold(),), training), seed=0, round=0),
             environment(),
             timeout=60,
+            self_check=False,  # no reference could follow a model of given losses
             progress=lambda *step: shown.append(step),
         )
         assert record["status"] == "ok", record["reason"]

@@ -34,7 +34,7 @@ def test_every_figure_the_report_shows_exists_and_is_an_image(run: Any, tmp_path
     assert {p.name for p in (tmp_path / "figures").iterdir()} == {path.split("/")[1] for _, path in shown}
 
 
-def test_several_processes_draw_and_write_the_same(run: Any, tmp_path: Path) -> None:
+def test_several_processes_draw_and_write_the_same(process: None, run: Any, tmp_path: Path) -> None:
     one, two = (write_report(run(), tmp_path / str(processes), processes=processes).parent for processes in (1, 2))
     names = sorted(path.relative_to(one) for path in one.rglob("*.*"))
     assert len(names) > 5

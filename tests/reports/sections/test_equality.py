@@ -385,7 +385,7 @@ def damaged(draw: st.DrawFn, whole: Any) -> Any:
 
 
 @given(st.data())
-@settings(deadline=None, max_examples=150)
+@settings(deadline=None, max_examples=50)
 def test_damage_raises_nothing_and_turns_no_failure_into_equality(record: Any, data: st.DataObject) -> None:
     result = data.draw(damaged(make_result(["torch", "keras"], fault=("loss", "keras"))))
     if isinstance(result, dict):
