@@ -309,7 +309,7 @@ def run_backends(tmp_path, monkeypatch):
         measured.clear()
         outcome = runner.run(
             load(str(path)).vary(backends=names, rounds=rounds), tmp_path / "out", threads=1, jobs=jobs, data_dir=None,
-            shapes=SHAPES, command="", display=PlainDisplay(io.StringIO()),
+            shapes=SHAPES, unfit={}, command="", display=PlainDisplay(io.StringIO()),
         )  # fmt: skip
         notes = {r["backend"]: r["notes"] for r in outcome.records if r["timed"]}
         assert all(bool(found) == (name is not None) for name, found in notes.items())
