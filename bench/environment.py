@@ -40,7 +40,7 @@ PACKAGES = (
 )
 """Distributions whose versions go into every record, where installed."""
 
-LADDER = ("bench.ladder", "bench.verify")
+LADDER = ("bench.proof.ladder", "bench.proof.verify")
 """The modules that prove the backends equal: what another ladder has proved holds no longer."""
 
 
