@@ -29,7 +29,10 @@ class Convolution(nn.Conv2d):
 
     def forward(self, x: Tensor) -> Tensor:
         images = x.view(len(x), *self.before, self.in_channels).permute(0, 3, 1, 2)
-        return super().forward(images).permute(0, 2, 3, 1).reshape(len(x), -1)
+        return self.convolve(images).permute(0, 2, 3, 1).reshape(len(x), -1)
+
+    def convolve(self, images: Tensor) -> Tensor:
+        return super().forward(images)
 
 
 class Transposed(nn.ConvTranspose2d):
@@ -45,7 +48,35 @@ class Transposed(nn.ConvTranspose2d):
 
     def forward(self, x: Tensor) -> Tensor:
         images = x.view(len(x), *self.before, self.in_channels).permute(0, 3, 1, 2)
-        return super().forward(images).permute(0, 2, 3, 1).reshape(len(x), -1)
+        return self.convolve(images).permute(0, 2, 3, 1).reshape(len(x), -1)
+
+    def convolve(self, images: Tensor) -> Tensor:
+        return super().forward(images)
+
+
+class BareConvolution(Convolution):
+    """The same with its bias added apart where it is compiled: the library takes a pass over all images for the bias's
+    gradient, and the compiler none."""
+
+    def convolve(self, images: Tensor) -> Tensor:
+        if not torch.compiler.is_compiling():
+            return super().convolve(images)
+        return add_bias(functional.conv2d(images, self.weight, None, STRIDE, PADDING), self.bias)
+
+
+class BareTransposed(Transposed):
+    """As ``BareConvolution``."""
+
+    def convolve(self, images: Tensor) -> Tensor:
+        if not torch.compiler.is_compiling():
+            return super().convolve(images)
+        extra = self.output_padding
+        return add_bias(functional.conv_transpose2d(images, self.weight, None, STRIDE, PADDING, extra), self.bias)
+
+
+def add_bias(images: Tensor, bias: Tensor) -> Tensor:
+    """To every pixel of images whose channels are in view the first."""
+    return images + bias.to(images.dtype)[:, None, None]
 
 
 class Wide(nn.Module):
