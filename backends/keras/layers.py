@@ -114,15 +114,6 @@ class Convolution(keras.layers.Layer):
         return ops.reshape(self.inner(images), (ops.shape(x)[0], -1))
 
 
-class ConvolutionByProducts(Convolution):
-    """The same as one product."""
-
-    def call(self, x: Array) -> Array:
-        kernel, bias = (ops.convert_to_tensor(v, self.compute_dtype) for v in (self.inner.kernel, self.inner.bias))
-        images = shrink(ops.reshape(x, self.images), kernel) + bias
-        return ops.reshape(images, (ops.shape(x)[0], -1))
-
-
 class Transposed(keras.layers.Layer):
     """A convolution's adjoint, of rows: all that it gives, less what lies outside the image."""
 
@@ -142,6 +133,15 @@ class Transposed(keras.layers.Layer):
         images = self.inner(ops.reshape(x, self.images))
         inside = images[:, PADDING : PADDING + height, PADDING : PADDING + width]
         return ops.reshape(inside, (ops.shape(x)[0], -1))
+
+
+class ConvolutionByProducts(Convolution):
+    """The same as one product."""
+
+    def call(self, x: Array) -> Array:
+        kernel, bias = (ops.convert_to_tensor(v, self.compute_dtype) for v in (self.inner.kernel, self.inner.bias))
+        images = shrink(ops.reshape(x, self.images), kernel) + bias
+        return ops.reshape(images, (ops.shape(x)[0], -1))
 
 
 class TransposedByProducts(Transposed):
