@@ -4,15 +4,22 @@ PYTHON ?= python3
 BIN := .venv/bin
 STAMP := .venv/.installed
 
-.PHONY: bench test setup lint benchmarks track showcase constraints clean
+.PHONY: bench test check setup lint benchmarks track showcase constraints clean
 
 bench: setup
 	@$(BIN)/bench run quick --verify
 
-# a file's tests stay in one process, where they share what they started; more than four would wait for each other
+# Tests of one framework share its process and what it compiled, those of a file what they made: each group stays in one
+# worker of pytest (tests/conftest.py). More than four workers would wait for each other.
+PYTEST := $(BIN)/python -m pytest --numprocesses auto --maxprocesses 4 --dist loadgroup --no-loadscope-reorder
+
 test: setup
-	$(BIN)/python -m pytest --numprocesses auto --maxprocesses 4 --dist loadfile
+	$(PYTEST)
 	@$(MAKE) --no-print-directory lint
+
+# between two edits: nothing that starts a process or loads a framework
+check: lint
+	$(PYTEST) -m "not process"
 
 setup: $(STAMP)
 

@@ -8,13 +8,14 @@ Row-wise functions of a network, each from rows of shape (n, features) to a tupl
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
 from backends.interface import BackendError, DeviceTimer, EpochLoss
+from backends.randomness import Epoch, shared_epoch, used
 from backends.spec import SCORES, NetworkSpec, Score, TrainingSettings, no_score
 
 RowFunction = Literal[
@@ -63,6 +64,9 @@ def padded_chunks(
 class Inference(ABC):
     """The half of ``backends.interface.Model`` that no framework has a say in."""
 
+    data: Any
+    """The training rows, from ``load_data`` on: anything that has a length."""
+
     def __init__(self, spec: NetworkSpec, settings: TrainingSettings) -> None:
         self.spec = spec
         self.settings = settings
@@ -92,6 +96,20 @@ class Inference(ABC):
                 f"{len(X)} training rows do not fill one batch of {self.settings.batch_size}: choose a smaller batch"
             )
         return self.rows(X)
+
+    def draws(self, epochs: Sequence[int]) -> Iterator[Epoch]:
+        found = (self.shared_draws if self.settings.random_source == "shared" else self.native_draws)(epochs)
+        for epoch in found:
+            yield used(epoch, self.settings.batch_size)
+
+    def shared_draws(self, epochs: Sequence[int]) -> Iterator[Epoch]:
+        """``draws`` from the source that every backend shares."""
+        for epoch in epochs:
+            yield shared_epoch(self.spec, self.settings, epoch, len(self.data))
+
+    def native_draws(self, epochs: Sequence[int]) -> Iterator[Epoch]:
+        """``draws`` from the framework's own generator."""
+        raise BackendError(f"{type(self).__module__} does not tell what its epochs draw: it has no native_draws")
 
     def encode(self, X: NDArray[Any]) -> tuple[NDArray[Any], NDArray[Any]]:
         mu, logvar = self.run_rows("encode", self.rows(X))

@@ -6,13 +6,14 @@ computes a metric: the harness owns the clock and synchronises the device on bot
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol, get_args, runtime_checkable
 
 import numpy as np
 from numpy.typing import NDArray
 
+from backends.randomness import Epoch
 from backends.spec import NetworkSpec, RandomSource, Score, TrainingSettings
 
 NO_TF32 = "TF32 needs an NVIDIA GPU of compute capability 8.0 or more"
@@ -97,6 +98,12 @@ class Model(Protocol):
 
     def device_timer(self) -> DeviceTimer | None:
         """A timer by the device's own events; None where there are none to be had."""
+
+    def draws(self, epochs: Sequence[int]) -> Iterator[Epoch]:
+        """What epochs of these numbers drew if they were the first since ``load_data``, in this order: row numbers, ε
+        and dropout masks of the rows that were used, drawn once more from the state that ``load_data`` found.
+
+        Training, before and after, is left as it is. Raises BackendError for a model that cannot tell."""
 
     def epoch_loss(self) -> EpochLoss:
         """The last epoch's training loss and its parts."""

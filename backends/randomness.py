@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import IntEnum
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -68,13 +69,13 @@ class Epoch:
 
     Attributes
     ----------
-    order : shape (rows,)
+    order : row numbers, shape (rows,)
     noise : ε, shape (rows, latent), or None for an autoencoder
     masks : dropout by layer, each of shape (rows, width); empty without dropout
     """
 
     order: NDArray[np.int64]
-    noise: NDArray[np.float64] | None
+    noise: NDArray[np.floating] | None
     masks: dict[str, NDArray[np.bool_]]
 
 
@@ -86,6 +87,31 @@ def shared_epoch(spec: NetworkSpec, settings: TrainingSettings, epoch: int, rows
         noise(seed, epoch, rows, spec.latent) if spec.kind == "vae" else None,
         dropout_masks(seed, epoch, rows, spec.dropped(), settings.dropout),
     )
+
+
+def used(epoch: Epoch, batch_size: int) -> Epoch:
+    """The same without the last partial batch, which an epoch drops."""
+    rows = len(epoch.order) - len(epoch.order) % batch_size
+    noise = None if epoch.noise is None else epoch.noise[:rows]
+    return Epoch(epoch.order[:rows], noise, {name: mask[:rows] for name, mask in epoch.masks.items()})
+
+
+def check(epoch: Epoch, spec: NetworkSpec, settings: TrainingSettings, rows: int) -> None:
+    """Raises ValueError, in one line, where draws cannot be those of an epoch over so many rows: another shape, a row
+    that there is not, noise that is missing or not finite, a layer too many or too few."""
+    steps, count = rows // settings.batch_size, len(epoch.order)
+    if epoch.order.ndim != 1 or count < steps * settings.batch_size:
+        raise ValueError(f"the order holds {epoch.order.shape} rows, but {steps} batches of {settings.batch_size} need")
+    if count and not (epoch.order.min() >= 0 and epoch.order.max() < rows):
+        raise ValueError(f"the order visits rows {epoch.order.min()} to {epoch.order.max()}, but there are {rows}")
+    expected: dict[str, tuple[int, ...]] = {"noise": (count, spec.latent)} if spec.kind == "vae" else {}
+    expected |= {name: (count, width) for name, width in (spec.dropped() if settings.dropout else {}).items()}
+    arrays: dict[str, NDArray[Any]] = {} if epoch.noise is None else {"noise": epoch.noise}
+    arrays |= epoch.masks
+    if (shapes := {name: array.shape for name, array in arrays.items()}) != expected:
+        raise ValueError(f"the draws have the shapes {shapes}, but this network needs {expected}")
+    if epoch.noise is not None and not np.isfinite(epoch.noise).all():
+        raise ValueError("the noise is not all finite")
 
 
 def scoring_noise(seed: int, latent: int) -> NDArray[np.float64]:

@@ -22,7 +22,7 @@ For one batch of B rows, with h the layers' outputs and 1 the indicator:
 from __future__ import annotations
 
 import platform
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -316,22 +316,35 @@ class ReferenceModel(Inference):
         """NumPy compiles nothing."""
 
     def run_epoch(self, epoch: int) -> None:
-        settings, rows = self.settings, len(self.data)
-        drawn = randomness.shared_epoch(self.spec, settings, epoch, rows)
+        self.follow(epoch, randomness.shared_epoch(self.spec, self.settings, epoch, len(self.data)))
+
+    def follow(self, epoch: int, drawn: randomness.Epoch, steps: int | None = None) -> None:
+        """Trains one epoch on draws from anywhere; given ``steps``, on its first batches alone. ``batch_losses`` then
+        holds each batch's mean reconstruction and KL, shape (steps, 2).
+
+        Raises ValueError where the draws do not fit the network and the rows.
+        """
+        settings = self.settings
+        randomness.check(drawn, self.spec, settings, len(self.data))
         kl_weight = settings.kl_weight(epoch)
         losses = []
-        for start in range(0, rows - settings.batch_size + 1, settings.batch_size):
+        for start in range(0, len(drawn.order) - settings.batch_size + 1, settings.batch_size)[:steps]:
             batch = slice(start, start + settings.batch_size)
-            epsilon = None if drawn.noise is None else drawn.noise[batch]
+            epsilon = None if drawn.noise is None else drawn.noise[batch].astype(np.float64)
             masks = {name: mask[batch] for name, mask in drawn.masks.items()}
             reconstruction, kl, gradients = self.network.gradient(
                 self.data[drawn.order[batch]], epsilon, masks, kl_weight
             )
             self.optimizer.update(self.network.arrays, gradients)
             losses.append((reconstruction, kl))
+        self.batch_losses = np.array(losses)
         reconstruction, kl = np.mean(losses, axis=0).tolist()
         self.network.fit_sigma(reconstruction)
         self.last_loss = EpochLoss(reconstruction + kl_weight * kl, reconstruction, kl)
+
+    def native_draws(self, epochs: Sequence[int]) -> Iterator[randomness.Epoch]:
+        """Those of the ``shared`` source: it has no other."""
+        return self.shared_draws(epochs)
 
     def synchronize(self) -> None:
         """NumPy has finished when it returns."""

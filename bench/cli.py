@@ -9,6 +9,7 @@ import sys
 from collections.abc import Sequence
 from importlib.util import find_spec
 from pathlib import Path
+from typing import NoReturn
 
 from bench import DISTRIBUTION, __version__
 from bench.messages import UsageError, one_line
@@ -23,6 +24,13 @@ USAGE_ERROR = 2
 INTERRUPTED = 130
 
 _OURS = ("bench", "datasets", "backends", "reports")
+
+
+class _Parser(argparse.ArgumentParser):
+    """A parser whose complaint is one line under the usage, whatever the argument was."""
+
+    def error(self, message: str) -> NoReturn:
+        super().error(one_line(ValueError(message)))
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -42,19 +50,14 @@ def main(argv: Sequence[str] | None = None) -> int:
         return INTERRUPTED
     except (ValueError, OSError) as error:
         # our own errors are ValueErrors of one line; anything else that raises one is a bug and shows its traceback
-        if isinstance(error, OSError) or type(error).__module__.partition(".")[0] in (
-            "bench",
-            "datasets",
-            "backends",
-            "reports",
-        ):
+        if isinstance(error, OSError) or type(error).__module__.partition(".")[0] in _OURS:
             print(f"bench: {one_line(error)}", file=sys.stderr)
             return USAGE_ERROR
         raise
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
+    parser = _Parser(
         prog="bench",
         description="One variational autoencoder in PyTorch, Keras/TensorFlow and JAX/Flax, trained, timed and scored "
         "beside classical anomaly detectors.",
@@ -70,7 +73,7 @@ def _parser() -> argparse.ArgumentParser:
 def _own_packages() -> None:
     """Stops where `datasets`, `backends` or `reports` is somebody else's package: others use these names too."""
     home = Path(__file__).resolve().parent.parent
-    for name in ("backends", "datasets", "reports"):
+    for name in _OURS[1:]:
         spec = find_spec(name)
         origin = Path(spec.origin).resolve().parent if spec and spec.origin else None
         # files of a package installed over ours would lie in the same folder

@@ -19,7 +19,7 @@ import msgspec
 import psutil
 
 import backends
-from bench import __version__
+from bench import __version__, quota
 
 ROOT = Path(__file__).resolve().parent.parent
 """The folder that holds the four packages."""
@@ -40,7 +40,7 @@ PACKAGES = (
 )
 """Distributions whose versions go into every record, where installed."""
 
-LADDER = ("bench.proof.ladder", "bench.proof.verify")
+LADDER = ("bench.proof.ladder", "bench.proof.native", "bench.proof.verify", "bench.worker.draws")
 """The modules that prove the backends equal: what another ladder has proved holds no longer."""
 
 
@@ -57,11 +57,16 @@ HERE = Home()
 
 
 def available_cores() -> int:
-    """Cores this process may run on; fewer than the machine's where an affinity or a container says so."""
+    """Cores this process may keep busy; fewer than the machine's where an affinity or a container's quota says so.
+
+    Of a quota of 2.5 cores two count: a third thread would be stopped for half of every period.
+    """
     try:
-        return len(os.sched_getaffinity(0))
+        cores = len(os.sched_getaffinity(0))
     except AttributeError:  # not every system has affinities
-        return os.cpu_count() or 1
+        cores = os.cpu_count() or 1
+    limit = quota.quota(quota.groups())
+    return cores if limit is None else max(1, min(cores, int(limit)))
 
 
 @cache

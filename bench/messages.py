@@ -5,23 +5,46 @@ from __future__ import annotations
 import difflib
 from collections.abc import Iterable
 
+LONGEST = 600
+"""Characters of a line; a longer one keeps its beginning, which says where, and its end, which says what."""
+_ENDING = 200
+
 
 class UsageError(ValueError):
     """An option that cannot be taken; one line."""
 
 
+def plain(text: str) -> str:
+    """The text with each character that a terminal would obey or hide written as an escape: ``\\x1b``, ``\\u202e``."""
+    return "".join(c if c.isprintable() else repr(c)[1:-1] for c in text)
+
+
 def one_line(error: BaseException) -> str:
-    """Its message without line breaks."""
-    return " ".join(str(error).split())
+    """Its message without line breaks, fit for a terminal, and of bounded length."""
+    line = " ".join(str(error).split())
+    if len(line) > LONGEST:
+        line = f"{line[: LONGEST - _ENDING]} … {line[-_ENDING:]}"
+    return plain(line)
 
 
 def nearest(name: str, valid: Iterable[str]) -> str:
     """``; did you mean 'x'?``, or the whole list where nothing is near."""
     known = list(valid)
-    near = difflib.get_close_matches(name, known, n=1)
+    near = difflib.get_close_matches(name[:LONGEST], known, n=1)
     return f"; did you mean {near[0]!r}?" if near else f"; valid are {', '.join(known) or 'none'}"
 
 
 def quoted(name: str, valid: Iterable[str]) -> str:
     """The name, and the valid one that is nearest to it."""
     return f"{name!r}{nearest(name, valid)}"
+
+
+def is_file_name(text: str) -> bool:
+    """Whether the text names a file or folder in the one where it is used, and nothing beside or above it."""
+    return (
+        0 < len(text.encode(errors="replace")) <= 200
+        and text.isprintable()
+        and not text.startswith(".")
+        and text.strip() == text
+        and not set(text) & set('/\\:*?"<>|')
+    )

@@ -17,6 +17,7 @@ import difflib
 import functools
 import inspect
 import math
+import re
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from importlib import import_module
@@ -35,10 +36,12 @@ __all__ = [
     "Reference",
     "Request",
     "SourceFile",
+    "expanded",
     "families",
     "load",
     "missing",
     "parse",
+    "references",
 ]
 
 DISTRIBUTION = "vaebench"
@@ -112,6 +115,42 @@ def parse(reference: str) -> Reference:
             raise DatasetError(f"data set '{reference}': option '{name}' wants exactly one value, as in {name}=...")
         arguments[name] = _convert(unquote(value), options[name], reference)
     return Reference(reference, family, loader, arguments)
+
+
+def references(text: str) -> list[str]:
+    """The references of a list such as ``digits:4,file:my.csv?normal=A,B,blobs``.
+
+    A comma among the options of a reference begins the next one where the name of a family follows, and otherwise
+    belongs to the value before it; between double quotes it always does.
+    """
+    pieces = [""]
+    quoted = False
+    for place, character in enumerate(text):
+        quoted ^= character == '"' and "?" in pieces[-1]
+        if character == "," and not quoted and ("?" not in pieces[-1] or _begins_reference(text[place + 1 :])):
+            pieces.append("")
+        else:
+            pieces[-1] += character
+    return [piece.strip() for piece in pieces]
+
+
+def _begins_reference(text: str) -> bool:
+    found = re.match(r"\s*([^:?,&=\s]+)\s*(?=[:?,]|$)", text)
+    return found is not None and found[1] in _targets()
+
+
+def expanded(reference: str) -> list[str]:
+    """The references that one stands for: ``file:folder/*.npz``, or a folder, for each of its files, in order.
+
+    Any other reference stands for itself. Raises `DatasetError` where no file fits.
+    """
+    parsed = parse(reference)
+    expand: Callable[..., list[str]] | None = getattr(parsed.loader, "expanded", None)
+    if expand is None:
+        return [reference]
+    head, asked, tail = reference.partition("?")
+    family, _, argument = head.partition(":")
+    return [f"{family}:{one}{asked}{tail}" for one in expand(reference, argument)]
 
 
 def load(reference: str, *, seed: int = 0, data_dir: Path | None = None) -> Dataset:

@@ -14,12 +14,17 @@ if TYPE_CHECKING:  # this module is imported by `bench --help`, which has no tim
     from numpy.typing import NDArray
 
 
+LONGEST_LINE = 1_000
+"""Characters of an error's line at most."""
+
+
 class DatasetError(ValueError):
     """What was asked for cannot become a data set; one line says what is wrong, where, and what would be right."""
 
     def __init__(self, message: str) -> None:
         # messages quote what files hold: a column's name may bring a line break or a terminal's escape code
-        super().__init__("".join(character if character.isprintable() else " " for character in message))
+        line = "".join(character if character.isprintable() else " " for character in message[: LONGEST_LINE + 1])
+        super().__init__(line if len(line) <= LONGEST_LINE else f"{line[:LONGEST_LINE]}…")
 
 
 def require(condition: bool, message: str) -> None:
@@ -145,6 +150,12 @@ class Dataset:
     @property
     def features(self) -> int:
         return len(self.feature_names)
+
+    @property
+    def groups(self) -> tuple[tuple[int, int], ...]:
+        """The columns that one-hot encode one category each, as (start, stop); none where nothing tells of any."""
+        found: tuple[tuple[int, int], ...] = getattr(self.preprocessing, "groups", ())
+        return found
 
     @cached_property
     def unit_interval(self) -> bool:

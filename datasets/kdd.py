@@ -5,14 +5,16 @@ from __future__ import annotations
 import gzip
 import io
 import tempfile
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
-from datasets.dataset import Dataset, Provenance, Request, SourceFile
-from datasets.preprocessing import Encoded, encode
+from datasets.dataset import Dataset, DatasetError, Provenance, Request, SourceFile
+from datasets.delimited import Delimited
+from datasets.preprocessing import Encoded, encode, listed
 from datasets.scaling import Scale, done
 from datasets.splitting import (
     Rows,
@@ -59,7 +61,13 @@ NSL_TRAIN, NSL_TEST = (
     Download(folder="nsl-kdd", names=(name, f"{name}.gz"), origin="https://www.unb.ca/cic/datasets/nsl.html")
     for name in ("KDDTrain+.txt", "KDDTest+.txt")
 )
-ROWS = {KDD99: 494_021, NSL_TRAIN: 125_973, NSL_TEST: 22_544}
+ROWS: dict[Download, Sequence[int]] = {KDD99: (494_021,), NSL_TRAIN: (125_973,), NSL_TEST: (22_544,)}
+"""How many rows a file may have, the published number first."""
+PROTOCOLS = {"tcp", "udp", "icmp"}
+LABELS = ("label", "labels", "class", "attack", "attack_type", "outcome", "target")
+"""What people call the column of labels."""
+SAMPLE = 10_000
+"""Characters that tell the decimal sign."""
 
 
 @needs(KDD99, mirror=FIGSHARE)
@@ -242,32 +250,91 @@ def _read_kdd99(data_dir: Path) -> tuple[pd.DataFrame, NDArray[np.bool_], Source
 
 
 def _read(file: Download, names: tuple[str, ...], data_dir: Path) -> tuple[pd.DataFrame, NDArray[np.bool_], SourceFile]:
-    """The 41 features of every row, whether it is an attack, and the file; raises `DatasetError` with one line."""
+    """The 41 features of every row, whether it is an attack, and the file; raises `DatasetError` with one line.
+
+    The published files are comma-separated without a header. One that was saved again is read too, as long as it holds
+    the same rows: with a header, a column that counts the rows, other separators, line ends or encodings.
+    """
     import pandas as pd
 
     content, source = file.read(data_dir)
+    path = str(file.find(data_dir))
+    form = Delimited(lambda: io.BytesIO(content), path).form
+    header = _header(form.header)
+    skipped = form.lines if header else 0
+    text = content.decode(form.encoding, errors="replace")
     try:
-        table = pd.read_csv(io.BytesIO(content), header=None, low_memory=False)
+        table = pd.read_csv(
+            io.StringIO(text),
+            header=None,
+            skiprows=skipped,
+            sep=form.separator,
+            quotechar=form.quote,
+            decimal="," if form.separator != "," and "," in text[:SAMPLE] else ".",
+            low_memory=False,
+        )
     except ValueError as error:
         raise file.damaged(
             data_dir, f"not comma-separated text ({str(error).strip().partition(chr(10))[0]})"
         ) from error
-    if table.shape[1] != len(names):
-        raise file.damaged(data_dir, f"has {table.shape[1]} columns, not {len(names)}")
-    table.columns = pd.Index(names)
+    table = _ordered(table, header, names, lambda what: file.damaged(data_dir, what))
     incomplete = np.flatnonzero(table.isna().any(axis=1))
     if len(incomplete):
-        raise file.damaged(data_dir, f"line {incomplete[0] + 1} is incomplete")
+        raise file.damaged(data_dir, f"line {incomplete[0] + 1 + skipped} is incomplete")
     for column in COLUMNS:
         values = table[column]
         if column not in CATEGORICAL and not (pd.api.types.is_numeric_dtype(values) and values.between(0, 1e15).all()):
-            raise file.damaged(data_dir, f"column {column} holds other things than numbers from 0 up")
-    if len(table) < ROWS[file]:
-        raise file.damaged(data_dir, f"holds {len(table):,} of {ROWS[file]:,} rows")
-    attack = (table["label"].astype(str).str.rstrip(".") != "normal").to_numpy(dtype=bool)
+            row = int(np.argmin(pd.to_numeric(values, errors="coerce").between(0, 1e15)))
+            found = f"{str(values.iloc[row])[:40]!r} in line {row + 1 + skipped}"
+            raise file.damaged(data_dir, f"column {column} holds other things than numbers from 0 up ({found})")
+    if foreign := set(table["protocol_type"].unique()) - PROTOCOLS:
+        raise file.damaged(data_dir, f"column protocol_type holds {min(map(str, foreign))!r}, no protocol")
+    published = ROWS[file]
+    if len(table) not in published:
+        of = f"{len(table):,} of {published[0]:,} rows"
+        raise file.damaged(
+            data_dir, f"holds {of}" if len(table) < published[0] else f"holds {len(table):,} rows, not {published[0]:,}"
+        )
+    labels = table["label"].astype(str).str.rstrip(".")
+    attack = (labels != "normal").to_numpy(dtype=bool)
     if attack.all() or not attack.any():
-        raise file.damaged(data_dir, "does not hold both normal rows and attacks")
+        found = listed(sorted(labels.unique()), 5)
+        raise file.damaged(data_dir, f"does not hold both normal rows and attacks; its labels are: {found}")
     return table[list(COLUMNS)], attack, source
+
+
+def _header(cells: Sequence[str]) -> list[str]:
+    """The names in a file's first line in small letters, or none where it is a row."""
+    names = [cell.strip().lower().replace(" ", "_") for cell in cells]
+    counted = [str(number) for number in range(len(names))]  # what pandas writes for columns without names
+    if names == counted or names[1:] == counted[:-1]:
+        return names
+    return [] if any(name.replace(".", "", 1).isdigit() for name in names) else names
+
+
+def _ordered(
+    table: pd.DataFrame, header: Sequence[str], names: tuple[str, ...], damaged: Callable[[str], DatasetError]
+) -> pd.DataFrame:
+    """The table's columns as the published files have them, texts without blanks around."""
+    import pandas as pd
+
+    for place in table.columns[[not pd.api.types.is_numeric_dtype(kind) for kind in table.dtypes]]:
+        table[place] = table[place].str.strip()
+    if known := set(header) & set(COLUMNS):
+        lacking = [name for name in COLUMNS if name not in known]
+        labels = [place for place, name in enumerate(header) if name in LABELS]
+        if lacking or len(labels) != 1 or len(header) != table.shape[1]:
+            what = f"no column {lacking[0]}" if lacking else f"{len(labels)} columns of labels"
+            raise damaged(f"has a header with {what}; it names {listed(header, 6)}")
+        named = table[[*(header.index(name) for name in COLUMNS), labels[0]]]
+        return named.set_axis([*COLUMNS, "label"], axis="columns")
+    if table.shape[1] == len(names) + 1:
+        first = table[0].to_numpy()
+        if first.dtype.kind in "iu" and np.isin(np.sort(first) - np.arange(len(first)), (0, 1)).all():
+            table = table.drop(columns=0)
+    if table.shape[1] != len(names):
+        raise damaged(f"has {table.shape[1]} columns, not {len(names)}")
+    return table.set_axis(list(names), axis="columns")
 
 
 def _fetch_kdd99(data_dir: Path) -> None:

@@ -6,10 +6,12 @@ from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Literal
 
+import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
 from datasets.dataset import Dataset, Provenance, Request, require
+from datasets.readings import USUAL, Dialect
 from datasets.scaling import Matrix, Scale, Scaler, blocks
 from datasets.splitting import contaminated, contaminating, row_keys
 
@@ -38,6 +40,8 @@ class Preprocessing:
         What a missing value becomes.
     scaler : Scaler
         Of the numeric columns.
+    dialect : Dialect
+        How the text of the training rows was read.
     """
 
     numeric: tuple[str, ...]
@@ -47,6 +51,7 @@ class Preprocessing:
     indicated: tuple[str, ...] = ()
     categories: Mapping[str, tuple[str, ...]] | None = None
     fill: NDArray[np.float64] | None = None
+    dialect: Dialect = USUAL
 
     @property
     def numbers(self) -> tuple[str, ...]:
@@ -66,6 +71,15 @@ class Preprocessing:
             *(f"{column} {MISSING}" for column in self.indicated),
             *(f"{column}={value}" for column, values in (self.categories or {}).items() for value in values),
         )
+
+    @property
+    def groups(self) -> tuple[tuple[int, int], ...]:
+        """The matrix's columns of each category, as (start, stop)."""
+        found, start = [], len(self.numbers) + len(self.indicated)
+        for values in (self.categories or {}).values():
+            found.append((start, start + len(values)))
+            start += len(values)
+        return tuple(found)
 
     def __call__(self, table: pd.DataFrame) -> Matrix:
         """The float32 matrix, of shape (rows, features), of a table that has all `columns`, numbers as numbers."""
@@ -102,6 +116,8 @@ class Preprocessing:
             "categories": [[column, list(values)] for column, values in (self.categories or {}).items()],
             "scale": self.scaler.kind,
         }
+        if self.dialect != USUAL:
+            words["dialect"] = msgspec.to_builtins(self.dialect)
         fill = np.zeros(len(self.numbers)) if self.fill is None else self.fill
         arrays = {"shift": self.scaler.shift, "divisor": self.scaler.divisor, "quantiles": self.scaler.quantiles}
         return words, {"fill": fill, **arrays}
@@ -109,8 +125,6 @@ class Preprocessing:
     @classmethod
     def restored(cls, words: Mapping[str, Any], arrays: Mapping[str, NDArray[Any]]) -> Preprocessing:
         """From what `saved` gave; raises `DatasetError`, in one line, where the parts are not such or do not agree."""
-        import msgspec
-
         try:
             kept = msgspec.convert(dict(words), _Words)
         except msgspec.ValidationError as error:
@@ -143,6 +157,7 @@ class Preprocessing:
             indicated=kept.indicated,
             categories=categories,
             fill=arrays["fill"],
+            dialect=kept.dialect,
         )
         known = set(kept.numeric)
         require(
@@ -166,6 +181,7 @@ class _Words:
     indicated: tuple[str, ...]
     categories: tuple[tuple[str, tuple[str, ...]], ...]
     scale: Scale
+    dialect: Dialect = USUAL
 
 
 @dataclass(frozen=True)
@@ -239,6 +255,7 @@ def encode(
     impute: Impute = "median",
     indicate: bool = False,
     seed: int = 0,
+    dialect: Dialect | None = None,
 ) -> Encoded:
     """Turn frames with the same columns into matrices, fitted on the first.
 
@@ -246,7 +263,8 @@ def encode(
     `heavy_tailed` ones become log(1 + x), then all are scaled. Flags (0 or 1) follow as they are; then, where it is
     asked to `indicate` them, the gaps of each numeric column that has some in training, as 0 and 1. Categorical columns
     are one-hot over the values seen in training, a missing value counting as one of its own; an unseen value is all
-    zeros. A column that is constant in training is dropped. `seed` draws what is sampled.
+    zeros. A column that is constant in training is dropped. `seed` draws what is sampled, and `dialect` tells how the
+    frames' text was read.
     """
     import pandas as pd
 
@@ -282,6 +300,7 @@ def encode(
         indicated=tuple(columns[numeric & missing.any(axis=0)]) if indicate else (),
         categories=categories,
         fill=np.concatenate([fill[numeric], fill[kept]]),
+        dialect=dialect or USUAL,
     )
     notes = []
     if gaps.any():

@@ -112,6 +112,16 @@ def asks(missing: Callable[..., str | None]) -> Callable[[L], L]:
     return mark
 
 
+def stands_for(expanded: Callable[[str, str], list[str]]) -> Callable[[L], L]:
+    """Decorate a loader with what is behind `datasets.expanded`: from a reference and its argument, all arguments."""
+
+    def mark(loader: L) -> L:
+        loader.expanded = expanded  # type: ignore[attr-defined]
+        return loader
+
+    return mark
+
+
 def needs(*files: Download, mirror: str | None = None) -> Callable[[L], L]:
     """Decorate a loader that reads these files and, where they are not there, can fetch them from the mirror."""
 
@@ -153,3 +163,21 @@ def reachable(url: str) -> bool:
     except (OSError, ValueError):
         return False
     return True
+
+
+def check_size(size: int, path: str, limit: int) -> None:
+    """Raise `DatasetError` where something unpacks to more bytes than may be read."""
+    require(size <= limit, f"{path}: unpacks to {size >> 20:,} MiB, more than the {limit >> 20:,} MiB that are read")
+
+
+def check_names(names: Sequence[str], path: str) -> None:
+    """Raise `DatasetError` where two columns are called the same."""
+    seen: set[str] = set()
+    for name in names:
+        require(name not in seen, f"{path}: two columns have the same name {name!r}")
+        seen.add(name)
+
+
+def first_line(error: BaseException) -> str:
+    """What a library says of its error, without the rest."""
+    return str(error).partition("\n")[0]

@@ -3,33 +3,66 @@ large they are. One line for each way that fails; nothing is ever unpickled."""
 
 from __future__ import annotations
 
-import csv
 import io
-import zipfile
-import zlib
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import IO, TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from datasets.dataset import DatasetError, require
-from datasets.storage import LIMIT
+from datasets.storage import LIMIT, check_names, first_line
 
 if TYPE_CHECKING:
     import pandas as pd
 
+    from datasets.readings import Dialect
+
 CHUNK = 1 << 15
 """Rows of a chunk."""
-LONGEST_LINE = 1 << 24
-"""Bytes: a file that has no line breaks is not read into memory to find out."""
 LARGEST = 1e150
 """Magnitudes above it, infinity first, count as missing: their squares overflow, and 1.8e308 is a sentinel."""
-UNKNOWN = ["?"]
-"""What means missing in a CSV file besides the usual words."""
+READERS = (".csv", ".parquet", ".npz", ".npy")
+"""The endings of the files that are read."""
 
 Chunks = Iterator["pd.DataFrame"]
+Places = Callable[[Sequence[int] | NDArray[np.intp]], list[int]]
+
+
+@dataclass(frozen=True, eq=False)
+class Table:
+    """A whole file.
+
+    Attributes
+    ----------
+    columns : Arrow columns by their names, in the order of the file
+    written : whether every cell is the text that stands in the file
+    rows : int64 array
+        The number of each row among the file's own rows, from 0.
+    nested : names of columns that hold no single values, and are not read
+    index : names of columns that were the index of a data frame
+    left_out : lines that were left out as bad, and why
+    encoding : what the file is encoded in, where that had to be said
+    locate : function from row numbers of the file, rising, to its lines; of a file that has lines
+    """
+
+    columns: dict[str, Any]
+    rows: NDArray[np.int64]
+    written: bool = False
+    nested: tuple[str, ...] = ()
+    index: tuple[str, ...] = ()
+    left_out: tuple[tuple[int, str], ...] = ()
+    encoding: str = ""
+    locate: Places | None = field(default=None, repr=False)
+
+    def places(self, rows: NDArray[np.intp]) -> list[str]:
+        """Where rows stand in the file, for people."""
+        numbers = self.rows[rows]
+        if self.locate is None:
+            return [f"row {number}" for number in numbers]
+        return [f"line {line}" for line in self.locate(numbers)]
 
 
 def numbers(values: pd.Series) -> NDArray[np.float64] | None:
@@ -49,14 +82,68 @@ def numbers(values: pd.Series) -> NDArray[np.float64] | None:
     return found
 
 
-def whole(content: bytes, path: str) -> pd.DataFrame:
-    """The table that a file's bytes hold, its kind told by the ending of its name."""
+def whole(content: bytes, path: str, *, encoding: str = "", skip: bool = False) -> Table:
+    """The table that a file's bytes hold, its kind told by the ending of its name.
+
+    Parameters
+    ----------
+    content : bytes
+    path : str
+        The file as the user named it, for messages.
+    encoding : str
+        Of a CSV file that is not UTF-8.
+    skip : bool
+        Whether bad lines of a CSV file are left out instead of refused.
+    """
+    import pyarrow as pa
+
     suffix = Path(path).suffix
     require(suffix in READERS, f"{path}: wants a name that ends in {', '.join(READERS)}")
-    return READERS[suffix](content, path)
+    if suffix == ".csv":
+        return _csv(content, path, encoding, skip)
+    if suffix == ".parquet":
+        from datasets import columnar
+
+        columns, nested, index = columnar.read(content, path, LIMIT)
+        rows = len(next(iter(columns.values()))) if columns else 0
+        return Table(columns, np.arange(rows), nested=tuple(nested), index=tuple(index))
+    from datasets import arrays
+
+    if suffix == ".npy":
+        X, y = arrays.read_npy(content, path), None
+    else:
+        X, y = arrays.read_npz(content, path, LIMIT)
+    columns = {name: pa.chunked_array([_native(X[:, place])]) for place, name in enumerate(_names(X))}
+    if y is not None:
+        columns["y"] = pa.chunked_array([_native(y)])
+    return Table(columns, np.arange(len(X)))
 
 
-def chunks(place: Path, path: str, *, text: Sequence[str] = (), columns: Sequence[str] | None = None) -> Chunks:
+def _csv(content: bytes, path: str, encoding: str, skip: bool) -> Table:
+    from datasets.delimited import Delimited
+
+    file = Delimited(lambda: io.BytesIO(content), path, encoding=encoding, skip=skip)
+    check_names(file.names, path)
+    columns, rows = file.whole()
+    require(len(rows) > 0, f"{path}: not a table of comma-separated values (no rows)")
+    return Table(
+        dict(zip(file.names, columns, strict=True)),
+        rows,
+        written=True,
+        left_out=tuple(file.left_out),
+        encoding=encoding,
+        locate=file.locate,
+    )
+
+
+def chunks(
+    place: Path,
+    path: str,
+    *,
+    text: Collection[str] = (),
+    columns: Sequence[str] | None = None,
+    dialect: Dialect | None = None,
+) -> Chunks:
     """The table of a file chunk by chunk, of which a few rows only are held at a time.
 
     Parameters
@@ -65,244 +152,150 @@ def chunks(place: Path, path: str, *, text: Sequence[str] = (), columns: Sequenc
     path : str
         The file as the user named it, for messages.
     text : names of columns that are text, whatever they look like
-    columns : names of the columns that are wanted, where the file need not give all
+    columns : names of the columns that are wanted, where the file need not give all; blanks around those of the file
+        do not count
+    dialect : Dialect
+        How the cells of the columns of numbers are read. Where one cannot be read so, its column is left as text.
+
+    The frames' ``attrs`` hold the names of all columns of the file as ``names``.
     """
     require(place.is_file(), f"there is no file {path}")
-    require(place.suffix in STREAMS, f"{path}: wants a name that ends in {', '.join(STREAMS)}")
+    suffix = place.suffix
+    require(suffix in READERS, f"{path}: wants a name that ends in {', '.join(READERS)}")
     try:
-        yield from STREAMS[place.suffix](place, path, text, columns)
+        if suffix in (".npy", ".npz"):
+            yield from _arrays(place, path)
+        else:
+            yield from (_stream_csv if suffix == ".csv" else _stream_parquet)(place, path, text, columns, dialect)
     except OSError as error:
         raise DatasetError(f"{path}: cannot be read ({error.strerror or first_line(error)})") from error
 
 
-def _read_csv(content: bytes, path: str) -> pd.DataFrame:
-    tables = list(_parsed(io.BytesIO(content), path, None, ()))
-    require(len(tables) == 1, f"{path}: not a table of comma-separated values (no rows)")
-    return tables[0]
+def line(place: Path, path: str, row: int, dialect: Dialect | None = None) -> str:
+    """The line of a CSV file that a row, from 0, begins in, as words; empty for a file that has no lines."""
+    if place.suffix != ".csv":
+        return ""
+    found = _delimited(place, path, dialect).locate([row])
+    return f"line {found[0]}" if found else ""
 
 
-def _stream_csv(place: Path, path: str, text: Sequence[str], columns: Sequence[str] | None) -> Chunks:
-    with place.open("rb") as file:
-        yield from _parsed(file, path, CHUNK, text)
+def _delimited(place: Path, path: str, dialect: Dialect | None) -> Any:
+    from datasets.delimited import Delimited
+
+    encoding = dialect.encoding if dialect else ""
+    return Delimited(lambda: place.open("rb"), path, encoding=encoding, options=False)
 
 
-def _parsed(file: IO[bytes], path: str, rows: int | None, text: Sequence[str]) -> Chunks:
-    """Tables of so many rows, or one of them all. Each row is seen to have as many fields as the header: pandas fills
-    short ones silently."""
+def _stream_csv(
+    place: Path, path: str, text: Collection[str], columns: Sequence[str] | None, dialect: Dialect | None
+) -> Chunks:
+    import pyarrow as pa
+
+    file = _delimited(place, path, dialect)
+    wanted = _wanted(file.names, columns)
+    for _, parsed in file.batches():
+        for start in range(0, len(parsed[0]), CHUNK):
+            part = [(name, pa.chunked_array(parsed[at].slice(start, CHUNK).chunks)) for at, name in wanted]
+            yield _frame(part, file.names, text, dialect, written=True)
+
+
+def _stream_parquet(
+    place: Path, path: str, text: Collection[str], columns: Sequence[str] | None, dialect: Dialect | None
+) -> Chunks:
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    from datasets import columnar
+
+    try:
+        names = pq.read_schema(place).names
+    except (pa.ArrowException, OSError, ValueError) as error:
+        raise DatasetError(f"{path}: not an intact parquet file ({first_line(error)})") from error
+    wanted = _wanted(names, columns)
+    read = None if columns is None else [names[at] for at, _ in wanted]
+    called = {names[at]: name for at, name in wanted}
+    for batch in columnar.stream(place, path, read, CHUNK, LIMIT):
+        pairs = zip(batch.schema.names, batch.columns, strict=True)
+        part = [(called[name], pa.chunked_array([column])) for name, column in pairs]
+        yield _frame(part, names, text, dialect, written=False, rows=len(batch))
+
+
+def _wanted(names: Sequence[str], columns: Sequence[str] | None) -> list[tuple[int, str]]:
+    """Places of the columns that are wanted, and what they are to be called."""
+    if columns is None:
+        return list(enumerate(names))
+    exact = [(at, name) for at, name in enumerate(names) if name in columns]
+    lacking = {name.strip(): name for name in columns if name not in names}
+    blank = [(at, lacking[name.strip()]) for at, name in enumerate(names) if name.strip() in lacking]
+    return [*exact, *blank]
+
+
+def _frame(
+    columns: Sequence[tuple[str, Any]],
+    names: Sequence[str],
+    text: Collection[str],
+    dialect: Dialect | None,
+    *,
+    written: bool,
+    rows: int | None = None,
+) -> pd.DataFrame:
+    """A chunk: numbers where all cells of a column can be read as such, else text, or what the file holds."""
     import pandas as pd
 
-    taken: list[str] = []
+    from datasets import columnar, readings
 
-    def lines() -> Iterator[str]:
-        for number, line in enumerate(iter(lambda: file.readline(LONGEST_LINE), b""), start=1):
-            require(len(line) < LONGEST_LINE, f"{path}: line {number} is longer than {LONGEST_LINE >> 20} MiB")
-            try:
-                taken.append(line.decode("utf-8-sig" if number == 1 else "utf-8"))
-            except UnicodeDecodeError as error:
-                raise DatasetError(f"{path}: line {number} is not UTF-8 text; save the file as UTF-8") from error
-            yield taken[-1]
-
-    source = lines()
-    try:
-        first = next(filter(str.strip, source), "")
-        separator = max(",;\t", key=first.count)
-        records = csv.reader(_chained(first, source), delimiter=separator)
-        header = next(filter(None, records), [])
-        require(bool(header), f"{path}: not a table of comma-separated values (no columns)")
-        before, count = len(taken) - records.line_num, 0  # blank lines above the header
-        taken.clear()
-
-        def table() -> pd.DataFrame:
-            found = pd.read_csv(
-                io.StringIO("".join(taken)),
-                sep=separator,
-                names=list(range(len(header))),
-                header=None,
-                na_values=UNKNOWN,
-                low_memory=False,
-                index_col=False,
-                dtype={place: str for place, name in enumerate(header) if name in text},
-            )
-            taken.clear()
-            return found.set_axis(header, axis="columns")  # as written: pandas renames the second of two equal names
-
-        for fields in records:
-            require(
-                len(fields) in (0, len(header)),
-                f"{path}: line {before + records.line_num} has {len(fields)} fields, the header {len(header)}",
-            )
-            count += bool(fields)
-            if count == rows:
-                yield table()
-                count = 0
-        if count:
-            yield table()
-    except (csv.Error, pd.errors.ParserError, pd.errors.EmptyDataError) as error:
-        raise DatasetError(f"{path}: not a table of comma-separated values ({error})") from error
+    dialect = dialect or readings.USUAL
+    found: dict[int, Any] = {}
+    for place, (name, column) in enumerate(columns):
+        cells = column if written else columnar.text(column)
+        if cells is None:
+            values = None if name in text else columnar.numbers(column)
+            found[place] = column.to_pandas() if values is None else values
+            continue
+        values = None if name in text else _read(cells, dialect, name)
+        missing = (*readings.MISSING, *dialect.missing) if written else dialect.missing
+        found[place] = readings.words(cells, missing) if values is None else values
+    index = None if rows is None or columns else range(rows)
+    frame = pd.DataFrame(found, index=index).set_axis([name for name, _ in columns], axis="columns")
+    frame.attrs["names"] = list(names)
+    return frame
 
 
-def _chained(first: str, rest: Iterable[str]) -> Iterator[str]:
-    yield first
-    yield from rest
+def _read(cells: Any, dialect: Dialect, name: str) -> NDArray[np.float64] | None:
+    """A column of text as numbers, by the reading that is known of it or as plain ones."""
+    from datasets import readings
+
+    reading = dialect.columns.get(name)
+    if reading is None:
+        return readings.simple(cells, dialect.missing)
+    values, bad = reading.read(cells, dialect.missing)
+    return None if bad.any() else values
 
 
-def _read_parquet(content: bytes, path: str) -> pd.DataFrame:
-    import pyarrow as pa
-    import pyarrow.parquet as pq
+def _arrays(place: Path, path: str) -> Chunks:
+    import pandas as pd
 
-    try:
-        file = pq.ParquetFile(io.BytesIO(content))
-        unpacked = sum(file.metadata.row_group(group).total_byte_size for group in range(file.num_row_groups))
-        _check_size(max(unpacked, 8 * file.metadata.num_rows * file.metadata.num_columns), path)
-        table: pd.DataFrame = file.read().to_pandas(ignore_metadata=True)
-        return table
-    except DatasetError:
-        raise
-    except (pa.ArrowException, OSError, ValueError) as error:
-        raise DatasetError(f"{path}: not an intact parquet file ({first_line(error)})") from error
+    from datasets import arrays
 
-
-def _stream_parquet(place: Path, path: str, text: Sequence[str], columns: Sequence[str] | None) -> Chunks:
-    import pyarrow as pa
-    import pyarrow.parquet as pq
-
-    try:
-        with pq.ParquetFile(place) as file:
-            for group in range(file.num_row_groups):
-                _check_size(file.metadata.row_group(group).total_byte_size, f"{path}: row group {group}")
-            present = file.schema_arrow.names
-            wanted = None if columns is None else [name for name in dict.fromkeys(columns) if name in present]
-            for batch in file.iter_batches(CHUNK, columns=wanted):
-                yield batch.to_pandas(ignore_metadata=True)
-    except DatasetError:
-        raise
-    except (pa.ArrowException, OSError, ValueError) as error:
-        raise DatasetError(f"{path}: not an intact parquet file ({first_line(error)})") from error
-
-
-def _read_npy(content: bytes, path: str) -> pd.DataFrame:
-    try:
-        X = np.lib.format.read_array(io.BytesIO(content), allow_pickle=False)
-    except (ValueError, EOFError, MemoryError) as error:
-        raise DatasetError(f"{path}: not an intact .npy of a plain array ({first_line(error)})") from error
-    return _named(_checked(X, path))
-
-
-def _stream_npy(place: Path, path: str, text: Sequence[str], columns: Sequence[str] | None) -> Chunks:
-    try:
-        X = np.load(place, mmap_mode="r", allow_pickle=False)
-        require(isinstance(X, np.ndarray), f"{path}: is an archive of arrays, whose name ends in .npz")
-    except (ValueError, EOFError) as error:
-        raise DatasetError(f"{path}: not an intact .npy of a plain array ({first_line(error)})") from error
-    _checked(X, path)
-    for start in range(0, len(X), CHUNK):
-        yield _named(np.array(X[start : start + CHUNK]))
-
-
-def _read_npz(content: bytes, path: str) -> pd.DataFrame:
-    arrays = {}
-    with _opened(io.BytesIO(content), path) as archive:
-        for name in ("X", "y"):
-            require(f"{name}.npy" in archive.namelist(), f"{path}: wants the arrays X and y; there is no array {name}")
-            arrays[name] = _member(archive, name, path)
-    X, y = arrays["X"], arrays["y"]
-    if y.ndim == 2 and y.shape[1] == 1:
-        y = y[:, 0]  # a column, as files converted from Matlab hold it
-    require(
-        X.ndim == 2 and X.shape[1] > 0 and y.shape == X.shape[:1] and X.dtype.kind in "fiub",
-        f"{path}: X has shape {X.shape} of {X.dtype}, y {y.shape}; wants X (rows, features) of numbers, y (rows,)",
+    parts = (
+        arrays.stream_npy(place, path, CHUNK)
+        if place.suffix == ".npy"
+        else arrays.stream_npz(place, path, CHUNK, LIMIT)
     )
-    return _named(X).assign(y=y)
+    for X in parts:
+        yield pd.DataFrame(X, columns=_names(X))
 
 
-def _stream_npz(place: Path, path: str, text: Sequence[str], columns: Sequence[str] | None) -> Chunks:
-    """The array X, row by row where it lies so in the archive."""
-    with place.open("rb") as file, _opened(file, path) as archive:
-        require("X.npy" in archive.namelist(), f"{path}: wants the array X; there are: {', '.join(archive.namelist())}")
-        with archive.open("X.npy") as member:
-            shape, by_columns, dtype = _header(member)
-        if by_columns or dtype.hasobject or len(shape) != 2:
-            X = _checked(_member(archive, "X", path), path)
-            for start in range(0, len(X), CHUNK):
-                yield _named(X[start : start + CHUNK])
-            return
-        _checked(np.empty((0, shape[1]), dtype), path)
-        _check_size(shape[1] * dtype.itemsize * CHUNK, f"{path}: a chunk of X")
-        with archive.open("X.npy") as member:
-            _header(member)
-            for start in range(0, shape[0], CHUNK):
-                rows = min(CHUNK, shape[0] - start)
-                part = member.read(rows * shape[1] * dtype.itemsize)
-                yield _named(np.frombuffer(part, dtype, rows * shape[1]).reshape(rows, shape[1]))
-
-
-class _opened:  # noqa: N801  it is used as a function is
-    """A zip archive whose every fault is one line."""
-
-    def __init__(self, file: IO[bytes], path: str) -> None:
-        self.file, self.path = file, path
-
-    def __enter__(self) -> zipfile.ZipFile:
-        try:
-            return zipfile.ZipFile(self.file)
-        except zipfile.BadZipFile as error:
-            raise self._fault(error) from error
-
-    def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
-        faults = (zipfile.BadZipFile, zlib.error, EOFError, OSError, ValueError, MemoryError, RuntimeError)
-        if isinstance(error, faults) and not isinstance(error, DatasetError):
-            raise self._fault(error) from error
-
-    def _fault(self, error: BaseException) -> DatasetError:
-        return DatasetError(f"{self.path}: not an intact .npz of plain arrays ({first_line(error)})")
-
-
-def _member(archive: zipfile.ZipFile, name: str, path: str) -> NDArray[Any]:
-    """A whole array of an archive, within bounds."""
-    _check_size(archive.getinfo(f"{name}.npy").file_size, path)
-    with archive.open(f"{name}.npy") as member:
-        return np.lib.format.read_array(io.BytesIO(member.read(LIMIT)), allow_pickle=False)
-
-
-def _header(member: IO[bytes]) -> tuple[tuple[int, ...], bool, np.dtype[Any]]:
-    """Shape, whether it lies by columns, and type of the array that begins here."""
-    version = np.lib.format.read_magic(member)
-    read = np.lib.format.read_array_header_1_0 if version == (1, 0) else np.lib.format.read_array_header_2_0
-    return read(member)
-
-
-def _checked(X: NDArray[Any], path: str) -> NDArray[Any]:
-    require(
-        X.ndim == 2 and X.shape[1] > 0 and X.dtype.kind in "fiub",
-        f"{path}: holds an array of shape {X.shape} of {X.dtype}; wants (rows, features) of numbers",
-    )
-    return X
-
-
-def _named(X: NDArray[Any]) -> pd.DataFrame:
+def _names(X: NDArray[Any]) -> list[str]:
     """An array's columns have no names: they are called x0, x1, ..."""
-    import pandas as pd
-
-    return pd.DataFrame(X, columns=[f"x{column}" for column in range(X.shape[1])])
+    return [f"x{column}" for column in range(X.shape[1])]
 
 
-def _check_size(size: int, path: str) -> None:
-    require(size <= LIMIT, f"{path}: unpacks to {size >> 20:,} MiB, more than the {LIMIT >> 20:,} MiB that are read")
+def _native(values: NDArray[Any]) -> Any:
+    """An array's column as Arrow's, which knows neither other processors' byte orders nor long doubles."""
+    import pyarrow as pa
 
-
-def first_line(error: BaseException) -> str:
-    return str(error).partition("\n")[0]
-
-
-READERS: dict[str, Callable[[bytes, str], pd.DataFrame]] = {
-    ".csv": _read_csv,
-    ".parquet": _read_parquet,
-    ".npz": _read_npz,
-    ".npy": _read_npy,
-}
-STREAMS: dict[str, Callable[[Path, str, Sequence[str], Sequence[str] | None], Chunks]] = {
-    ".csv": _stream_csv,
-    ".parquet": _stream_parquet,
-    ".npz": _stream_npz,
-    ".npy": _stream_npy,
-}
+    if values.dtype.kind in "fiub":
+        known = values.dtype.itemsize <= 8 and values.dtype.isnative
+        return pa.array(np.ascontiguousarray(values) if known else values.astype(np.float64))
+    return pa.array([value.decode(errors="replace") if isinstance(value, bytes) else str(value) for value in values])

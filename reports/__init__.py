@@ -1,4 +1,8 @@
-"""Records in, Markdown and figures out; knows nothing of how the records came to be.
+"""Records in, Markdown, a page, figures and tables out; knows nothing of how the records came to be.
+
+``write_report`` and ``page`` write a whole report, ``excerpt`` one table of it, ``printed`` what commands print.
+Inside, ``tables`` makes frames and plain data of the records, ``sections`` makes blocks of these, ``document`` puts
+the sections in order, and ``writers`` and ``figures`` write and draw the blocks.
 
 Importing this package is light: pandas and matplotlib are loaded when a report is written.
 """
@@ -11,6 +15,8 @@ from pathlib import Path
 from typing import Any
 
 DISTRIBUTION = "vaebench"
+PAGE = "report.html"
+"""What the page is called beside its records."""
 
 
 def write_report(
@@ -30,9 +36,8 @@ def write_report(
     Parameters
     ----------
     records : sequence of mappings
-        Decoded JSON records, one a trial, in the order they were written. Keys may be missing, null or unknown; of
-        two records of one trial the later one counts. A large value may be JSON still, as a ``msgspec.Raw``: few
-        records are asked for theirs.
+        Decoded JSON records, one per trial, in the order they were written. Keys may be missing, null or unknown; of
+        two records of one trial the later one counts. Many bring their columns along, see ``reports.surveys``.
     out_dir : Path
         Made where it does not exist.
     warnings : sequence of str
@@ -49,36 +54,58 @@ def write_report(
     OSError
         Where the directory cannot be written.
     """
-    from reports import figures, markdown, tables
+    from reports import figures
     from reports.arrays import Shelf
+    from reports.document import document
+    from reports.tables.material import Material
+    from reports.writers import markdown
 
-    trials, shelf = tables.trials(records), Shelf(out_dir, homes)
-    quality, throughput = tables.quality(tables.scored(trials, records)), tables.throughput(trials)
-    sheets = figures.sheets(trials, quality[quality["primary"].astype(bool)], throughput, records, shelf)
-    text = ""
-
-    def write() -> None:
-        nonlocal text
-        text = markdown.render(trials, quality, throughput, records, sheets, warnings, shelf)
-
-    drawn = figures.draw(sheets, png, processes, write)
-    text = figures.placed(text, drawn)
-
-    folder = out_dir / "figures"
+    report = document(Material(records, Shelf(out_dir, homes), warnings))
+    drawn = figures.draw(report.drawings, png, processes)
+    folder = out_dir / markdown.FIGURES
     folder.mkdir(parents=True, exist_ok=True)
+    current = set()
     for figure in drawn:
-        replace(folder / figure.name, figure.svg)
-        if figure.png is not None:
-            replace((folder / figure.name).with_suffix(".png"), figure.png)
+        for suffix, content in ((".svg", figure.svg), (".png", figure.png)):
+            if content is not None:
+                path = (folder / figure.file).with_suffix(suffix)
+                replace(path, content)
+                current.add(path.name)
     path = out_dir / "report.md"
-    replace(path, text.encode())
-    current = {figure.name for figure in drawn}
-    current |= {figure.name.removesuffix("svg") + "png" for figure in drawn if figure.png is not None}
-    for kind in figures.KINDS:
+    replace(path, markdown.written(report).encode())
+    for kind in figures.DRAWERS:
         for old in (*folder.glob(f"*{kind}.svg"), *folder.glob(f"*{kind}.png")):
             if old.name not in current:
                 old.unlink()
     return path
+
+
+def page(
+    records: Sequence[Mapping[str, Any]],
+    warnings: Sequence[str] = (),
+    *,
+    directory: Path | None = None,
+    homes: Mapping[str, Path] | None = None,
+    live: bool = False,
+) -> bytes:
+    """The report as one HTML document; the same records, arrays and warnings give the same bytes.
+
+    Parameters
+    ----------
+    records, warnings, homes
+        As for ``write_report``.
+    directory : Path, optional
+        Where the arrays of a single run lie. What is missing there, or no safetensors file, is left out of the report.
+    live : bool
+        Whether the page listens to the server that it came from and loads itself again when records arrive. The file
+        on disk never does.
+    """
+    from reports.arrays import Shelf
+    from reports.document import document
+    from reports.tables.material import Material
+    from reports.writers.page import written
+
+    return written(document(Material(records, Shelf(directory, homes), warnings)), live=live)
 
 
 def replace(path: Path, content: bytes) -> None:

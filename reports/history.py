@@ -1,31 +1,17 @@
-"""A history as people read it: a line of text with a sparkline for each series, and a figure with its change points."""
+"""A history as people read it: its series and their change points, and a line of text with a sparkline for each."""
 
 from __future__ import annotations
 
-import hashlib
-import io
-import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from itertools import pairwise
-from pathlib import Path
-from statistics import median
-from typing import TYPE_CHECKING
 
 from reports import numbers
-from reports.markup import clean
-from reports.palette import INK, LOOK, SANITY_COLOUR, backend_colour, tick, words
-
-if TYPE_CHECKING:
-    from matplotlib.axes import Axes
+from reports.blocks import clean
 
 _TICKS = "▁▂▃▄▅▆▇█"
 _MOST_TICKS = 40
-_WIDTH, _HEIGHT = 9.0, 3.2
-_MOST_DATES = 8
 _SECONDS = ((1.0, "s"), (1e-3, "ms"), (1e-6, "µs"), (1e-9, "ns"))
-BETTER, WORSE = "#009E73", "#D55E00"
 
 
 @dataclass(frozen=True)
@@ -128,91 +114,3 @@ def sparkline(values: Sequence[float]) -> str:
     if high - low <= 1e-9 * max(abs(low), abs(high)):
         return _TICKS[len(_TICKS) // 2] * len(shown)
     return "".join(_TICKS[round((value - low) / (high - low) * (len(_TICKS) - 1))] for value in shown)
-
-
-def write_figures(lines: Sequence[Line], folder: Path) -> list[Path]:
-    """One SVG a series into a folder, which is made where it does not exist; returns their paths."""
-    import matplotlib
-
-    folder.mkdir(parents=True, exist_ok=True)
-    paths = []
-    with matplotlib.rc_context():
-        matplotlib.rcdefaults()
-        matplotlib.rcParams.update(LOOK)
-        for line in lines:
-            path = folder / f"{_stem(line)}.svg"
-            path.write_bytes(_drawn(line))
-            paths.append(path)
-    return paths
-
-
-def _stem(line: Line) -> str:
-    slug = re.sub(r"[^a-z0-9]+", "-", f"{line.label} {line.metric}".lower()).strip("-")[:80]
-    digest = hashlib.sha256(repr((line.machine, line.label, line.metric)).encode()).hexdigest()[:6]
-    return f"{slug}-{digest}"
-
-
-def _drawn(line: Line) -> bytes:
-    from matplotlib.figure import Figure
-
-    canvas = Figure(figsize=(_WIDTH, _HEIGHT), layout="constrained")
-    axes = canvas.add_subplot()
-    _points(axes, line)
-    _levels(axes, line)
-    axes.set_title(words(line.label, 90), fontsize=8.5)
-    unit = f" ({line.unit})" if line.unit and line.unit not in line.metric else ""
-    axes.set_ylabel(f"{line.metric.replace('_', ' ')}{unit}", fontsize=8)
-    axes.yaxis.set_major_formatter(lambda value, _: tick(value))
-    axes.margins(x=0.02, y=0.18)
-    _dates(axes, line)
-    buffer = io.BytesIO()
-    canvas.savefig(buffer, format="svg", metadata={"Date": None, "Creator": None})
-    return buffer.getvalue()
-
-
-def _points(axes: Axes, line: Line) -> None:
-    colour = backend_colour(line.backend) if line.backend else INK
-    places = range(len(line.medians))
-    for place, low, high in zip(places, line.lows, line.highs, strict=True):
-        if low is not None and high is not None:
-            axes.plot([place, place], [low, high], color=colour, alpha=0.35, linewidth=1.2)
-    for wanted, fill, label in (
-        (False, colour, "median of a run"),
-        (True, "white", "most of its trials disturbed, noisy or short"),
-    ):
-        shown = [(place, line.medians[place]) for place in places if line.marked[place] == wanted]
-        if shown:
-            axes.plot(*zip(*shown, strict=True), "o", color=colour, markersize=3.5, markerfacecolor=fill, label=label)
-
-
-def _levels(axes: Axes, line: Line) -> None:
-    """The level of each stretch, and at each change point a rule with its size."""
-    bounds = [0, *(change.place for change in line.changes), len(line.medians)]
-    for start, end in pairwise(bounds):
-        level = median(line.medians[start:end])
-        axes.plot([start - 0.4, end - 0.6], [level, level], color=INK, linewidth=1.1)
-    for change in line.changes:
-        colour = WORSE if change.worse else BETTER
-        axes.axvline(change.place - 0.5, color=colour, linestyle="--", linewidth=1)
-        near_end = change.place > 0.75 * len(line.medians)
-        size = line.size(change).split(" [")[0]
-        axes.annotate(
-            f"{size} {'worse' if change.worse else 'better'}\n{words(line.revisions[change.place], 14)}",
-            (change.place - 0.5, 1.0),
-            xycoords=("data", "axes fraction"),
-            xytext=(-4 if near_end else 4, -2),
-            textcoords="offset points",
-            ha="right" if near_end else "left",
-            va="top",
-            fontsize=8,
-            color=colour,
-        )
-    if any(line.marked) or line.changes:
-        axes.legend(loc="lower left", fontsize=7.5, labelcolor=SANITY_COLOUR)
-
-
-def _dates(axes: Axes, line: Line) -> None:
-    count = len(line.dates)
-    step = max(1, -(-count // _MOST_DATES))
-    places = list(range(0, count, step))
-    axes.set_xticks(places, [f"{line.dates[place]:%Y-%m-%d}" for place in places], fontsize=7.5)

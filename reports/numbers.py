@@ -119,3 +119,32 @@ def span(values: Iterable[float]) -> str:
         return MISSING
     low, high = min(known), max(known)
     return f"{low:,}" if low == high else f"{low:,}–{high:,}"
+
+
+def rows(value: float) -> str:
+    """A number of rows, which as a mean over seeds may have a decimal."""
+    if not math.isfinite(value):
+        return MISSING
+    return f"{value:,.0f}" if abs(value - round(value)) < 0.05 else f"{value:,.1f}"
+
+
+def percent(share: float, signed: bool = False) -> str:
+    """``4.2 %``, ``+4.2 %``, ``−4.2 %``."""
+    value = round(100 * share, 1)
+    sign = "−" if value < 0 else "+" if signed and value > 0 else ""
+    return f"{sign}{abs(value):g}{GLUE}%"
+
+
+def error(value: float) -> str:
+    """Two significant digits: ``7.1e-11``, ``0``, ``not finite``."""
+    if not math.isfinite(value):
+        return "not finite"
+    return "0" if value == 0 else f"{value:.1e}"
+
+
+def bound(value: float | None) -> str:
+    """``1e-11``, with a second digit where there is one."""
+    if value is None or not math.isfinite(value):
+        return MISSING
+    short = f"{value:.0e}"
+    return "0" if value == 0 else short if float(short) == value else f"{value:.1e}"

@@ -1,17 +1,12 @@
-"""How figures look: colours, line styles, and words and ticks that the font can draw."""
+"""Colours and line styles: the same for a backend or a detector in every figure, on paper and on a screen."""
 
 from __future__ import annotations
 
 import hashlib
-import re
 from collections.abc import Iterable
-from functools import cache
-from typing import Any
 
-from reports import DISTRIBUTION, numbers
-from reports.markup import clean
-from reports.tables import SANITY
-
+SANITY = ("norm", "mahalanobis", "rarity")
+"""Detectors that are there to be beaten: what does not beat them is worth nothing."""
 # Okabe and Ito's palette, which colour-blind readers can tell apart. A backend has the same colour in every figure.
 BACKEND_COLOURS = {"torch": "#D55E00", "keras": "#0072B2", "jax": "#009E73"}
 CLASSICAL_COLOURS = {"isolation_forest": "#CC79A7", "one_class_svm": "#E69F00", "knn": "#56B4E9"}
@@ -21,37 +16,8 @@ INK, NORMAL_COLOUR = "#333333", "#C9CED6"
 ANOMALY_COLOUR = "#AA3377"
 """Of anomalous rows where no backend is told apart."""
 LINE_STYLES = {"vae": "-", "autoencoder": "--", "norm": ":", "mahalanobis": "-."}
-
-
-LOOK: dict[str, Any] = {
-    "axes.axisbelow": True,
-    "axes.edgecolor": "#999999",
-    "axes.grid": True,
-    "axes.labelcolor": INK,
-    "axes.spines.right": False,
-    "axes.spines.top": False,
-    "axes.titlelocation": "left",
-    "axes.titley": 1.0,  # no ticks are above an axes, and looking for some takes a fifth of finding the layout
-    "axes.titlesize": 9.5,
-    "figure.constrained_layout.h_pad": 0.06,
-    "figure.constrained_layout.w_pad": 0.06,
-    "figure.facecolor": "white",
-    "font.family": "DejaVu Sans",
-    "font.size": 9,
-    "grid.color": "#E8E8E8",
-    "legend.frameon": False,
-    "lines.dashed_pattern": (7.0, 4.0),
-    "lines.scale_dashes": False,
-    "lines.solid_capstyle": "round",
-    "svg.fonttype": "path",
-    "svg.hashsalt": DISTRIBUTION,
-    "text.color": INK,
-    "text.parse_math": False,
-    "xtick.color": "#666666",
-    "xtick.labelcolor": INK,
-    "ytick.color": "#666666",
-    "ytick.labelcolor": INK,
-}
+DASHES = {"-": "solid", "--": "dash", ":": "dot", "-.": "dashdot"}
+"""What a page's scripts call them."""
 
 
 def colour(detector: str, backend: str) -> str:
@@ -67,33 +33,12 @@ def backend_colour(backend: str) -> str:
     return BACKEND_COLOURS.get(backend, other)
 
 
+def screen_colour(hue: str) -> str:
+    """A page writes ink in the colour of its theme."""
+    return "ink" if hue == INK else hue
+
+
 def in_order(backends: Iterable[str]) -> list[str]:
     """The same order in every figure: the known ones first."""
     known = list(BACKEND_COLOURS)
     return sorted(set(backends), key=lambda b: (known.index(b) if b in known else len(known), b))
-
-
-@cache
-def _drawable() -> frozenset[int]:
-    from matplotlib.font_manager import findfont, get_font
-
-    return frozenset(get_font(findfont("DejaVu Sans")).get_charmap())
-
-
-def words(text: object, longest: int = 32) -> str:
-    """Text from outside as the font can draw it, on one short line."""
-    line = "".join(c if ord(c) in _drawable() else "□" for c in clean(text))
-    return line if len(line) <= longest else f"{line[: longest - 1]}…"
-
-
-def tick(value: float, _: int = 0) -> str:
-    """Compact and free of the offset texts that would collide with titles."""
-    size = abs(value)
-    if value == 0:
-        return "0"
-    if size >= 1000:
-        scaled = numbers.si(size)
-        text = re.sub(r"\.0+(?=\D|$)|(\.\d*?[1-9])0+(?=\D|$)", r"\1", scaled)
-    else:
-        text = f"{size:.3g}"
-    return f"−{text}" if value < 0 else text

@@ -1,21 +1,16 @@
-"""What a report asks of every record, as columns: numbers, and texts by their codes. The light part of ``tables``: it
-loads no pandas, and works in any process on any part of the records.
-"""
+"""What a report asks of every record, as columns of NumPy arrays. The light part of ``tables``: it loads no pandas."""
 
 from __future__ import annotations
 
 import math
 import sys
-from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
-from functools import lru_cache
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from itertools import chain, repeat
 from typing import Any, Protocol, runtime_checkable
 
 import msgspec
 import numpy as np
 from numpy.typing import NDArray
-
-from reports.coded import Coded, Column
 
 QUALITY = ("roc_auc", "average_precision", "f1", "precision", "recall", "accuracy")
 IDENTITY = ("dataset", "detector", "backend", "mode", "device", "arithmetic", "threads", "batch")
@@ -43,28 +38,28 @@ _MEASURED = {
 COUNTS = ("tp", "fp", "fn", "tn")
 """Of the confusion matrix at the first threshold."""
 _DATA = ("checksum", "train_rows", "val_rows", "test_rows", "features")
-_KEYS = (
-    *(
-        "metrics",
-        "intervals",
-        "samples",
-        "data",
-        "settings",
-        "confusion",
-        *_TEXTS.values(),
-        "threads",
-        "seed",
-        "round",
-        "status",
-        "reason",
-        "oracle",
-    ),
-    *("collapsed", "active_units", "timed", "train_rows_per_sample", "score_rows_per_sample", "import_memory_bytes"),
-    "marks",
+_PRESENT = ("notes", "best_epoch", "arrays", "thresholds", "published", "other_scores")
+"""Keys of which a report asks every record whether there is anything; the values it reads of a few."""
+_SAID = ("command", "started")
+ASKED = (*_SAID, *(f"has {key}" for key in _PRESENT), "equality")
+"""The columns of ``asked``."""
+_FLAT = (
+    *(*_TEXTS.values(), *_SAID, *_PRESENT[:3], "threads", "seed", "round", "status", "reason", "oracle", "collapsed"),
+    *("active_units", "timed", "train_rows_per_sample", "score_rows_per_sample", "import_memory_bytes", "marks"),
 )
-
-_CACHED = 256
-"""Records looked at before the next: so many fit into a processor's cache."""
+READ: dict[str, Sequence[str]] = {
+    **dict.fromkeys(_FLAT, ()),
+    "metrics": (*_MEASURED.values(), *QUALITY),
+    "intervals": QUALITY,
+    "samples": ("train", "score"),
+    "data": _DATA,
+    "settings": ("batch_size",),
+    "confusion": COUNTS,
+    "self_check": ("followed", "steps"),
+}
+"""Keys that ``columns`` and ``asked`` read, and the keys inside of objects of which they read no more."""
+LARGE = ("equality", *_PRESENT[3:])
+"""Further keys that ``asked`` takes as JSON too, as a ``msgspec.Raw``."""
 _HUGE = sys.float_info.max
 
 Array = NDArray[np.float64]
@@ -75,22 +70,8 @@ def mapping(value: object) -> dict[str, Any]:
 
 
 def held(record: Mapping[str, Any], key: str) -> Any:
-    """A record's value, decoded where it is JSON still; settings and the like that are equal are one object."""
-    return _opened(record.get(key), key)
-
-
-def _opened(value: Any, key: str) -> Any:
-    if type(value) is not msgspec.Raw:
-        return value
-    try:
-        return _decoded(bytes(value)) if key in _ALIKE else msgspec.json.decode(value)
-    except (msgspec.DecodeError, UnicodeDecodeError):
-        return None
-
-
-_decoded = lru_cache(maxsize=4096)(msgspec.json.decode)
-_ALIKE = ("data", "settings", "environment", "equality")
-"""What many records have in common."""
+    """A record's value; missing and null are one."""
+    return record.get(key)
 
 
 def number(value: object) -> float:
@@ -124,36 +105,24 @@ def _marks(value: object) -> tuple[str, ...]:
     return tuple(sorted({text(mark) for mark in value})) if value and isinstance(value, list) else ()
 
 
-class _Gathered:
-    """What mappings have for some keys, a list a key."""
-
-    def __init__(self, keys: Sequence[str]) -> None:
-        self.lists: dict[str, list[Any]] = {key: [] for key in keys}
-
-    def add(self, found: Sequence[Mapping[str, Any]]) -> None:
-        get: Callable[..., Any] = dict.get  # asked so, a dictionary answers in half the time
-        plain, empty = set(map(type, found)) <= {dict}, not any(found)
-        for key, values in self.lists.items():
-            if empty:
-                values += [None] * len(found)
-            else:
-                values += map(get, found, repeat(key)) if plain else [one.get(key) for one in found]
-
-    def __getitem__(self, key: str) -> list[Any]:
-        return self.lists[key]
+def _values(found: Sequence[Mapping[str, Any]], keys: Iterable[str]) -> dict[str, list[Any]]:
+    """What mappings have for some keys, a list for each key."""
+    get: Callable[..., Any] = dict.get  # asked so, a dictionary answers in half the time
+    plain = [one if type(one) is dict else dict(one) for one in found]
+    return {key: list(map(get, plain, repeat(key))) for key in keys}
 
 
-def _coded(values: list[Any], function: Callable[[Any], Hashable]) -> Coded:
+def _coded(values: list[Any], function: Callable[[Any], Any]) -> NDArray[np.object_]:
     """The function of each; it is asked once for equal ones where all are text, whole numbers or missing."""
     kinds = set(map(type, values)) - {type(None)}
     if kinds <= {str} or kinds <= {int}:
-        return Coded.of(values).mapped(function)
-    return Coded.of(list(map(function, values)))
+        known = {value: function(value) for value in dict.fromkeys(values)}
+        return np.fromiter(map(known.__getitem__, values), object, len(values))
+    return np.fromiter(map(function, values), object, len(values))
 
 
 def _wholes(values: list[Any]) -> NDArray[np.int64]:
-    found = _coded(values, _whole)
-    return np.array(found.values, dtype=np.int64)[found.codes]
+    return _coded(values, _whole).astype(np.int64)
 
 
 def _flags(values: Iterable[bool]) -> NDArray[np.bool_]:
@@ -197,26 +166,33 @@ def _rate(rows: Array, seconds: Array, otherwise: Array) -> Array:
     return np.where((seconds > 0) & (rows > 0), rows / np.where(seconds > 0, seconds, np.nan), otherwise)
 
 
+Columns = dict[str, NDArray[Any]]
+
+
 @runtime_checkable
 class Surveyed(Protocol):
-    """Records that bring along what ``columns`` makes of them, and the values of some keys where they are short."""
+    """Records that bring along what ``columns`` makes of them, so that few have to be read whole."""
 
-    columns: Mapping[str, Column]
-    kept: Mapping[str, Coded]
+    columns: Columns
+    """Of ``columns`` and ``asked`` together."""
 
 
-def columns(parts: Iterable[Sequence[Mapping[str, Any]]]) -> dict[str, Column]:
-    """What ``trials`` makes its table of, a value a record; what is made of several parts can be joined."""
-    found, metrics, intervals = _Gathered(_KEYS), _Gathered([*_MEASURED.values(), *QUALITY]), _Gathered(QUALITY)
-    samples, data, settings, counts = (_Gathered(k) for k in (("train", "score"), _DATA, ("batch_size",), COUNTS))
-    inner = {"metrics": metrics, "intervals": intervals, "samples": samples}
-    inner |= {"data": data, "settings": settings, "confusion": counts}
-    for part in parts:
-        for start in range(0, len(part), _CACHED):
-            some = part[start : start + _CACHED]
-            found.add(some)
-            for key, gathered in inner.items():
-                gathered.add([mapping(_opened(value, key)) for value in found[key][-len(some) :]])
+def asked(records: Sequence[Mapping[str, Any]]) -> Columns:
+    """What a report asks of all records without a table of it: texts, whether a record has anything at a key (``has
+    KEY``), and the JSON of ``equality``, mostly the same."""
+    found = _values(records, (*_SAID, *_PRESENT, "equality"))
+    return {
+        **{key: _coded(found[key], lambda value: value if isinstance(value, str) else "") for key in _SAID},
+        **{f"has {key}": _flags(map(_present, found[key])) for key in _PRESENT},
+        "equality": np.fromiter(map(_json, found["equality"]), object, len(records)),
+    }
+
+
+def columns(records: Sequence[Mapping[str, Any]]) -> Columns:
+    """What ``trials`` makes its table of, a value for each record."""
+    found = _values(records, READ)
+    inner = {key: _values(list(map(mapping, found[key])), names) for key, names in READ.items() if names}
+    metrics, intervals, samples, data = (inner[key] for key in ("metrics", "intervals", "samples", "data"))
 
     measured = {name: _numbers(metrics[metric]) for name, metric in _MEASURED.items()}
     (seconds, epochs), (scored, _) = (_medians(samples[key]) for key in ("train", "score"))
@@ -225,26 +201,22 @@ def columns(parts: Iterable[Sequence[Mapping[str, Any]]]) -> dict[str, Column]:
     scoring = _rate(_numbers(found["score_rows_per_sample"]), scored, measured.pop("scoring"))
     sizes = {key: _numbers(data[key]) for key in _DATA[1:]}
     status = _coded(found["status"], text)
-    reasons = _coded(found["reason"], text)
-    made: dict[str, Column] = {
+    reason = _coded(found["reason"], text)
+    reason[(status == "") & (reason == "")] = "the record has no status"
+    status[status == ""] = "failed"
+    collapsed = zip(found["collapsed"], found["active_units"], strict=True)
+    made: Columns = {
         **{name: _coded(found[key], text) for name, key in _TEXTS.items()},
         "threads": _wholes(found["threads"]),
-        "batch": _wholes(settings["batch_size"]),
+        "batch": _wholes(inner["settings"]["batch_size"]),
         "seed": _numbers(found["seed"]),
         "round": _numbers(found["round"]),
-        "status": status.mapped(lambda value: value or "failed"),
-        "reason": Coded.of(
-            [
-                reason or ("" if known else "the record has no status")
-                for reason, known in zip(reasons.objects(), status.objects(), strict=True)
-            ]
-        ),
+        "status": status,
+        "reason": reason,
         "oracle": _flags(value is True for value in found["oracle"]),
-        "collapsed": _flags(
-            collapsed is True or active == 0
-            for collapsed, active in zip(found["collapsed"], found["active_units"], strict=True)
-        ),
+        "collapsed": _flags(flag is True or active == 0 for flag, active in collapsed),
         "timed": _flags(value is not False for value in found["timed"]),
+        "self_check": _coded(list(map(_checked, found["self_check"])), text),
         "train": train,
         "scoring": scoring,
         "fit_seconds": seconds,
@@ -255,17 +227,41 @@ def columns(parts: Iterable[Sequence[Mapping[str, Any]]]) -> dict[str, Column]:
         "samples": epochs,
         "train_rows": sizes["train_rows"],
         "data_bytes": 4 * sizes["features"] * (sizes["train_rows"] + sizes["val_rows"] + sizes["test_rows"]),
-        "marks": Coded.of(list(map(_marks, found["marks"]))),
+        "marks": np.fromiter(map(_marks, found["marks"]), object, len(records)),
         "checksum": _coded(data["checksum"], text),
-        **{name: _numbers(counts[name]) for name in COUNTS},
+        **{name: _numbers(inner["confusion"][name]) for name in COUNTS},
     }
     for name in QUALITY:
         made[name] = _numbers(metrics[name])
-        bounds = intervals[name]
-        if not (set(map(type, bounds)) <= {list} and set(map(len, bounds)) <= {2}):
-            bounds = [b if type(b) is list and len(b) == 2 else (None, None) for b in bounds]
+        bounds = [b if type(b) is list and len(b) == 2 else (None, None) for b in intervals[name]]
         made[f"{name}_low"], made[f"{name}_high"] = _numbers(list(chain.from_iterable(bounds))).reshape(-1, 2).T
     return made
+
+
+def _checked(value: object) -> str:
+    """How a timed trial's proof of itself ended; empty where the record tells of none."""
+    check = mapping(value)
+    if not check:
+        return ""
+    if check.get("steps") is None:
+        return "no reference"
+    followed = check.get("followed")
+    return "followed" if followed is True else "left" if followed is False else "too long"
+
+
+def _present(value: Any) -> bool:
+    """Whether there is anything: neither null nor empty."""
+    if type(value) is msgspec.Raw:
+        return len(value) > _SHORT or bool(msgspec.json.decode(value))
+    return bool(value)
+
+
+def _json(value: Any) -> bytes | None:
+    return bytes(value) if type(value) is msgspec.Raw else None if value is None else msgspec.json.encode(value)
+
+
+_SHORT = 64
+"""Bytes of JSON that may still be an empty list."""
 
 
 def _quotient(value: Array, by: Array) -> Array:

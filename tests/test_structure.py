@@ -23,12 +23,13 @@ PACKAGES = {
 
 ROOMS = """
 messages
-environment
+quota
+environment quota
 detect      messages
 records
 quality     detect records
 suites      messages detect quality
-worker      environment detect records quality suites
+worker      quota environment detect records quality suites
 keep        messages environment detect quality suites
 proof       messages environment suites worker
 run         messages environment detect records suites worker proof

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
@@ -25,7 +26,7 @@ from backends.spec import NetworkSpec, Score, TrainingSettings
 Draws = tuple[Array | None, Masks]
 
 
-def draw(key: Array, network: Network, rows: int) -> Draws:
+def draw(key: Array, network: Network | Drawing, rows: int) -> Draws:
     """ε and dropout masks for so many rows."""
     noise, dropout = jax.random.split(key)
     vae = network.spec.kind == "vae"
@@ -37,6 +38,21 @@ def draw(key: Array, network: Network, rows: int) -> Draws:
         name: jax.random.bernoulli(jax.random.fold_in(dropout, number), keep, (rows, width))
         for number, (name, width) in enumerate(widths.items())
     }
+
+
+@dataclass(frozen=True)
+class Drawing:
+    """What ``draw`` asks of a network, and nothing that is on a device: the same for all that draw alike."""
+
+    spec: NetworkSpec
+    dropout: float
+    dtype: Any
+
+
+@partial(jax.jit, static_argnums=(2, 3))
+def draw_step(key: Array, step: int, kind: Drawing, rows: int) -> Draws:
+    """What ``train_step`` draws in this step."""
+    return draw(jax.random.fold_in(key, step), kind, rows)
 
 
 def update(network: Network, optimizer: nnx.Optimizer, x: Array, drawn: Draws, kl_weight: Array) -> Array:
@@ -133,6 +149,19 @@ class IdiomaticModel(Inference):
         noise = None if drawn.noise is None else batches(drawn.noise).astype(self.dtype)
         masks = {name: batches(mask) for name, mask in drawn.masks.items()}
         return jax.device_put((batches(drawn.order), (noise, masks)), self.device)
+
+    def native_draws(self, epochs: Sequence[int]) -> Iterator[randomness.Epoch]:
+        for epoch in epochs:
+            order, draws = jax.device_get(self.redraw(epoch))
+            noise, masks = jax.tree.map(lambda array: array.reshape(-1, array.shape[-1]), draws)
+            yield randomness.Epoch(order.reshape(-1).astype(np.int64), noise, dict(masks))
+
+    def redraw(self, epoch: int) -> tuple[Array, Draws]:
+        """An epoch's draws as ``shared_epoch`` gives them."""
+        order, key = self.draw_epoch(epoch)
+        kind = Drawing(self.spec, self.settings.dropout, self.dtype)
+        drawn = [draw_step(key, step, kind, self.settings.batch_size) for step in range(self.steps)]
+        return order, jax.tree.map(lambda *arrays: np.stack(arrays), *jax.device_get(drawn))
 
     def run_steps(self, epoch: int, steps: int) -> Array:
         order, draws = (self.shared_epoch if self.settings.random_source == "shared" else self.draw_epoch)(epoch)

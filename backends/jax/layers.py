@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import math
+from collections.abc import Iterator
+from contextlib import contextmanager
 from functools import partial
 from typing import Any
 
@@ -21,6 +24,23 @@ def blank(settings: TrainingSettings) -> dict[str, Any]:
         "kernel_init": nnx.initializers.zeros,
         "rngs": nnx.Rngs(0),
     }
+
+
+FEW_PIXELS = 16
+"""Of a layer's smaller image, up to which products also score faster than XLA's own convolutions outside a loop."""
+scoring = False
+"""Whether what is traced now takes rows and trains on none."""
+
+
+@contextmanager
+def rows_alone() -> Iterator[None]:
+    """What is traced inside is not part of a loop over steps, where the framework's own convolutions are slow."""
+    global scoring
+    scoring = True
+    try:
+        yield
+    finally:
+        scoring = False
 
 
 def by_products(settings: TrainingSettings) -> bool:
@@ -146,10 +166,11 @@ class Convolution(nnx.Conv):
         super().__init__(layer.inputs, layer.outputs, *shape, padding=(around, around), **blank(settings))
         self.images = (*layer.before, layer.inputs)
         self.by_products = by_products(settings)
+        self.large = math.prod(layer.after) > FEW_PIXELS
 
     def __call__(self, x: Array) -> Array:
         images = x.reshape(len(x), *self.images)
-        if not self.by_products:
+        if not self.by_products or (scoring and self.large):
             return super().__call__(images).reshape(len(x), -1)
         images, kernel, bias = (array.astype(self.dtype) for array in (images, self.kernel[...], self.bias[...]))
         return (shrink(images, kernel) + bias).reshape(len(x), -1)
@@ -168,10 +189,11 @@ class Transposed(nnx.ConvTranspose):
         super().__init__(layer.inputs, layer.outputs, *shape, padding=padding, transpose_kernel=True, **blank(settings))
         self.images, self.after = (*layer.before, layer.inputs), layer.after
         self.by_products = by_products(settings)
+        self.large = math.prod(layer.before) > FEW_PIXELS
 
     def __call__(self, x: Array) -> Array:
         images = x.reshape(len(x), *self.images)
-        if not self.by_products:
+        if not self.by_products or (scoring and self.large):
             return super().__call__(images).reshape(len(x), -1)
         images, kernel, bias = (array.astype(self.dtype) for array in (images, self.kernel[...], self.bias[...]))
         return (enlarge(images, kernel, self.after) + bias).reshape(len(x), -1)

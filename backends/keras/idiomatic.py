@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any, get_args
 
 import keras
@@ -15,6 +15,7 @@ from backends import weights as canonical
 from backends.inference import SIZES, Inference, RowFunction, padded_chunks
 from backends.interface import EpochLoss, Weights
 from backends.keras.engines import engine
+from backends.keras.engines.batches import Recorder
 from backends.keras.network import EPSILON, MASKS, Arrays, Network, RowModel
 from backends.keras.optimizers import make_optimizer
 from backends.spec import NetworkSpec, Score, TrainingSettings
@@ -42,6 +43,11 @@ class IdiomaticModel(Inference):
     def load_data(self, X: NDArray[Any]) -> None:
         self.data = self.training_rows(X)
         self.batches = self.make_batches({"x": self.data}, shuffle=True)
+        self.keep_origin()
+
+    def keep_origin(self) -> None:
+        """Remembers the generator as the first epoch over these rows finds it."""
+        self.origin = ops.convert_to_numpy(self.network.seeds.state)
 
     def compile(self, scores: Sequence[Score] = ("reconstruction",)) -> None:
         variables = [*self.network.variables, *self.optimizer.variables]
@@ -70,6 +76,31 @@ class IdiomaticModel(Inference):
     def in_order(self, epoch: Arrays) -> Arrays:
         """The same with the rows themselves for their order."""
         return {"x": self.data[epoch["order"]], **{name: epoch[name] for name in epoch if name != "order"}}
+
+    def native_draws(self, epochs: Sequence[int]) -> Iterator[randomness.Epoch]:
+        seeds, past, orders = self.network.seeds.state, self.origin, self.orders(epochs)
+        for order in orders:
+            with keras.device(self.device):
+                now = ops.convert_to_numpy(seeds)
+                seeds.assign(past)
+                drawn = keras.tree.map_structure(ops.convert_to_numpy, self.redraw())
+                past = ops.convert_to_numpy(seeds)
+                seeds.assign(now)
+            yield randomness.Epoch(order, drawn.get(EPSILON), dict(drawn[MASKS]))
+
+    def orders(self, epochs: Sequence[int]) -> Iterator[NDArray[np.int64]]:
+        """The rows that each of these epochs visits."""
+        recorder, batches = Recorder(), self.make_batches({"x": np.arange(len(self.data))}, shuffle=True)
+        for _ in epochs:
+            with keras.device(self.device):
+                visited = recorder.visited(batches)
+            yield visited
+
+    def redraw(self) -> Arrays:
+        """An epoch's ε and masks, batch by batch from the generator as it is."""
+        draw = engine.drawing(self.network, self.settings.batch_size)
+        batches = [draw() for _ in range(len(self.data) // self.settings.batch_size)]
+        return keras.tree.map_structure(lambda *arrays: ops.concatenate(arrays), *batches)
 
     def make_batches(self, arrays: Arrays, shuffle: bool) -> Any:
         with keras.device(self.device):

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import keras
@@ -12,6 +13,21 @@ from backends.spec import KERNEL, PADDING, STRIDE, Layer
 
 Array = Any  # a tensor of whichever engine Keras runs on
 Gradient = Callable[[Array], tuple[Array, Array]]
+
+
+scoring = False
+"""Whether what is traced now takes rows and trains on none."""
+
+
+@contextmanager
+def rows_alone() -> Iterator[None]:
+    """What is traced inside is not part of a loop over steps, where the framework's own convolutions are slow."""
+    global scoring
+    scoring = True
+    try:
+        yield
+    finally:
+        scoring = False
 
 
 def gather(images: Array) -> Array:
@@ -139,6 +155,8 @@ class ConvolutionByProducts(Convolution):
     """The same as one product."""
 
     def call(self, x: Array) -> Array:
+        if scoring:
+            return super().call(x)
         kernel, bias = (ops.convert_to_tensor(v, self.compute_dtype) for v in (self.inner.kernel, self.inner.bias))
         images = shrink(ops.reshape(x, self.images), kernel) + bias
         return ops.reshape(images, (ops.shape(x)[0], -1))
@@ -148,6 +166,8 @@ class TransposedByProducts(Transposed):
     """The same as one product."""
 
     def call(self, x: Array) -> Array:
+        if scoring:
+            return super().call(x)
         kernel, bias = (ops.convert_to_tensor(v, self.compute_dtype) for v in (self.inner.kernel, self.inner.bias))
         images = enlarge(ops.reshape(x, self.images), kernel, self.after) + bias
         return ops.reshape(images, (ops.shape(x)[0], -1))

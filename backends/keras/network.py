@@ -16,6 +16,7 @@ from backends import randomness
 from backends import weights as canonical
 from backends.inference import RowFunction
 from backends.interface import Weights
+from backends.keras.engines import engine
 from backends.keras.layers import LAYERS, LAYERS_BY_PRODUCTS, Array
 from backends.spec import NORMAL_ENTROPY, VARIANCE_FLOOR, NetworkSpec, TrainingSettings
 
@@ -51,7 +52,7 @@ class Network(keras.Model):
         self.scoring_noise = ops.convert_to_tensor(draws, self.dtype)
         self.log_sigma = self.add_weight(name="log_sigma", shape=(1,), initializer="zeros", trainable=False)
         self.kl_weight = self.add_weight(name="kl_weight", initializer="ones", trainable=False)
-        self.seeds = keras.random.SeedGenerator(settings.seed)
+        self.seeds = keras.random.SeedGenerator(engine.seed(settings.seed))
         self.trackers = [keras.metrics.Mean(name=name) for name in ("reconstruction", "kl")]
         self.built = True
         self.replace(weights)

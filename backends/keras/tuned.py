@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import keras
@@ -11,6 +12,7 @@ from numpy.typing import NDArray
 
 from backends.inference import RowFunction, padded_chunks
 from backends.interface import EpochLoss, Weights
+from backends.keras import layers
 from backends.keras.engines import engine
 from backends.keras.idiomatic import IdiomaticModel
 from backends.keras.layers import Array
@@ -42,6 +44,7 @@ class TunedModel(IdiomaticModel):
         with keras.device(self.device):
             self.data = ops.convert_to_tensor(self.training_rows(X))
         self.steps = len(X) // self.settings.batch_size
+        self.keep_origin()
 
     def draw_epoch(self, epoch: int) -> Arrays:
         """The order, ε and masks of an epoch, each of shape (steps, batch, ...)."""
@@ -53,8 +56,18 @@ class TunedModel(IdiomaticModel):
 
         if self.settings.random_source == "shared":
             return keras.tree.map_structure(by_step, self.shared_epoch(epoch))
-        order = np.random.default_rng((self.settings.seed, epoch)).permutation(len(self.data))
-        return {"order": by_step(order), **self.network.draw(*shape)}
+        return {"order": by_step(self.draw_order(epoch)), **self.network.draw(*shape)}
+
+    def draw_order(self, epoch: int) -> NDArray[np.int64]:
+        return np.random.default_rng((self.settings.seed, epoch)).permutation(len(self.data))
+
+    def orders(self, epochs: Sequence[int]) -> Iterator[NDArray[np.int64]]:
+        for epoch in epochs:
+            yield self.draw_order(epoch)[: self.steps * self.settings.batch_size]
+
+    def redraw(self) -> Arrays:
+        drawn = self.network.draw(self.steps, self.settings.batch_size)
+        return keras.tree.map_structure(lambda array: ops.reshape(array, (-1, array.shape[-1])), drawn)
 
     def first_step(self) -> None:
         self.run_steps(0, 1)
@@ -77,5 +90,5 @@ class TunedModel(IdiomaticModel):
         def fetch(results: tuple[Array, ...]) -> tuple[NDArray[Any], ...]:
             return tuple(map(ops.convert_to_numpy, results))
 
-        with keras.device(self.device):
+        with keras.device(self.device), layers.rows_alone():
             return padded_chunks(lambda x: self.row_functions[function](ops.convert_to_tensor(x)), X, fetch)

@@ -86,6 +86,11 @@ class IdiomaticModel(Inference):
             pin_memory=self.device.type == "cuda",
             generator=self.order_generator,
         )
+        self.keep_origin()
+
+    def keep_origin(self) -> None:
+        """Remembers the generators as the first epoch over these rows finds them."""
+        self.origin = self.order_generator.clone_state(), self.noise_generator.clone_state()
 
     def compile(self, scores: Sequence[Score] = ("reconstruction",)) -> None:
         self.compile_training()
@@ -130,6 +135,30 @@ class IdiomaticModel(Inference):
         """Arrays of as many rows as there are data, or as are used, by step; the last partial batch is left out."""
         shape = self.steps, self.settings.batch_size
         return {name: array[: shape[0] * shape[1]].view(*shape, *array.shape[1:]) for name, array in arrays.items()}
+
+    def native_draws(self, epochs: Sequence[int]) -> Iterator[randomness.Epoch]:
+        past = tuple(generator.clone_state() for generator in self.origin)
+        for epoch in epochs:
+            now = self.order_generator, self.noise_generator
+            self.order_generator, self.noise_generator = past
+            try:
+                drawn = self.redraw(epoch)
+            finally:
+                self.order_generator, self.noise_generator = now
+            rows = {name: array.flatten(0, 1).cpu().numpy() for name, array in drawn.items()}
+            yield randomness.Epoch(rows.pop(ROWS), rows.pop(EPSILON, None), rows)
+
+    def redraw(self, epoch: int) -> Epoch:
+        """An epoch from the generators as they are."""
+        loader = DataLoader(
+            TensorDataset(torch.arange(len(self.data))),
+            batch_size=self.settings.batch_size,
+            shuffle=True,
+            drop_last=True,
+            generator=self.order_generator,
+        )
+        batches = [{ROWS: rows, **self.draw(len(rows))} for (rows,) in loader]
+        return {name: torch.stack([batch[name] for batch in batches]) for name in batches[0]}
 
     def train_step(self, x: Tensor, drawn: Mapping[str, Tensor], kl_weight: float) -> Tensor:
         """One update; returns the batch's mean reconstruction and KL, still on the device."""

@@ -28,12 +28,16 @@ class FusedModel(IdiomaticModel):
     def load_data(self, X: NDArray[Any]) -> None:
         self.data = torch.tensor(self.training_rows(X), device=self.device)
         self.steps = len(X) // self.settings.batch_size
+        self.keep_origin()
 
     def draw_epoch(self, epoch: int) -> Epoch:
         if self.settings.random_source == "shared":
             return self.shared_epoch(epoch)
         order = torch.randperm(len(self.data), device=self.device, generator=self.noise_generator)
         return self.batches({ROWS: order, **self.draw(self.steps * self.settings.batch_size)})
+
+    def redraw(self, epoch: int) -> Epoch:
+        return self.draw_epoch(epoch)
 
     def run_epoch(self, epoch: int) -> None:
         self.last_kl_weight = self.settings.kl_weight(epoch)
@@ -135,6 +139,12 @@ class TunedModel(FusedModel):
 
     def draw_epoch(self, epoch: int) -> Epoch:
         return super().draw_epoch(epoch) | {CORRECTIONS: self.optimizer.corrections(self.steps).to(self.totals)}
+
+    def redraw(self, epoch: int) -> Epoch:
+        counted = self.optimizer.steps
+        drawn = self.draw_epoch(epoch)
+        self.optimizer.steps = counted
+        return {name: drawn[name] for name in drawn if name != CORRECTIONS}
 
     @torch.no_grad()
     def first_step(self) -> None:

@@ -66,7 +66,7 @@ def _calibrate(arguments: argparse.Namespace) -> int:
     from bench.environment import available_cores, environment_hash
     from bench.suites import fits, suite
     from bench.verdict import calibration, campaign, sides
-    from reports import calibration as written
+    from reports import printed
 
     chosen = suite.load(arguments.suite or "compare").vary(backends=arguments.backends)
     data_dir = arguments.data_dir.absolute() if arguments.data_dir else None
@@ -89,7 +89,8 @@ def _calibrate(arguments: argparse.Namespace) -> int:
     if arguments.format == "json":
         print(json.dumps(result, indent=2))
     else:
-        print((written.markdown if arguments.format == "markdown" else written.text)(result), end="")
+        markdown = arguments.format == "markdown"
+        print((printed.calibration_markdown if markdown else printed.calibration_text)(result), end="")
     return 0
 
 

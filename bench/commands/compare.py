@@ -26,7 +26,9 @@ def add(commands: Any) -> None:
         "interpreter) or set:KEY=VALUE,... (this code with other settings). Live sides run as duets: two workers that "
         "take their epochs in turn, in fresh pairs of processes, until there are verdicts or the budget is spent.",
         epilog="The exit status is 0 when nothing regressed, 1 when something did, 2 for a usage or input error, 3 "
-        "under --strict when something is inconclusive, 4 when something cannot be compared.",
+        "under --strict when something is inconclusive, 4 when something, or everything, cannot be compared. What one "
+        "side lacks, a metric or trials, counts as inconclusive under --strict and with --metric; a metric that "
+        "--metric names and that cannot be compared anywhere in a scenario gives 4.",
     )
     compare.add_argument("baseline", metavar="BASELINE")
     compare.add_argument("candidate", metavar="CANDIDATE")
@@ -56,7 +58,7 @@ def add(commands: Any) -> None:
 def _compare(arguments: argparse.Namespace) -> int:
     from bench.environment import environment_hash
     from bench.verdict import calibration, comparison, sides
-    from reports import calibration as written
+    from reports import printed
 
     terms = terms_of(arguments)
     given = (arguments.baseline, arguments.candidate)
@@ -78,7 +80,7 @@ def _compare(arguments: argparse.Namespace) -> int:
     else:
         result = _live(arguments, terms)
         known = calibration.newest(environment_hash(result["baseline"]["environment"]), terms.threshold)
-        result["calibration"] = written.sentence(known) if known else None
+        result["calibration"] = printed.calibration_sentence(known) if known else None
     print(_written(result, arguments.format, strict=arguments.strict), end="")
     return comparison.status(result, strict=arguments.strict)
 
@@ -97,15 +99,15 @@ def _live(arguments: argparse.Namespace, terms: Terms) -> dict[str, Any]:
         raise UsageError(f"{most} threads are more than the {available_cores()} cores available here")
     fits.check(chosen, data_dir)
     out = arguments.out or Path("results") / "compare" / campaign.folder_name(baseline, candidate, found)
-    command = options.command_line()
+    command, budget = options.command_line(), arguments.budget or campaign.BUDGET
     with campaign.Duets(found, baseline, candidate, out, chosen, data_dir=data_dir, command=command) as played:
-        played.play(terms, arguments.budget or campaign.BUDGET, _tell)
-        compared = comparison.result(played.found(terms), terms)
+        played.play(terms, budget, _tell)
+        compared = comparison.result(played.found(terms), terms, budget)
         seconds = played.spent()
     return compared | {
         "live": True,
         "suite": chosen.name,
-        "budget": arguments.budget or campaign.BUDGET,
+        "budget": budget,
         "seconds": seconds,
         "pairs": str(out),
         "baseline": {"text": arguments.baseline, "name": baseline.name, "environment": dict(baseline.environment)},
@@ -114,7 +116,7 @@ def _live(arguments: argparse.Namespace, terms: Terms) -> dict[str, Any]:
             phrase.replace(" there, ", " → ").removesuffix(" here")
             for phrase in differences(baseline.environment, candidate.environment)
         ],
-        "notes": [*notes, f"The pairs are kept in {out}."],
+        "notes": [*compared["notes"], *notes, f"The pairs are kept in {out}."],
     }
 
 
@@ -132,6 +134,7 @@ def terms_of(arguments: argparse.Namespace) -> Terms:
             raise UsageError(f"--metric: {name!r} is not compared; {hint}")
     given = {
         "metrics": tuple(dict.fromkeys(arguments.metric)) if arguments.metric else None,
+        "named": bool(arguments.metric),
         "threshold": arguments.threshold,
         "quality_threshold": getattr(arguments, "quality_threshold", None),
     }
@@ -147,13 +150,13 @@ def _refuse_live_options(arguments: argparse.Namespace) -> None:
 def _written(result: dict[str, Any], form: str, *, strict: bool) -> str:
     import json
 
-    from reports import comparison
+    from reports import printed
 
     if form == "json":
         return json.dumps(result, indent=2, allow_nan=False) + "\n"
     if form == "junit":
-        return comparison.junit(result, strict=strict)
-    return (comparison.markdown if form == "markdown" else comparison.text)(result)
+        return printed.comparison_junit(result, strict=strict)
+    return (printed.comparison_markdown if form == "markdown" else printed.comparison_text)(result)
 
 
 def _tell(doing: str) -> None:

@@ -33,17 +33,21 @@ def add(commands: Any) -> None:
 
 def _export(arguments: argparse.Namespace) -> int:
     from bench.history import condense, export, pytest_benchmark
+    from bench.history.store import HistoryError
     from bench.records import store
 
     if (arguments.better is not None) != (arguments.format == "github-action-benchmark"):
         raise UsageError("--better lower or --better higher goes with --format github-action-benchmark, and only there")
     entry = condense.results(arguments.directory)
-    if arguments.format == "pytest-benchmark":
-        found, _ = store.read(arguments.directory)
-        content = pytest_benchmark.written(entry, condense.followed(found))
-    elif arguments.format == "csv":
-        content = export.as_csv([entry])
-    else:
-        content = export.for_github_action_benchmark(entry, arguments.better)
+    try:
+        if arguments.format == "pytest-benchmark":
+            found, _ = store.read(arguments.directory)
+            content = pytest_benchmark.written(entry, condense.followed(found))
+        elif arguments.format == "csv":
+            content = export.as_csv([entry])
+        else:
+            content = export.for_github_action_benchmark(entry, arguments.better)
+    except HistoryError as error:
+        raise UsageError(f"{arguments.directory}: {error}") from None
     options.write(content, arguments.out)
     return 0

@@ -13,6 +13,7 @@ from bench.messages import UsageError
 NETWORK = (
     ("epochs", options.positive, "N"),
     ("batch_size", options.positive, "N"),
+    ("small_data", str, "WORD"),
     ("optimizer", str, "NAME"),
     ("learning_rate", options.number, "RATE"),
     ("weight_decay", options.number, "λ"),
@@ -105,6 +106,8 @@ def _fit(arguments: argparse.Namespace) -> int:
         f"threshold {card.levels[0]:.6g} ({scenario.thresholds[0]}): precision {metrics['precision']:.3f}, "
         f"recall {metrics['recall']:.3f}, F1 {metrics['f1']:.3f}"
     )
+    for note in fitted.notes:
+        print(f"note: {note}")
     print(f"model: {arguments.out}")
     return 0
 

@@ -95,6 +95,11 @@ def _add(arguments: argparse.Namespace) -> int:
         print(f"{source} is in {arguments.history} already")
     else:
         print(f"{path}: {len(entry.points)} points of revision {entry.run.revision or 'unknown'}")
+        if newer := store.later(arguments.history, entry):
+            print(
+                f"note: dated {entry.run.date:%Y-%m-%d %H:%M}, it stands before {len(newer)} of the runs there, "
+                f"the newest of which is of {newer[-1]:%Y-%m-%d %H:%M}"
+            )
     return 0
 
 
@@ -112,7 +117,9 @@ def _show(arguments: argparse.Namespace) -> int:
     print(f"{arguments.history}: {_runs(entries)}\n")
     print(history.text(lines))
     if arguments.figures:
-        paths = history.write_figures(lines, arguments.figures)
+        from reports.figures.history import write_figures
+
+        paths = write_figures(lines, arguments.figures)
         print(f"\n{len(paths)} figures in {arguments.figures}")
     return 0
 

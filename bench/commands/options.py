@@ -45,6 +45,16 @@ def names(text: str) -> list[str]:
     return found
 
 
+def references(text: str) -> list[str]:
+    """Data sets, separated by commas; of these some may belong to a value such as ``normal=A,B``."""
+    import datasets
+
+    found = datasets.references(text)
+    if not all(found):
+        raise argparse.ArgumentTypeError(f"expected data sets separated by commas, got {text!r}")
+    return found
+
+
 def precisions(text: str) -> list[str]:
     return _of(text, PRECISIONS)
 
@@ -76,13 +86,18 @@ def seeds(text: str) -> list[int]:
 
 
 def positive(text: str) -> int:
-    if not text.isascii() or not text.isdigit() or int(text) < 1:
+    if (found := _whole(text)) < 1:
         raise argparse.ArgumentTypeError(f"expected a positive integer, got {text!r}")
-    return int(text)
+    return found
+
+
+def _whole(text: str) -> int:
+    """The number that its digits name; -1 where there are none, or more than anything that is counted here needs."""
+    return int(text) if text.isascii() and text.isdigit() and len(text) <= 7 else -1
 
 
 def port(text: str) -> int:
-    if not text.isascii() or not text.isdigit() or not 0 < int(text) < 2**16:
+    if not 0 < _whole(text) < 2**16:
         raise argparse.ArgumentTypeError(f"expected a port from 1 to {2**16 - 1}, got {text!r}")
     return int(text)
 
@@ -109,9 +124,9 @@ def shares(text: str) -> list[float]:
 
 
 def natural(text: str) -> int:
-    if not text.isascii() or not text.isdigit():
+    if (found := _whole(text)) < 0:
         raise argparse.ArgumentTypeError(f"expected 0 or a positive integer, got {text!r}")
-    return int(text)
+    return found
 
 
 def seed(text: str) -> int:
@@ -136,12 +151,12 @@ def pair(text: str) -> tuple[str, Any]:
     name, equals, value = text.partition("=")
     if not name or not equals:
         raise argparse.ArgumentTypeError(f"expected NAME=VALUE, got {text!r}")
-    import tomllib
+    from bench.suites import toml
 
     try:
-        return name, tomllib.loads(f"value = {value}")["value"]
-    except tomllib.TOMLDecodeError:
-        return name, value
+        return name, toml.value(value)
+    except toml.TOMLError as error:
+        raise argparse.ArgumentTypeError(str(error)) from None
 
 
 def threshold(text: str) -> dict[str, Any]:

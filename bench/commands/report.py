@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 import sys
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +20,8 @@ def add(commands: Any) -> None:
         help="rebuild the report of a results directory from its records, or print one of its tables",
         description="Rebuilds the report of a results directory from its records; with --format html as one HTML file, "
         "with --serve in the browser. With --table, another --format or --pivot one table is written instead: for a "
-        "README, a paper (LaTeX with booktabs) or another program. Several directories are set side by side.",
+        "README, a paper (LaTeX with booktabs) or another program. Several directories are set side by side. "
+        "With --sql the table is what a query over the records says.",
     )
     report.add_argument("directories", type=Path, metavar="DIR", nargs="+")
     report.add_argument("--table", choices=["quality", "throughput", "equality"], help="default: quality")
@@ -32,7 +33,12 @@ def add(commands: Any) -> None:
     report.add_argument(
         "--pivot",
         metavar="METRIC",
-        help="one column a data set, with this metric in the cells, for example roc_auc or train_samples_per_second",
+        help="one column per data set, with this metric in the cells, for example roc_auc or train_samples_per_second",
+    )
+    report.add_argument(
+        "--sql",
+        metavar="QUERY",
+        help="one SELECT over the table records, with a column for each key and each metric of a record",
     )
     report.add_argument("--png", action="store_true", help="write each figure as PNG as well, for documents")
     report.add_argument(
@@ -54,6 +60,8 @@ def _report(arguments: argparse.Namespace) -> int:
         raise UsageError("--port is for --serve")
     if arguments.serve:
         return _serve(arguments)
+    if arguments.sql is not None:
+        return _query(arguments)
     directories = list(dict.fromkeys(path.resolve() for path in arguments.directories))
     several = len(directories) > 1
     if arguments.format == "html":
@@ -82,15 +90,31 @@ def _report(arguments: argparse.Namespace) -> int:
 
 
 def _table(arguments: argparse.Namespace) -> int:
-    from reports import documents
+    from reports import excerpt
 
     if arguments.format == "parquet" and not arguments.out:
         raise UsageError("Parquet is no text: say with --out into which file it goes")
-    found, warnings, _ = _read(arguments.directories, _cores())
+    found, warnings, _ = _read(arguments.directories)
     for warning in warnings:
         print(f"bench: {warning}", file=sys.stderr)
-    text = documents.written(found, arguments.table or "quality", arguments.format or "markdown", arguments.pivot)
+    text = excerpt.written(found, arguments.table or "quality", arguments.format or "markdown", arguments.pivot)
     options.write(text, arguments.out)
+    return 0
+
+
+def _query(arguments: argparse.Namespace) -> int:
+    from bench.records import query
+    from reports import queried
+
+    if arguments.table or arguments.pivot or arguments.png or arguments.format == "html":
+        raise UsageError("--sql makes a table of its own and takes no --table, --pivot, --png or --format html")
+    if arguments.format == "parquet" and not arguments.out:
+        raise UsageError("Parquet is no text: say with --out into which file it goes")
+    runs = {name or path.resolve().name: path for name, path in _named(arguments.directories).items()}
+    found, warnings = query.answer(runs, arguments.sql)
+    for warning in warnings:
+        print(f"bench: {warning}", file=sys.stderr)
+    options.write(queried.written(found, arguments.format or "markdown"), arguments.out)
     return 0
 
 
@@ -103,7 +127,7 @@ def _serve(arguments: argparse.Namespace) -> int:
     from bench.serve.server import Board
     from bench.serve.watching import Pace
 
-    for name in ("table", "format", "pivot", "out", "png"):
+    for name in ("table", "format", "pivot", "sql", "out", "png"):
         if getattr(arguments, name):
             raise UsageError(f"--serve shows the whole report and takes no --{name}")
     paths = [directory / store.FILE for directory in arguments.directories]
@@ -137,79 +161,47 @@ def _serve(arguments: argparse.Namespace) -> int:
 
 def render_html(*directories: Path, live: bool = False) -> bytes:
     """The report of one run or several as HTML, from the records that are there now."""
-    import gc
+    import reports
+    from bench.environment import available_cores
 
-    from reports import html
-    from reports.arrays import Shelf
-
-    gc.disable()  # as in write_report
-    try:
-        found, warnings, homes = _read(directories, 1 if live else _cores())
-        return html.render(found, Shelf(directories[0], homes), warnings, live=live)
-    finally:
-        gc.enable()
+    found, warnings, homes = _read(directories, 1 if live else available_cores())
+    return reports.page(found, warnings, directory=directories[0], homes=homes, live=live)
 
 
 def write_html(*directories: Path, out: Path | None = None) -> Path:
     """Writes ``report.html`` beside the records of one run, or ``out``, as a whole or not at all."""
-    from reports import html, replace
+    import reports
 
-    path = out or directories[0] / html.FILE
-    replace(path, render_html(*directories))
+    path = out or directories[0] / reports.PAGE
+    reports.replace(path, render_html(*directories))
     return path
 
 
 def write_report(*directories: Path, out: Path | None = None, png: bool = False) -> Path:
     """The report of one run beside its records, or of several in ``out``."""
-    import gc
-
     import reports
+    from bench.environment import available_cores  # heavy, and a command declares itself without
 
-    gc.disable()  # records hold no cycles, and looking for some takes longer than reading them
-    try:
-        found, warnings, homes = _read(directories, cores := _cores(), _load)
-        out = out or directories[0]
-        return reports.write_report(found, out, warnings=warnings, homes=homes, png=png, processes=cores)
-    finally:
-        gc.enable()
+    found, warnings, homes = _read(directories, cores := available_cores())
+    out = out or directories[0]
+    return reports.write_report(found, out, warnings=warnings, homes=homes, png=png, processes=cores)
 
 
 def _read(
-    directories: Sequence[Path], processes: int, meanwhile: Callable[[], None] | None = None
+    directories: Sequence[Path], processes: int = 1
 ) -> tuple[Sequence[Mapping[str, Any]], list[str], dict[str, Path]]:
     """The last record of each trial of each run, warnings, and where each run lies by the name its records carry."""
-    from bench.records import stored
-    from reports import surveys
+    from bench.records import view
 
+    homes = _named(directories)
+    found, warnings = view.read(homes, processes)
+    return found, warnings, homes if len(homes) > 1 else {}
+
+
+def _named(directories: Sequence[Path]) -> dict[str, Path]:
+    """Runs by what tells them apart, the name of the directory where it does; a single one has an empty name."""
     distinct = list({path.resolve(): path for path in directories}.values())
     if len(distinct) == 1:
-        found, warnings = stored.read(distinct[0], surveys.columns, processes, meanwhile)
-        return found.latest(), warnings, {}
+        return {"": distinct[0]}
     stems = [path.resolve().name for path in distinct]
-    homes = {name if stems.count(name) == 1 else str(path): path for name, path in zip(stems, distinct, strict=True)}
-    every: list[Mapping[str, Any]] = []
-    said: list[str] = []
-    for name, path in homes.items():
-        found, warnings = stored.read(path, _none)
-        every += [dict(record) | {"run": name} for record in found.latest()]
-        said += [f"{name}: {warning}" for warning in warnings]
-    return every, said, homes
-
-
-def _cores() -> int:
-    from bench.environment import available_cores  # heavy, and a command declares itself without
-
-    return available_cores()
-
-
-def _load() -> None:
-    """Loads what a report and its figures are made with; a table alone needs less."""
-    import matplotlib.backends.backend_svg
-    import matplotlib.figure  # noqa: F401
-
-    from reports import markdown  # noqa: F401
-
-
-def _none(_: object) -> dict[str, Any]:
-    """No columns: those of several runs are made together."""
-    return {}
+    return {name if stems.count(name) == 1 else str(path): path for name, path in zip(stems, distinct, strict=True)}

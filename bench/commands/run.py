@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import argparse
 import contextlib
+import sys
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
 from bench.commands import options
 from bench.commands.report import render_html, write_html, write_report
 from bench.commands.verify import proved
-from bench.messages import UsageError
+from bench.messages import UsageError, plain
 
 
 def add(commands: Any) -> None:
@@ -28,11 +30,15 @@ def add(commands: Any) -> None:
     for axis, example in (
         ("backends", "torch,jax"),
         ("detectors", "vae,knn"),
-        ("datasets", "digits:4,file:my.csv"),
+        ("datasets", "digits:4,file:my.csv or 'file:folder/*.npz'"),
         ("modes", "idiomatic"),
     ):
         axes.add_argument(
-            f"--{axis}", type=options.names, metavar="LIST", action="extend", help=f"for example {example}"
+            f"--{axis}",
+            type=options.references if axis == "datasets" else options.names,
+            metavar="LIST",
+            action="extend",
+            help=f"for example {example}",
         )
     axes.add_argument("--device", choices=["cpu", "gpu"], help="where the autoencoders run")
     axes.add_argument(
@@ -64,6 +70,11 @@ def add(commands: Any) -> None:
     how.add_argument(
         "--watch", action="store_true", help="show the report in the browser as it grows; rebuilt between trials alone"
     )
+    how.add_argument(
+        "--no-self-check",
+        action="store_true",
+        help="do not let every timed trial follow the reference when it ends (at most 3 %% of its time, or 1 s)",
+    )
     how.add_argument("--dry-run", action="store_true", help="print the trials and stop")
     options.data_dir(how)
     run.set_defaults(action=_run, interrupted="; every finished trial is kept, and the same command goes on from there")
@@ -94,12 +105,19 @@ def _run(arguments: argparse.Namespace) -> int:
     if most > available_cores():
         raise UsageError(f"{most} threads are more than the {available_cores()} cores available here")
     if arguments.dry_run:
+        _tell(chosen.notes)
         for trial in chosen.trials(threads):
             print(f"round {trial.round} seed {trial.seed}  {trial.scenario.label}")
+        print(
+            "data sets with categories, which show when they are loaded, get the detector rarity as well",
+            file=sys.stderr,
+        )
         return 0
     out: Path = arguments.out or Path("results") / chosen.name
     data_dir = arguments.data_dir.absolute() if arguments.data_dir else None
-    shapes = fits.check(chosen, data_dir)
+    fitting = fits.survey(chosen, data_dir, threads)
+    _tell(chosen.notes)
+    chosen = chosen.with_categories(fitting.categorical)
     equal = proved(chosen.scenarios(threads)) if arguments.verify else True
     with contextlib.ExitStack() as stack:
         shown: runner.Display = display()
@@ -112,9 +130,11 @@ def _run(arguments: argparse.Namespace) -> int:
             threads=threads,
             jobs=arguments.jobs,
             data_dir=data_dir,
-            shapes=shapes,
+            shapes=fitting.shapes,
+            unfit=fitting.unfit,
             command=options.command_line(),
             display=shown,
+            self_check=not arguments.no_self_check,
         )
     path = write_report(out)
     page = write_html(out)
@@ -123,10 +143,15 @@ def _run(arguments: argparse.Namespace) -> int:
     bad = [record for record in outcome.records if record["status"] != "ok"]
     for record in bad:
         what = " ".join(filter(None, (record["dataset"], record["detector"], record["backend"], record["mode"])))
-        print(f"{record['status']}: {what} seed {record['seed']}: {record['reason']}")
+        print(plain(f"{record['status']}: {what} seed {record['seed']}: {record['reason']}"))
     print(f"{len(outcome.records) - len(bad)} of {len(outcome.records)} trials ended well")
     print(f"report: {path}, and to look at: {page}")
     return 1 if bad or not equal else 0
+
+
+def _tell(notes: Iterable[str]) -> None:
+    for note in notes:
+        print(f"note: {note}", file=sys.stderr)
 
 
 def _watched(shown: Any, out: Path, stack: contextlib.ExitStack) -> Any:

@@ -51,7 +51,10 @@ def _score(arguments: argparse.Namespace) -> int:
     model = models.read(arguments.model)
     kind = arguments.score or model.card.scores[0]
     detector = models.restored(model, kind, backend=arguments.backend, threads=threads)
-    found = scoring.score(model, detector, kind, place, arguments.file, top=arguments.top, key=arguments.id)
+    seen = scoring.Seen()
+    found = scoring.score(model, detector, kind, place, arguments.file, top=arguments.top, key=arguments.id, seen=seen)
     rows, flagged = scoring.write(found, out)
+    for note in seen.notes(model, arguments.file):
+        print(f"note: {note}", file=sys.stderr)
     print(f"{flagged:,} of {rows:,} rows flagged, above {model.level(kind):.6g}", file=sys.stderr)
     return 0

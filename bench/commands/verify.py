@@ -31,6 +31,11 @@ def add(commands: Any) -> None:
     verify.add_argument("--device", choices=["cpu", "gpu"], default="cpu", help="where the backends run")
     verify.add_argument("--mode", default="idiomatic", metavar="NAME", help="how they execute (default: idiomatic)")
     verify.add_argument("--quick", action="store_true", help="train less far and leave out the larger images")
+    verify.add_argument(
+        "--coverage",
+        action="store_true",
+        help="climb nothing, and list which modes, precisions, kinds, sources and devices have climbed here",
+    )
     verify.add_argument("--format", choices=["text", "markdown", "json"], default="text")
     verify.set_defaults(action=_verify)
 
@@ -38,8 +43,10 @@ def add(commands: Any) -> None:
 def _verify(arguments: argparse.Namespace) -> int:
     import json
 
+    if arguments.coverage:
+        return _coverage(arguments)
     from bench.proof import verify
-    from reports import equality
+    from reports import printed
 
     result = verify.verify(
         arguments.backends,
@@ -53,18 +60,33 @@ def _verify(arguments: argparse.Namespace) -> int:
     if arguments.format == "json":
         print(json.dumps(result, indent=2))
     else:
-        print((equality.text if arguments.format == "text" else equality.markdown)(result).rstrip())
+        shown = printed.verification_text if arguments.format == "text" else printed.verification_markdown
+        print(shown(result).rstrip())
     return 0 if result["passed"] else 1
+
+
+def _coverage(arguments: argparse.Namespace) -> int:
+    import json
+
+    from bench.proof import coverage
+    from bench.proof.verify import VerifyError
+
+    try:
+        found = coverage.coverage(arguments.backends)
+    except ValueError as error:
+        raise VerifyError(str(error)) from None
+    print(json.dumps(found, indent=2) if arguments.format == "json" else coverage.text(found))
+    return 0
 
 
 def proved(scenarios: Sequence[Scenario]) -> bool:
     """Proves the backends of these scenarios equal where nothing is known of it; returns False where they are not."""
     from bench.proof import verify
-    from reports import equality
+    from reports import printed
 
     for result in verify.missing(scenarios, progress=tell):
         _keep(result)
-        print(equality.text(result).rstrip(), end="\n\n", flush=True)
+        print(printed.verification_text(result).rstrip(), end="\n\n", flush=True)
     return verify.holds(scenarios)
 
 

@@ -2,21 +2,19 @@
 
 Each uses all its threads where scikit-learn can: isolation forest and kNN in fit and scores, the one-class SVM in its
 scores alone, since the exact solver runs on one core.
-scikit-learn is imported with the module, so that its import is timed as such and not as the first fit.
+scikit-learn is what they require, so that its import is timed as such and not as the first fit, and whoever only asks
+what there is does not wait for it.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from typing import Self
+from typing import ClassVar, Self
 
 import numpy as np
-from sklearn import ensemble, neighbors, svm
-from sklearn.kernel_approximation import Nystroem
-from sklearn.linear_model import SGDOneClassSVM
-from sklearn.pipeline import make_pipeline
 
+from bench import DISTRIBUTION
 from bench.detect.detector import Rows
 
 SHARED_ROWS = 1_000
@@ -32,12 +30,17 @@ class IsolationForest:
         Trees.
     """
 
+    requires: ClassVar[tuple[str, ...]] = ("sklearn.ensemble",)
+    install: ClassVar[str] = DISTRIBUTION
+
     def __init__(self, *, seed: int = 0, threads: int = 1, n_estimators: int = 100) -> None:
         _at_least_one(n_estimators=n_estimators)
         self.seed, self.threads, self.n_estimators = seed, threads, n_estimators
         self.notes: list[str] = []
 
     def fit(self, X: Rows) -> Self:
+        from sklearn import ensemble
+
         self.forest_ = ensemble.IsolationForest(
             n_estimators=self.n_estimators, random_state=self.seed, n_jobs=self.threads
         ).fit(X)
@@ -61,6 +64,14 @@ class OneClassSVM:
     n_components : int, default 300
     """
 
+    requires: ClassVar[tuple[str, ...]] = (
+        "sklearn.svm",
+        "sklearn.kernel_approximation",
+        "sklearn.linear_model",
+        "sklearn.pipeline",
+    )
+    install: ClassVar[str] = DISTRIBUTION
+
     def __init__(
         self, *, seed: int = 0, threads: int = 1, nu: float = 0.1, exact_rows: int = 10_000, n_components: int = 300
     ) -> None:
@@ -72,6 +83,11 @@ class OneClassSVM:
         self.notes: list[str] = []
 
     def fit(self, X: Rows) -> Self:
+        from sklearn import svm
+        from sklearn.kernel_approximation import Nystroem
+        from sklearn.linear_model import SGDOneClassSVM
+        from sklearn.pipeline import make_pipeline
+
         # Nystroem divides by the square roots of its landmarks' singular values, and duplicated rows make these nearly
         # nothing: in float32 the kernel's rounding errors would come out larger than the features
         X = np.asarray(X, dtype=np.float64)
@@ -107,12 +123,17 @@ class NearestNeighbours:
     reference_rows : int, default 50,000
     """
 
+    requires: ClassVar[tuple[str, ...]] = ("sklearn.neighbors",)
+    install: ClassVar[str] = DISTRIBUTION
+
     def __init__(self, *, seed: int = 0, threads: int = 1, n_neighbors: int = 5, reference_rows: int = 50_000) -> None:
         _at_least_one(n_neighbors=n_neighbors, reference_rows=reference_rows)
         self.seed, self.threads, self.n_neighbors, self.reference_rows = seed, threads, n_neighbors, reference_rows
         self.notes: list[str] = []
 
     def fit(self, X: Rows) -> Self:
+        from sklearn import neighbors
+
         if len(X) < self.n_neighbors:
             raise ValueError(f"knn needs at least n_neighbors = {self.n_neighbors} training rows, not {len(X)}")
         if len(X) > self.reference_rows:

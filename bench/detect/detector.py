@@ -17,6 +17,9 @@ class Detector(Protocol):
     network, and ``parts``, which tells the other detectors that it is made of. ``options`` are the keywords of a
     constructor whose signature does not tell them.
 
+    A detector that treats categories as such has ``groups``, the columns (start, stop) that one-hot encode one each,
+    which are set before ``fit``.
+
     Over another library a detector may also have: ``requires``, the modules that it needs, and ``install``, what pip is
     given to bring them; ``prepare(X)``, which ends before the first epoch and is not timed as training;
     ``rows_per_fit``, the rows that ``fit`` visits where it goes through them several times; and ``peer``, what the

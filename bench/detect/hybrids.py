@@ -12,6 +12,7 @@ import numpy as np
 
 from backends.interface import Backend
 from backends.spec import NetworkSpec, TrainingSettings
+from bench import DISTRIBUTION
 from bench.detect import registry
 from bench.detect.autoencoder import VAE, Score
 from bench.detect.classical import IsolationForest, NearestNeighbours, OneClassSVM
@@ -25,6 +26,8 @@ class LatentHybrid(VAE):
 
     scores_of_its_own: ClassVar[bool] = True
     companion: ClassVar[type[Any]]
+    requires: ClassVar[tuple[str, ...]]
+    install: ClassVar[str] = DISTRIBUTION
 
     def __init__(
         self,
@@ -61,18 +64,21 @@ class LatentIsolationForest(LatentHybrid):
     """An isolation forest on the VAE's latent means."""
 
     companion = IsolationForest
+    requires = IsolationForest.requires
 
 
 class LatentOneClassSVM(LatentHybrid):
     """A one-class SVM on the VAE's latent means."""
 
     companion = OneClassSVM
+    requires = OneClassSVM.requires
 
 
 class LatentNearestNeighbours(LatentHybrid):
     """The distance to the k-th nearest training row in the VAE's latent space, between means."""
 
     companion = NearestNeighbours
+    requires = NearestNeighbours.requires
 
 
 class Members:

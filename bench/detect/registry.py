@@ -34,12 +34,17 @@ REGISTRY: dict[str, str] = {
     "knn": "bench.detect.classical:NearestNeighbours",
     "norm": "bench.detect.sanity:Norm",
     "mahalanobis": "bench.detect.sanity:Mahalanobis",
+    "rarity": "bench.detect.rarity:Rarity",
     "pyod_vae": "bench.detect.peers:PyODVAE",
     "pyod_autoencoder": "bench.detect.peers:PyODAutoencoder",
 }
 
-SANITY = ("norm", "mahalanobis")
-"""The sanity lines: every suite's every table carries them, since without them nobody can tell a trivial data set."""
+EVERYWHERE = ("norm", "mahalanobis")
+"""The sanity lines that every suite's every table carries, since without them nobody can tell a trivial data set."""
+OF_CATEGORIES = "rarity"
+"""The one that joins them where a data set has categories."""
+SANITY = (*EVERYWHERE, OF_CATEGORIES)
+"""All sanity lines: what no trained detector is worth its trouble below."""
 
 
 def names() -> tuple[str, ...]:

@@ -18,7 +18,7 @@ from bench.detect.registry import SANITY
 from bench.history.entry import METRICS, Entry, Fact, Point, Run, machine_of, moment
 from bench.history.store import HistoryError
 from bench.records import store
-from bench.records.store import Record
+from bench.records.record import Record
 
 
 def results(directory: Path, revision: str | None = None) -> Entry:

@@ -14,7 +14,7 @@ from typing import Annotated, Literal
 import msgspec
 from msgspec import Meta
 
-from bench.verdict import rules
+from bench.records.metrics import COMPARED, Metric
 
 SCHEMA: Literal[1] = 1
 
@@ -23,27 +23,7 @@ Name = Annotated[str, Meta(min_length=1, max_length=500)]
 Fact = str | int | float | bool | None
 
 
-@dataclass(frozen=True)
-class Metric:
-    """In which direction a metric is better, its unit, and whether a change of it is a share of it (a rate, a time, a
-    size) or a difference (quality, whose values lie between 0 and 1)."""
-
-    better: Literal["higher", "lower"]
-    unit: str
-    relative: bool = True
-
-
-_UNITS = {
-    "train_samples_per_second": "samples/s",
-    "score_samples_per_second": "samples/s",
-    "score_latency_p50_seconds": "s",
-    "compile_seconds": "s",
-    "peak_memory_bytes": "bytes",
-}
-METRICS = {
-    name: Metric("higher" if metric.higher_is_better else "lower", _UNITS.get(name, ""), relative=not metric.quality)
-    for name, metric in rules.METRICS.items()
-} | {"seconds": Metric("lower", "s")}
+METRICS = COMPARED | {"seconds": Metric("seconds", "time of one call", "s", "lower", "speed")}
 """What a history follows. ``seconds`` is the time of one call, as pytest-benchmark measures it."""
 
 

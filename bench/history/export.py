@@ -9,6 +9,7 @@ from collections.abc import Iterable
 import msgspec
 
 from bench.history.entry import METRICS, Entry
+from bench.history.store import HistoryError
 
 _COLUMNS = (
     *("date", "revision", "suite", "machine", "scenario", "label", "backend", "metric", "unit", "better"),
@@ -17,7 +18,10 @@ _COLUMNS = (
 
 
 def as_csv(entries: Iterable[Entry]) -> bytes:
-    """One line a point, oldest run first."""
+    """One line a point, oldest run first. Raises HistoryError where there is none."""
+    entries = list(entries)
+    if not any(entry.points for entry in entries):
+        raise HistoryError("there is nothing to export: no trial has a metric that the history follows")
     text = io.StringIO()
     lines = csv.writer(text, lineterminator="\n")
     lines.writerow(_COLUMNS)
@@ -50,6 +54,11 @@ def for_github_action_benchmark(entry: Entry, better: str) -> bytes:
         One run.
     better : str
         ``lower`` or ``higher``: the metrics that the list holds.
+
+    Raises
+    ------
+    HistoryError
+        The run has none of that direction.
     """
     found = []
     for point in entry.points:
@@ -66,4 +75,7 @@ def for_github_action_benchmark(entry: Entry, better: str) -> bytes:
             line["range"] = f"± {(point.high - point.low) / 2:.3g}"
             line["extra"] = f"n = {point.n}\n95 % interval [{point.low:.6g}, {point.high:.6g}]"
         found.append(line)
+    if not found:
+        what = "times or memory" if better == "lower" else "rates or quality"
+        raise HistoryError(f"there is nothing to export: no trial has {what} for --better {better}")
     return msgspec.json.format(msgspec.json.encode(found), indent=2) + b"\n"

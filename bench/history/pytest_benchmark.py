@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import math
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -14,7 +15,7 @@ from bench import __version__
 from bench.history.condense import rounded
 from bench.history.entry import Entry, Fact, Point, Run, moment
 from bench.history.store import MOST_BYTES, HistoryError
-from bench.records.store import Record
+from bench.records.record import Record
 
 _MOST_BYTES = 32 * MOST_BYTES
 """A file with the raw times of every round is large."""
@@ -66,7 +67,7 @@ def read(path: Path, revision: str | None = None) -> Entry:
     try:
         if path.stat().st_size > _MOST_BYTES:
             raise HistoryError(f"{path}: over {_MOST_BYTES >> 20} MiB; leave the raw times out (--benchmark-json does)")
-        found = msgspec.json.decode(path.read_bytes(), type=_File)
+        found = _decoded(path.read_bytes())
         points = [_point(benchmark) for benchmark in found.benchmarks]
         run = Run(
             source="pytest-benchmark",
@@ -78,7 +79,7 @@ def read(path: Path, revision: str | None = None) -> Entry:
         )
         run = msgspec.convert(msgspec.to_builtins(run), Run)
         checked = tuple(msgspec.convert(msgspec.to_builtins(point), Point) for point in points)
-    except (msgspec.DecodeError, UnicodeDecodeError, ValueError) as error:
+    except (msgspec.DecodeError, UnicodeDecodeError, ValueError, RecursionError) as error:
         if isinstance(error, HistoryError):
             raise
         raise HistoryError(f"{path}: not a file of 'pytest --benchmark-json': {error}") from None
@@ -87,9 +88,23 @@ def read(path: Path, revision: str | None = None) -> Entry:
     return Entry(run, checked)
 
 
+def _decoded(content: bytes) -> _File:
+    """The file, where it is no JSON as Python writes it: with NaN, Infinity and -Infinity for what is not finite."""
+    try:
+        return msgspec.json.decode(content, type=_File)
+    except msgspec.ValidationError:
+        raise
+    except msgspec.DecodeError:
+        return msgspec.convert(json.loads(content), _File)
+
+
 def _point(benchmark: _Benchmark) -> Point:
     stats = benchmark.stats
+    if not math.isfinite(stats.median):
+        raise ValueError(f"{benchmark.fullname}: its median is {stats.median}")
     half = 1.57 * stats.iqr / math.sqrt(max(1, stats.rounds))
+    if not math.isfinite(half):
+        half = 0.0  # one round has no spread
     return Point(
         scenario=benchmark.fullname,
         label=benchmark.fullname,
@@ -136,6 +151,11 @@ def written(entry: Entry, trials: Sequence[Record]) -> bytes:
         What the history would keep of the directory.
     trials : sequence of records
         Its trials that ended well.
+
+    Raises
+    ------
+    HistoryError
+        Nothing was timed.
     """
     labels = {point.scenario: point.label for point in entry.points}
     groups: dict[str, list[Record]] = {}
@@ -148,6 +168,10 @@ def written(entry: Entry, trials: Sequence[Record]) -> bytes:
         for what in TIMES
         if (seconds := [s for record in records if (s := _seconds(record, what)) is not None])
     ]
+    if not benchmarks:
+        raise HistoryError(
+            "there is nothing to export: no trial was timed, and pytest-benchmark's files hold times alone"
+        )
     machine, versions = entry.run.machine, entry.run.versions
     system, _, release = str(machine.get("os", "")).partition(" ")
     revision = entry.run.revision or "unversioned"
@@ -185,7 +209,9 @@ def _seconds(record: Record, what: str) -> float | None:
     if rows is None:
         return float(value)
     count = record.get(rows)
-    return float(count / value) if count else None
+    # of a live comparison one sample may be several passes
+    passes = record.get("score_repeats", 1) if what == "score" else 1
+    return float(count / value / passes) if count else None
 
 
 def _benchmark(label: str, what: str, seconds: Sequence[float], trials: Sequence[Record]) -> dict[str, Any]:

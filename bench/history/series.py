@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-from bench.history.entry import METRICS, Entry, Metric, Point, Run
+from bench.history.entry import METRICS, Entry, Point, Run
+from bench.records.metrics import Metric
 
 
 @dataclass(frozen=True)

@@ -3,9 +3,11 @@ unless it is the same run, and git merges them without a conflict."""
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import os
 import re
+from datetime import UTC, datetime
 from pathlib import Path
 
 import msgspec
@@ -29,7 +31,7 @@ def add(directory: Path, entry: Entry) -> Path | None:
     Raises
     ------
     HistoryError
-        ``directory`` is something else than a directory.
+        ``directory`` is something else than a directory, or the file cannot be written there.
     """
     if directory.exists() and not directory.is_dir():
         raise HistoryError(f"{directory}: not a directory, so no history can be kept there")
@@ -38,14 +40,26 @@ def add(directory: Path, entry: Entry) -> Path | None:
     path = directory / f"{entry.run.date:%Y%m%dT%H%M%SZ}-{_digest(content)}.jsonl"
     if path.exists():
         return None
-    directory.mkdir(parents=True, exist_ok=True)
     draft = path.with_name(f".{path.name}.{os.getpid()}")
-    with draft.open("wb") as file:
-        file.write(content)
-        file.flush()
-        os.fsync(file.fileno())
-    draft.replace(path)
+    try:
+        directory.mkdir(parents=True, exist_ok=True)
+        with draft.open("wb") as file:
+            file.write(content)
+            file.flush()
+            os.fsync(file.fileno())
+        draft.replace(path)
+    except OSError as error:
+        with contextlib.suppress(OSError):
+            draft.unlink(missing_ok=True)
+        raise HistoryError(f"{path}: cannot be written ({error.strerror or error})") from None
     return path
+
+
+def later(directory: Path, entry: Entry) -> list[datetime]:
+    """The dates of the runs that are newer than this one, the newest last, by the names of their files."""
+    names = (path.name[:16] for path in directory.glob("*.jsonl") if _NAME.fullmatch(path.name))
+    dates = sorted(datetime.strptime(name, "%Y%m%dT%H%M%SZ").replace(tzinfo=UTC) for name in names)
+    return [date for date in dates if date > entry.run.date]
 
 
 def read(directory: Path) -> list[Entry]:

@@ -29,6 +29,8 @@ class Fitted:
     model: Model
     epochs: int | None
     quality: Quality
+    notes: tuple[str, ...] = ()
+    """What was done with the data, a sentence each."""
 
 
 def plan(
@@ -87,7 +89,15 @@ def fit(chosen: Suite, scenario: Scenario, *, seed: int, data_dir: Path | None, 
     kinds = models.kinds(scenario, scores)
     fits.check(chosen, data_dir)
     data = datasets.load(scenario.dataset, seed=seed, data_dir=data_dir)
-    detector = built(scenario, data.features, data.image_shape, seed=seed, score=kinds[0])
+    detector = built(
+        scenario,
+        data.features,
+        data.image_shape,
+        seed=seed,
+        score=kinds[0],
+        rows=len(data.X_train),
+        groups=data.groups,
+    )
     epochs = None
     if scenario.training is None:
         try:
@@ -100,4 +110,6 @@ def fit(chosen: Suite, scenario: Scenario, *, seed: int, data_dir: Path | None, 
         epochs = scenario.training.epochs if best is None else best + 1
     model = models.snapshot(detector, scenario, data, seed, kinds)
     tested = models.scored(detector, data.X_test, kinds[0])
-    return Fitted(model, epochs, quality(tested, data.y_test, [model.level(kinds[0])], seed=seed))
+    found = quality(tested, data.y_test, [model.level(kinds[0])], seed=seed)
+    notes = dict.fromkeys((*data.provenance.notes, *scenario.shrunk(len(data.X_train))))
+    return Fitted(model, epochs, found, tuple(notes))

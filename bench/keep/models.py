@@ -184,7 +184,8 @@ def restored(model: Model, kind: str, *, backend: str | None = None, threads: in
             raise ModelError(f"{scenario.detector} runs on no backend: leave --backend out")
         if reason := registry.unavailable(scenario.detector, scenario.parameters):
             raise ModelError(f"{scenario.detector}: {reason}")
-        detector = built(replace(scenario, threads=threads), 0, None, seed=card.seed)
+        groups = model.preprocessing.groups
+        detector = built(replace(scenario, threads=threads), 0, None, seed=card.seed, groups=groups)
         detector.fit(model.arrays[ROWS])
     else:
         name = backend or scenario.backend

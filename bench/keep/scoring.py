@@ -5,8 +5,10 @@ from __future__ import annotations
 import difflib
 import os
 import sys
-from collections.abc import Callable, Iterable, Iterator
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
 
@@ -14,7 +16,9 @@ import numpy as np
 
 from bench.keep.models import Model, ModelError, scored
 from datasets import tables
+from datasets.columns import shown
 from datasets.preprocessing import Preprocessing, listed
+from datasets.readings import PLAIN, Dialect
 from datasets.scaling import LARGEST
 
 if TYPE_CHECKING:
@@ -26,14 +30,63 @@ FORMATS = (".csv", ".parquet")
 RESERVED = ("score", "flagged")
 
 
+@dataclass
+class Seen:
+    """What was met in the rows that were scored, and did not stop them."""
+
+    ignored: tuple[str, ...] = ()
+    """Columns that the model does not read."""
+    gaps: Counter[str] = field(default_factory=Counter)
+    """Values that were missing, by column."""
+    unknown: Counter[tuple[str, str]] = field(default_factory=Counter)
+    """Rows by a column and its value that training did not have."""
+
+    def notes(self, model: Model, path: str) -> list[str]:
+        """A sentence for each."""
+        found = []
+        if self.ignored:
+            found.append(f"Not read by the model: {shown(self.ignored)}.")
+        if path.endswith(".csv"):
+            by_reading: dict[str, list[str]] = {}
+            for name, reading in model.preprocessing.dialect.columns.items():
+                by_reading.setdefault(str(reading), []).append(name)
+            found += [f"Read with {reading}, as in training: {shown(names)}." for reading, names in by_reading.items()]
+        if self.gaps:
+            counts = [f"{name} ({count:,})" for name, count in self.gaps.items()]
+            found.append(f"Missing values were filled as in training: {listed(counts)}.")
+        if self.unknown:
+            counts = [f"{name} {value!r} ({count:,})" for (name, value), count in self.unknown.most_common()]
+            found.append(f"Values that training did not have count as no category: {listed(counts, 5)}.")
+        return found
+
+    def add(self, raw: pd.DataFrame, preprocessing: Preprocessing) -> None:
+        """Counts a chunk."""
+        for name in preprocessing.numbers:
+            if count := int(raw[name].isna().sum()):
+                self.gaps[name] += count
+        for name, known in (preprocessing.categories or {}).items():
+            for value, count in raw[name].value_counts().items():
+                if value not in known:
+                    self.unknown[name, str(value)[:40]] += int(count)
+
+
 def score(
-    model: Model, detector: Any, kind: str, place: Path, path: str, *, top: int = 0, key: str | None = None
+    model: Model,
+    detector: Any,
+    kind: str,
+    place: Path,
+    path: str,
+    *,
+    top: int = 0,
+    key: str | None = None,
+    seen: Seen | None = None,
 ) -> Iterator[pd.DataFrame]:
     """One table for every chunk of a file, a row for each of its rows.
 
     Columns: ``row`` (from 0), or the ``key`` column as text; ``score``; ``flagged``, 1 where the score is above the
     model's threshold; and, of a detector that explains its scores, ``feature_1``, ``share_1`` and so on for the `top`
-    features with the largest shares. Columns are matched by name, and what the model does not read is ignored.
+    features with the largest shares. Columns are matched by name, and what the model does not read is ignored. What
+    there is to be told of the rows is put into ``seen``.
 
     Raises ModelError or DatasetError, in one line.
     """
@@ -45,9 +98,15 @@ def score(
     names = np.array(preprocessing.feature_names, dtype=object)
     top = min(top, len(names)) if hasattr(detector, "explain") else 0
     text = [*(preprocessing.categories or {}), *([key] if key else [])]
+    wanted = [*preprocessing.columns, *([key] if key else [])]
+    dialect = preprocessing.dialect
     start = 0
-    for table in tables.chunks(place, path, text=text, columns=[*preprocessing.columns, *([key] if key else [])]):
-        X = preprocessing(_raw(table, preprocessing, path, start))
+    for table in tables.chunks(place, path, text=text, columns=wanted, dialect=dialect):
+        raw = _raw(table, preprocessing, path, start, lambda row: tables.line(place, path, row, dialect))
+        if seen is not None:
+            seen.ignored = _ignored(table, wanted)
+            seen.add(raw, preprocessing)
+        X = preprocessing(raw)
         # what lies beyond all numbers is beyond the threshold too
         scores = np.nan_to_num(scored(detector, X, kind), nan=LARGEST).clip(max=LARGEST)
         found: dict[str, Any] = {}
@@ -68,8 +127,14 @@ def score(
         raise ModelError(f"{path}: holds no rows")
 
 
-def _raw(table: pd.DataFrame, preprocessing: Preprocessing, path: str, start: int) -> pd.DataFrame:
-    """The columns that the model reads, numbers as numbers."""
+def _raw(
+    table: pd.DataFrame,
+    preprocessing: Preprocessing,
+    path: str,
+    start: int,
+    line: Callable[[int], str] = lambda row: "",
+) -> pd.DataFrame:
+    """The columns that the model reads, numbers as numbers and categories as words; ``line`` tells where a row is."""
     import pandas as pd
 
     present = [str(name) for name in table.columns]
@@ -78,8 +143,11 @@ def _raw(table: pd.DataFrame, preprocessing: Preprocessing, path: str, start: in
     if missing and Path(path).suffix in ARRAYS and len(present) == len(wanted):
         present, missing = wanted, []  # in the order of the data set that the model was trained on
     if missing:
-        near = difflib.get_close_matches(missing[0], present, n=1)
-        hint = f"did you mean {near[0]!r}?" if near else f"it has {listed(present)}"
+        names = [str(name) for name in table.attrs.get("names", present)]
+        if missing[0] in names:
+            raise ModelError(f"{path}: column {missing[0]!r} holds no single values, and the model reads it")
+        near = difflib.get_close_matches(missing[0], [name for name in names if name not in wanted] or names, n=1)
+        hint = f"did you mean {near[0]!r}?" if near else f"it has {shown(names)}"
         raise ModelError(f"{path}: no column {missing[0]!r}, which the model reads; {hint}")
     twice = [name for name in wanted if present.count(name) > 1]
     if twice:
@@ -89,16 +157,54 @@ def _raw(table: pd.DataFrame, preprocessing: Preprocessing, path: str, start: in
     for name in preprocessing.numbers:
         values = tables.numbers(table[name])
         if values is None:
-            row, word = next((row, word) for row, word in enumerate(table[name]) if isinstance(word, str))
-            raise ModelError(f"{path}: row {start + row} holds {word!r} in column {name!r}, which wants numbers")
+            raise ModelError(f"{path}: {_no_number(table[name], name, preprocessing.dialect, start, line)}")
         raw[name] = values
-    raw |= {name: table[name] for name in preprocessing.categories or {}}
+    raw |= {name: _words(table[name]) for name in preprocessing.categories or {}}
     return pd.DataFrame(raw, columns=wanted, index=table.index)
+
+
+def _no_number(values: pd.Series, name: str, dialect: Dialect, start: int, line: Callable[[int], str]) -> str:
+    """What a column holds that cannot be read as the numbers that the model wants."""
+    import pyarrow as pa
+
+    other = next((value for value in values.dropna() if not isinstance(value, str)), None)
+    if other is not None:
+        return f"column {name!r} holds {str(other)[:40]!r} ({type(other).__name__}), and the model wants numbers"
+    reading = dialect.columns.get(name, PLAIN)
+    _, bad = reading.read(pa.chunked_array([pa.array(values, pa.string())]), dialect.missing)
+    row = int(np.argmax(bad))
+    place = line(start + row)
+    how = "" if reading == PLAIN else f" with {reading}"
+    where = f" ({place})" if place else ""
+    return f"row {start + row} holds {str(values.iloc[row])[:40]!r} in column {name!r}, which wants numbers{how}{where}"
+
+
+def _words(values: pd.Series) -> pd.Series:
+    """A column of categories as training had them: words, also where this file holds numbers or dates."""
+    present = values.dropna()
+    if all(isinstance(value, str) for value in present):
+        return values.astype(object)
+    words = {value: _word(value) for value in present.unique()}
+    return values.astype(object).map(words)
+
+
+def _word(value: object) -> str:
+    if isinstance(value, float | np.floating) and float(value).is_integer():
+        return str(int(value))
+    return str(value)
+
+
+def _ignored(table: pd.DataFrame, wanted: Sequence[str]) -> tuple[str, ...]:
+    """The columns of the file that are not wanted."""
+    names = [str(name) for name in table.attrs.get("names", ())]
+    used = {name.strip() for name in wanted}
+    return tuple(name for name in names if name not in wanted and name.strip() not in used)
 
 
 def _keys(table: pd.DataFrame, key: str, path: str) -> list[str | None]:
     if list(map(str, table.columns)).count(key) != 1:
-        raise ModelError(f"{path}: --id wants one column called {key!r}; there are: {listed(table.columns)}")
+        names = [str(name) for name in table.attrs.get("names", table.columns)]
+        raise ModelError(f"{path}: --id wants one column called {key!r}; there are: {shown(names)}")
     return [None if missing else str(value) for value, missing in zip(table[key], table[key].isna(), strict=True)]
 
 

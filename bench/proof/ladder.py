@@ -1,8 +1,9 @@
 """The ladder: what is observed of a backend, rung by rung, so that any two can be compared.
 
-Everything is trained from canonical weights under the ``shared`` source of randomness, through the backend interface
-alone: a gradient is what one step of plain gradient descent, at a rate so large that the weights vanish beside it, has
-subtracted. So the ladder sees the very code that is benchmarked, and any backend that is registered.
+Everything is trained from canonical weights, through the backend interface alone; here under the ``shared`` source of
+randomness, in ``native`` under the framework's own. A gradient is what one step of plain gradient descent, at a rate so
+large that the weights vanish beside it, has subtracted. So the ladder sees the very code that is benchmarked, and any
+backend that is registered.
 """
 
 from __future__ import annotations
@@ -22,8 +23,10 @@ import backends
 from backends import reference
 from backends import weights as canonical
 from backends.early_stopping import EarlyStopping
+from backends.inference import CHUNK, TAIL
 from backends.interface import Backend, EpochLoss, Model, Weights
 from backends.spec import Device, Likelihood, NetworkSpec, Precision, Score, TrainingSettings
+from bench.proof import native
 
 INITIAL = "initial weights"
 FORWARD = "forward pass"
@@ -36,6 +39,8 @@ TRAINING_WEIGHTS = "training: weights"
 SCORING = "scores"
 EXCHANGE = "exchanged weights"
 AUC = "ROC AUC"
+MANY = "many rows"
+SAVED = "saved weights"
 RUNGS = (
     INITIAL,
     FORWARD,
@@ -48,7 +53,12 @@ RUNGS = (
     SCORING,
     EXCHANGE,
     AUC,
+    MANY,
+    SAVED,
+    *native.RUNGS,
 )
+ALONE = (SAVED, *native.RUNGS)
+"""The rungs on which a climber is held against what follows from its own draws and weights, not against the others."""
 
 REFERENCE = "reference"
 """The NumPy model's name among the climbers."""
@@ -84,14 +94,17 @@ class Case:
     """Whether it is trained to its end: its losses and weights then have rungs of their own."""
     scores: tuple[Score, ...] = ("elbo",)
     """What its validation rows are scored by in the end."""
+    many: bool = False
+    """Whether more rows than one chunk and one tail go through all that takes rows, and few, and a single one."""
 
 
 def cases(precision: Precision, device: Device = "cpu", mode: str = "idiomatic", quick: bool = False) -> list[Case]:
     """The networks that climb; between them they use every option that changes what is computed.
 
-    The first is the one that is trained to the end, scored and exchanged. ``quick`` trains it for fewer epochs, leaves
-    out the images of 28×28 and 7×7 pixels, and looks at the gradients of the dense VAEs alone, since the steps of the
-    others follow theirs; in float32, where there is only rounding left to see, the first two cases climb.
+    The first is the one that is trained to the end, scored and exchanged. Constants have digits that float32 would
+    lose, and seeds use all their bits. ``quick`` trains it for fewer epochs, leaves out the images of 28×28 and 7×7
+    pixels, and looks at the gradients of the dense VAEs alone, since the steps of the others follow theirs; in float32,
+    where there is only rounding left to see, the first two cases climb.
     """
     # 5 batches and a partial one an epoch: 180 = 5 · 32 + 20
     base = TrainingSettings(batch_size=32, random_source="shared", precision=precision, device=device, mode=mode)
@@ -107,6 +120,7 @@ def cases(precision: Precision, device: Device = "cpu", mode: str = "idiomatic",
             steps=0,
             epochs=5 if quick else 50,
             whole=True,
+            many=True,
         ),
         Case(
             "adamw",
@@ -119,14 +133,14 @@ def cases(precision: Precision, device: Device = "cpu", mode: str = "idiomatic",
             "bce",
             "digits",
             NetworkSpec(64, (24,), 4, likelihood="bce"),
-            replace(base, beta=0.5, weight_decay=0.05),
+            replace(base, beta=0.6, weight_decay=0.05, seed=2**32 - 1),
             scores=("elbo", "kl", "mse", "bce"),
         ),
         Case(
             "gaussian",
             "blobs",
             replace(small, likelihood="gaussian"),
-            replace(base, beta=0.5, weight_decay=0.05),
+            replace(base, beta=0.7, weight_decay=0.05, seed=2**31 + 2**16 + 1),
             scores=("elbo", "mse", "reconstruction_probability"),
         ),
         Case(
@@ -195,7 +209,17 @@ def climb(backend: Backend, case: Case, data: Data) -> tuple[Observed, Model]:
     for name, rows in zip(("mu", "logvar"), model.encode(validation), strict=True):
         note(FORWARD, name, rows)
     note(FORWARD, "reconstruction", model.reconstruct(validation))
+    note(FORWARD, "generated", model.generate(np.resize(validation, (len(validation), case.spec.latent))))
     note(LOSS, "validation rows", _parts(model.evaluate(validation)))
+
+    for count in (CHUNK + TAIL + 7, 3, 1) if case.many else ():
+        rows = np.resize(validation, (CHUNK + TAIL + 7, case.spec.features))[-count:]
+        note(MANY, f"{count} rows, mu and logvar", model.encode(rows))
+        note(MANY, f"{count} rows, reconstruction", model.reconstruct(rows))
+        note(MANY, f"{count} rows, generated", model.generate(np.resize(rows, (count, case.spec.latent))))
+        note(MANY, f"{count} rows, loss", _parts(model.evaluate(rows)))
+        for kind in case.spec.scores:
+            note(MANY, f"{count} rows, {kind}", model.score(rows, kind))
 
     if case.gradients:
         plain = replace(case.settings, optimizer="sgd", momentum=0.0, weight_decay=0.0, learning_rate=DESCENT_RATE)
@@ -270,9 +294,11 @@ class Climber:
         self.name, self.data = name, data
         self.backend = reference if name == REFERENCE else backends.load(name)
 
-    def climb(self, found: Sequence[Case]) -> Observed:
-        """What all cases show; the first is trained to its end and scored."""
+    def climb(self, found: Sequence[Case], native_cases: Sequence[native.Case] = ()) -> Observed:
+        """What all cases show; the first is trained to its end and scored. ``expected`` then holds what the rungs
+        ``ALONE`` should show."""
         observed: Observed = {rung: {} for rung in RUNGS}
+        self.expected: Observed = {rung: {} for rung in ALONE}
         for case in found:
             seen, model = climb(self.backend, case, self.data)
             for rung, values in seen.items():
@@ -280,6 +306,11 @@ class Climber:
             if case is found[0]:
                 self.case, self.model = case, model
                 observed[SCORING] |= self.scores()
+        for alone in native_cases:
+            seen, right = native.climb(self.backend, alone, self.data)
+            for rung in native.RUNGS:
+                observed[rung] |= seen[rung]
+                self.expected[rung] |= right[rung]
         return observed
 
     def exchange(self, trained: Mapping[str, Weights]) -> Observed:
@@ -305,9 +336,16 @@ class Worker:
 
     def climb(self, precision: Precision, device: Device, mode: str, quick: bool) -> dict[str, Any]:
         """Leaves what was observed, and the weights that were trained, in the folder."""
-        climber = self.climber
-        write(self.folder / observed_file(climber.name), climber.climb(cases(precision, device, mode, quick)))
-        canonical.save(self.folder / _weights_file(climber.name), climber.model.export_weights(), climber.case.spec)
+        climber, name = self.climber, self.climber.name
+        alone = [] if name == REFERENCE else native.cases(precision, device, mode, quick)
+        observed = climber.climb(cases(precision, device, mode, quick), alone)
+        trained = climber.model.export_weights()
+        canonical.save(self.folder / _weights_file(name), trained, climber.case.spec)
+        read_back = canonical.load(self.folder / _weights_file(name))[1]
+        for side, weights in ((observed, read_back), (climber.expected, trained)):
+            side[SAVED] = {tensor: np.asarray(values, dtype=np.float64) for tensor, values in weights.items()}
+        write(self.folder / observed_file(name), observed)
+        write(self.folder / expected_file(name), climber.expected)
         return {}
 
     def exchange(self, owners: Sequence[str]) -> dict[str, Any]:
@@ -320,6 +358,11 @@ class Worker:
 def observed_file(name: str) -> str:
     """Where a climber's ``climb`` leaves what was observed."""
     return f"{name}-observed.safetensors"
+
+
+def expected_file(name: str) -> str:
+    """Where a climber's ``climb`` leaves what the rungs ``ALONE`` should show."""
+    return f"{name}-expected.safetensors"
 
 
 def exchanged_file(name: str) -> str:

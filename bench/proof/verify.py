@@ -21,14 +21,13 @@ import msgspec
 import numpy as np
 from numpy.typing import NDArray
 from safetensors.numpy import save_file
-from sklearn.metrics import roc_auc_score
 
 import backends
 import datasets
 from backends.interface import BackendError, Capabilities
 from backends.spec import SCORES, Device, Precision, TrainingSettings
 from bench.environment import environment, environment_hash, revision, source_digest
-from bench.proof import known, ladder
+from bench.proof import known, ladder, native
 from bench.proof.known import SCHEMA, Result
 from bench.proof.ladder import REFERENCE, Data, Observed, Rows
 from bench.suites.scenario import Scenario
@@ -42,7 +41,13 @@ BLOBS = "blobs?rows=16900"
 DIGITS = "digits:4"
 
 Progress = Callable[[str], None]
-Measure = Literal["largest difference", "relative to the largest", "relative to the norm", "relative, row by row"]
+Measure = Literal[
+    "largest difference",
+    "relative to the largest",
+    "relative to the norm",
+    "relative, row by row",
+    "share of what chance allows",
+]
 
 
 @dataclass(frozen=True)
@@ -68,6 +73,11 @@ RULES: dict[str, Rule] = {
     ladder.SCORING: Rule("relative, row by row", 1e-9, None),
     ladder.EXCHANGE: Rule("relative, row by row", 1e-10, 1e-4),
     ladder.AUC: Rule("largest difference", 1e-12, 1e-2),
+    ladder.MANY: Rule("relative to the largest", 1e-12, 1e-5),
+    ladder.SAVED: Rule("largest difference", 0.0, 0.0),
+    native.LOSSES: Rule("relative to the largest", 1e-10, 1e-5),
+    native.WEIGHTS: Rule("relative to the norm", 1e-9, 1e-3),
+    **dict.fromkeys(native.CHANCE, Rule("share of what chance allows", 1.0, 1.0)),
 }
 
 
@@ -210,12 +220,29 @@ def _climb(
             golden = golden or ladder.read(home / ladder.observed_file(REFERENCE))
             observed = {n: ladder.read(home / ladder.observed_file(n)) for n in exchanged if n != REFERENCE}
             observed[REFERENCE] = dict(golden)
+            expected = {n: ladder.read(home / ladder.expected_file(n)) for n in exchanged if n != REFERENCE}
             for name, seen in observed.items():
                 seen |= ladder.read(home / ladder.exchanged_file(name)) | {ladder.AUC: areas(seen, labels)}
             whole = ladder.cases(precision, quick=quick)[0]
             steps = whole.epochs * (len(data["blobs/train"]) // whole.settings.batch_size)
-            ladders.append(judge(observed, precision) | {"steps": steps})
+            judged = judge(observed, precision, expected)
+            ladders.append(judged | {"steps": steps, "cases": climbed(precision, device, mode, quick)})
     return here, versions, troubles, ladders
+
+
+def climbed(precision: Precision, device: Device, mode: str, quick: bool) -> list[dict[str, Any]]:
+    """What the cases of a ladder are of: plain data, for whoever asks later what was covered."""
+    found: list[ladder.Case | native.Case] = [*ladder.cases(precision, device, mode, quick)]
+    found += native.cases(precision, device, mode, quick)
+    return [
+        {
+            "case": case.name,
+            "kind": "conv_vae" if case.spec.filters else case.spec.kind,
+            "likelihood": case.spec.likelihood,
+            "source": case.settings.random_source,
+        }
+        for case in found
+    ]
 
 
 def missing(scenarios: Sequence[Scenario], progress: Progress) -> Iterator[Result]:
@@ -255,10 +282,15 @@ def _arenas(scenarios: Sequence[Scenario]) -> dict[tuple[Device, str], list[Scen
     return arenas
 
 
-def judge(observed: Mapping[str, Observed], precision: Precision) -> dict[str, Any]:
-    """Compares what the climbers showed: each backend with the reference, then each pair; one entry a rung."""
+def judge(
+    observed: Mapping[str, Observed], precision: Precision, expected: Mapping[str, Observed] | None = None
+) -> dict[str, Any]:
+    """Compares what the climbers showed: each backend with the reference, then each pair; one entry per rung.
+
+    On the rungs that a backend climbs ``ALONE`` it is held against what is ``expected`` of it.
+    """
     names = [name for name in observed if name != REFERENCE]
-    pairs = [*((name, REFERENCE) for name in names if REFERENCE in observed), *combinations(names, 2)]
+    with_reference = [(name, REFERENCE) for name in names if REFERENCE in observed]
     rungs = []
     first_failure = None
     for name in ladder.RUNGS:
@@ -266,11 +298,16 @@ def judge(observed: Mapping[str, Observed], precision: Precision) -> dict[str, A
             continue  # no case that climbed has such a rung
         rule = RULES[name]
         bound: float | None = getattr(rule, precision)
+        alone = name in ladder.ALONE
         comparisons = []
-        for pair in pairs:
+        for pair in [*with_reference, *([] if alone else combinations(names, 2))]:
             a, b = (observed[side].get(name, {}) for side in pair)
+            if alone:
+                b = (expected or {}).get(pair[0], {}).get(name, {})
+                if not a and not b:
+                    continue  # nothing of the kind is drawn
             # in float32 the reference, which is float64, shows more than a backend
-            alike = precision == "float64" or REFERENCE not in pair
+            alike = precision == "float64" or REFERENCE not in pair or alone
             error, where = _compare(rule.measure, a, b, bound, alike)
             passed = bound is None or error <= bound
             shown = error if np.isfinite(error) else None
@@ -291,6 +328,8 @@ def judge(observed: Mapping[str, Observed], precision: Precision) -> dict[str, A
 
 def areas(observed: Observed, labels: NDArray[np.int8]) -> dict[str, NDArray[np.float64]]:
     """The ROC AUC of every kind of score that the test rows were given; not a number where the scores are not."""
+    from sklearn.metrics import roc_auc_score
+
     return {
         kind: np.array(roc_auc_score(labels, values) if np.isfinite(values).all() else np.nan)
         for kind, values in observed[ladder.SCORING].items()

@@ -11,6 +11,7 @@ from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from bench.detect.detector import Rows
 from bench.quality.metrics import Quality, quality
@@ -27,6 +28,10 @@ TOP_FEATURES = 3
 """Features that an explanation names."""
 DECISION = "decision"
 """What the arrays call the scores of a detector that has but one kind."""
+
+
+FEW_ROWS = 20
+"""Test rows of a class under which a record says how few there are."""
 
 
 class NotFinite(ArithmeticError):
@@ -157,6 +162,21 @@ def top_anomalies(detector: Any, data: Dataset, scores: Rows) -> list[dict[str, 
             }
         )
     return found
+
+
+def few_rows(labels: NDArray[np.integer[Any]]) -> str | None:
+    """A sentence on how few test rows of a class there are; None where both have ``FEW_ROWS``."""
+    anomalies = int(np.sum(labels))
+    normals = len(labels) - anomalies
+    if min(anomalies, normals) >= FEW_ROWS:
+        return None
+    kinds = [
+        f"{anomalies} {'anomaly' if anomalies == 1 else 'anomalies'}",
+        f"{normals} normal row{'s' * (normals != 1)}",
+    ]
+    return (
+        f"The test part has only {' and '.join(kinds)}: its intervals are wide, and even a perfect score says little."
+    )
 
 
 def _rounded(value: float) -> float:

@@ -1,7 +1,8 @@
-"""Detection quality from scores and labels, with bootstrap intervals over the test rows.
+"""Detection quality from scores and labels, with intervals over the test rows.
 
 Point values and resamples share one code path: every metric is computed from integer row weights, all ones for the
-point, independent Poisson(1) counts for a resample (Hanley and MacGibbon 2006). Scores are sorted once.
+point, independent Poisson(1) counts for a resample (Hanley and MacGibbon 2006), which tells how much average precision
+and differences of metrics vary. Scores are sorted once.
 """
 
 from __future__ import annotations
@@ -14,11 +15,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from bench.quality import intervals
+
 RESAMPLES = 1000
 LEAST_RESAMPLES = 200
 RESAMPLED_ROWS = 200_000_000
 """Rows weighed in all: with more rows the resamples fall from ``RESAMPLES`` to no fewer than ``LEAST_RESAMPLES``."""
-CONFIDENCE = 0.95
 CURVE_POINTS = 200
 HISTOGRAM_BINS = 60
 
@@ -43,7 +45,7 @@ class Quality:
     """What a record holds about detection: metrics, intervals and the pictures' data.
 
     ``metrics``, ``intervals``, ``confusion`` and ``histogram`` are those of the first threshold; ``thresholds`` has
-    every one of them, the first included.
+    every one of them, the first included. ``resamples`` are those that the interval of average precision rests on.
     """
 
     metrics: dict[str, float]
@@ -103,6 +105,23 @@ class _Ranking:
         values[:, 3] = (tp + negatives - fp) / total
         return np.concatenate([[auc, ap], values.ravel()])
 
+    def auc_variance(self) -> float:
+        """That of the AUC over the test rows (DeLong et al. 1988); not a number where a class has but one row."""
+        anomalies = np.append(0, np.cumsum(self.labels))
+        above, own = anomalies[self.starts], anomalies[self.ends] - anomalies[self.starts]
+        others = self.ends - self.starts - own
+        m, n = len(self.places), len(self.labels) - len(self.places)
+        if min(m, n) < 2:
+            return math.nan
+        # of each anomaly the share of the normal rows below it, of each normal row that of the anomalies above it
+        below = 1.0 - (self.starts - above + others / 2) / n
+        over = (above + own / 2) / m
+        variances = []
+        for values, counts, rows in ((below, own, m), (over, others, n)):
+            mean = float((counts * values).sum()) / rows
+            variances.append(float((counts * (values - mean) ** 2).sum()) / (rows - 1) / rows)
+        return sum(variances)
+
     def roc_curve(self) -> dict[str, list[float]]:
         """The curve from (0, 0) to (1, 1), thinned to points that are evenly spaced along it."""
         true = np.append(0, np.cumsum(self.labels))[np.append(0, self.ends)]
@@ -143,9 +162,7 @@ def quality(
     seed: int = 0,
     resamples: int | None = None,
 ) -> Quality:
-    """Metrics at one or more thresholds, with percentile bootstrap intervals.
-
-    Each resample serves the ranking and all thresholds, so that a further threshold costs next to nothing.
+    """Metrics at one or more thresholds, with the intervals of ``bench.quality.intervals``.
 
     Parameters
     ----------
@@ -154,8 +171,8 @@ def quality(
     thresholds : sequence of float, at least one
         Rows that score above one are flagged by it.
     seed, resamples : int
-        Of the bootstrap; without a number ``resamples_for`` chooses. A resample without one of the classes has no AUC
-        and is drawn again.
+        Of the bootstrap of average precision; without a number ``resamples_for`` chooses. A resample without one of the
+        classes has none and is drawn again.
     """
     scores = np.asarray(scores, dtype=np.float64)
     ranking = _Ranking(scores, np.asarray(labels), thresholds)
@@ -164,31 +181,36 @@ def quality(
 
     resamples = resamples_for(rows) if resamples is None else resamples
     rng, counts = np.random.default_rng(seed), _poisson_counts()
-    drawn = np.empty((resamples, len(point)))
+    drawn = np.empty(resamples)
     for i in range(resamples):
         while True:
             weights = counts.take(rng.integers(0, len(counts), rows, dtype=np.uint16))
             if 0 < weights[ranking.places].sum() < weights.sum():
                 break
-        drawn[i] = ranking.metrics(weights)
-    tail = 50.0 * (1.0 - CONFIDENCE)
-    bounds = np.percentile(drawn, [tail, 100.0 - tail], axis=0)
+        drawn[i] = ranking.metrics(weights)[1]
 
-    def named(names: Sequence[str], start: int) -> tuple[dict[str, float], dict[str, tuple[float, float]]]:
-        """Values and intervals of what stands from ``start`` on."""
-        places = list(zip(names, range(start, start + len(names)), strict=True))
-        values = {name: float(point[i]) for name, i in places}
-        return values, {name: (float(bounds[0, i]), float(bounds[1, i])) for name, i in places}
-
-    ranked, ranked_intervals = named(RANKING, 0)
+    auc, ap = float(point[0]), float(point[1])
     positives = len(ranking.places)
+    ranked = dict(zip(RANKING, (auc, ap), strict=True))
+    ranked_intervals = {
+        "roc_auc": intervals.auc(auc, ranking.auc_variance(), positives, rows - positives),
+        "average_precision": intervals.average_precision(ap, float(drawn.var(ddof=1)), positives),
+    }
     flagged = []
     for number, threshold in enumerate(thresholds):
-        values, intervals = named(FLAGGING, len(RANKING) + number * len(FLAGGING))
+        start = len(RANKING) + number * len(FLAGGING)
+        values = dict(zip(FLAGGING, map(float, point[start : start + len(FLAGGING)]), strict=True))
         tp = int(ranking.flagged_anomalies[number])
-        fp = int(ranking.flagged[number]) - tp
-        confusion = {"tn": rows - positives - fp, "fp": fp, "fn": positives - tp, "tp": tp}
-        flagged.append(Flagged(values | {"threshold": float(threshold)}, intervals, confusion))
+        fp, fn = int(ranking.flagged[number]) - tp, positives - tp
+        tn = rows - positives - fp
+        bounds = {
+            "precision": intervals.share(tp, tp + fp),
+            "recall": intervals.share(tp, positives),
+            "f1": intervals.f1(tp, fp, fn),
+            "accuracy": intervals.share(tp + tn, rows),
+        }
+        confusion = {"tn": tn, "fp": fp, "fn": fn, "tp": tp}
+        flagged.append(Flagged(values | {"threshold": float(threshold)}, bounds, confusion))
     return Quality(
         metrics=ranked | flagged[0].metrics,
         intervals=ranked_intervals | flagged[0].intervals,

@@ -1,5 +1,6 @@
-"""The store: one record for each trial, JSON lines that anybody can read.
+"""The store: one record per trial, JSON lines that anybody can read.
 
-``store`` appends and reads them, ``arrays`` writes what lies beside them, ``stored`` reads them as reports do.
-Nothing here knows how a record came to be.
+``record`` and ``metrics`` say what a record holds; ``store`` appends and reads them, ``arrays`` writes what lies beside
+them; ``view`` reads them as reports do, and ``query`` answers SQL over them. Nothing here knows how a
+record came to be.
 """

@@ -1,7 +1,8 @@
-"""The store: append-only JSON lines, one record a trial, written through to the disk before the next trial starts."""
+"""The store: append-only JSON lines, one record per trial, written through to the disk before the next trial starts."""
 
 from __future__ import annotations
 
+import json
 import os
 from collections.abc import Iterable
 from pathlib import Path
@@ -9,19 +10,13 @@ from typing import Any, BinaryIO
 
 import msgspec
 
-SCHEMA = 1
-FILE = "records.jsonl"
-REQUIRED = {
-    "dataset": str,
-    "detector": str,
-    "scenario_hash": str,
-    "environment_hash": str,
-    "seed": int,
-    "round": int,
-    "status": str,
-}
+from bench.records.record import REQUIRED, SCHEMA, Record
 
-Record = dict[str, Any]
+FILE = "records.jsonl"
+_WELL_FORMED = msgspec.json.Decoder(msgspec.Raw)
+_DIGITS = 4000
+"""Of a whole number: Python reads no longer ones."""
+
 Key = tuple[str, int, int]
 
 
@@ -30,7 +25,7 @@ class RecordsError(ValueError):
 
 
 def read(directory: Path) -> tuple[list[Record], list[str]]:
-    """All records of a results directory, in the order they were written, and a warning a line that is not one.
+    """All records of a results directory, in the order they were written, and a warning for each line that is none.
 
     A line is left out, with a warning, when it is not JSON, was torn by a killed run, or has another schema version.
 
@@ -63,12 +58,20 @@ def checked(line: bytes) -> Record | str | None:
     if not line.strip():
         return None
     try:
-        record = msgspec.json.decode(line)
-    except (msgspec.DecodeError, UnicodeDecodeError):
+        record = _decoded(line)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):  # the last: nested as deep as Python's own stack
         return "is not a whole JSON object and was left out"
     if found := _fault(record):
         return f"has {found} and was left out"
     return record  # type: ignore[no-any-return]
+
+
+def _decoded(line: bytes) -> Any:
+    try:
+        return msgspec.json.decode(line)
+    except msgspec.ValidationError:  # a number beyond all floats, which Python takes for an infinity
+        _WELL_FORMED.decode(line)
+        return json.loads(line, parse_int=lambda digits: int(digits) if len(digits) < _DIGITS else float(digits))
 
 
 def _fault(record: object) -> str:
@@ -94,7 +97,7 @@ def append(directory: Path, record: Record) -> None:
 
 
 def key(record: Record) -> Key:
-    """What makes two records records of the same trial."""
+    """Which trial of a plan a record is of, in whatever environment."""
     return record["scenario_hash"], record["seed"], record["round"]
 
 
@@ -109,8 +112,9 @@ def finished(records: Iterable[Record], *, timed: bool) -> dict[Key, Record]:
 
 
 def latest(records: Iterable[Record]) -> list[Record]:
-    """One record a trial, the last one written: a skipped trial may have run later. First come, first listed."""
-    return list({key(record): record for record in records}.values())
+    """One record per trial and environment, the last one written: a skipped trial may have run later. First come,
+    first listed."""
+    return list({(record["environment_hash"], *key(record)): record for record in records}.values())
 
 
 def _cut_torn_line(file: Any) -> None:

@@ -12,7 +12,7 @@ from typing import Any
 import backends
 from backends.arithmetic import flops, training_products
 from backends.spec import Device
-from bench.records.store import Record
+from bench.records.record import Record
 from bench.suites.fits import Shape
 from bench.suites.scenario import Scenario
 from bench.worker.process import TrialFailed, WorkerProcess

@@ -15,10 +15,10 @@ from filelock import FileLock, Timeout
 from bench.environment import differences, environment, environment_hash
 from bench.proof import known
 from bench.records import store
-from bench.records.store import Record
+from bench.records.record import Record
 from bench.run import limits
 from bench.run.limits import Limits
-from bench.run.trial import run_trial
+from bench.run.trial import blank, run_trial
 from bench.suites.checks import SuiteError
 from bench.suites.fits import Shape
 from bench.suites.scenario import Trial
@@ -60,13 +60,17 @@ def run(
     jobs: int,
     data_dir: Path | None,
     shapes: Mapping[str, Shape],
+    unfit: Mapping[str, str],
     command: str,
     display: Display,
+    self_check: bool = True,
 ) -> Outcome:
     """Runs what is left of a suite and appends one record a trial to ``out``.
 
     Trials that have a record there are kept and not run again. Every round begins with the limits of the hardware.
-    With ``jobs`` above 1 trials run side by side, carry no timings and need no limits. ``fits.check`` gives ``shapes``.
+    With ``jobs`` above 1 trials run side by side, carry no timings and need no limits. ``fits.survey`` gives
+    ``shapes``, and ``unfit``: why scenarios, told by their hashes, cannot run; their trials become records of that.
+    ``self_check`` is as in ``run_trial``.
 
     Raises
     ------
@@ -94,11 +98,14 @@ def run(
                 display.ended(trial, record)
 
             def one(trial: Trial) -> Record:
+                if reason := unfit.get(trial.scenario.hash):
+                    return blank(trial, here, command) | {"status": "skipped", "reason": reason}
                 record = run_trial(
                     trial,
                     here,
                     timeout=suite.timeout,
                     command=command,
+                    self_check=self_check,
                     progress=lambda what, step, of: display.doing(trial, what, step, of),
                 )
                 if entries := suite.published_of(trial.scenario):
@@ -111,9 +118,10 @@ def run(
                 return record
 
             for batch in _rounds(left) if timed else [left]:
-                if timed and any(trial.scenario.backend for trial in batch):
+                usable = [trial.scenario for trial in batch if trial.scenario.hash not in unfit]
+                if timed and any(scenario.backend for scenario in usable):
                     display.measuring()
-                    found_limits = limits.measure((trial.scenario for trial in batch), shapes)
+                    found_limits = limits.measure(usable, shapes)
                 _execute(batch, one, keep, jobs)
     except Timeout:
         raise SuiteError(f"{out}: another run is writing here; wait for it or choose another --out") from None

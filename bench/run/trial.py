@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import asdict
 from datetime import UTC, datetime
 from typing import Any
 
@@ -13,7 +12,7 @@ import msgspec
 import backends
 from bench.detect import registry
 from bench.environment import environment_hash
-from bench.records.store import SCHEMA, Record
+from bench.records.record import SCHEMA, Record
 from bench.suites.scenario import Trial
 from bench.worker.process import TrialFailed, WorkerProcess
 
@@ -27,6 +26,7 @@ def run_trial(
     *,
     timeout: float,
     command: str = "",
+    self_check: bool = True,
     progress: Progress = lambda doing, done, of: None,
 ) -> Record:
     """Runs one trial in a worker of its own and returns its record, whatever happens.
@@ -40,6 +40,8 @@ def run_trial(
         Seconds the whole trial may take.
     command : str
         The command line to reproduce it by, for the record.
+    self_check : bool
+        Whether a timed trial follows the reference when all is timed; one that does not has failed.
     progress : callable
         Told what the trial is doing; it is called between the worker's commands, never during one.
     """
@@ -57,7 +59,8 @@ def run_trial(
             worker.request("hello")
             if trial.timed:
                 record["start_seconds"] = time.perf_counter() - started
-            prepared = worker.request("prepare", trial=msgspec.to_builtins(trial))
+            check = self_check and trial.timed
+            prepared = worker.request("prepare", trial=msgspec.to_builtins(trial), check=check)
             record["environment"] = {**environment, "backend": prepared["backend"]}
             epochs = prepared["epochs"]
             for epoch in range(epochs):
@@ -72,6 +75,12 @@ def run_trial(
             doing = "scoring"
             progress(doing, epoch + 1, epochs)
             record |= worker.request("score")
+            if check:
+                doing = "following the reference"
+                progress(doing, epoch + 1, epochs)
+                record |= worker.request("self_check")
+                if record["self_check"]["followed"] is False:
+                    record |= {"status": "failed", "reason": f"self-check: {record['self_check']['reason']}"}
             worker.stop()
     except TrialFailed as failed:
         reason = failed.reason + (f", {doing}" if failed.status == "timeout" else "")
@@ -103,7 +112,7 @@ def blank(trial: Trial, environment: Mapping[str, Any], command: str) -> Record:
         "reason": None,
         "loss": [],
         "validation_loss": [],
-        "settings": (asdict(scenario.training) if scenario.training else {}) | scenario.parameters,
+        "settings": (scenario.training.table if scenario.training else {}) | scenario.parameters,
         "environment": dict(environment),
         "command": command,
         "started": datetime.now(UTC).isoformat(timespec="seconds").replace("+00:00", "Z"),

@@ -11,7 +11,8 @@ from rich.console import Console
 from rich.markup import escape
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
 
-from bench.records.store import Record
+from bench.messages import plain
+from bench.records.record import Record
 from bench.suites.scenario import Trial
 
 
@@ -113,10 +114,10 @@ def line(trial: Trial, record: Record) -> str:
         text += f"  AUC {record['metrics']['roc_auc']:.3f}  F1 {record['metrics']['f1']:.3f}"
     if "wall_seconds" in record:
         text += f"  {record['wall_seconds']:.1f} s"
-    return text + (f"  {record['reason']}" if record["reason"] else "")
+    return plain(text + (f"  {record['reason']}" if record["reason"] else ""))
 
 
-def display(stream: TextIO = sys.stderr) -> PlainDisplay | LiveDisplay:
-    """The display that fits the stream."""
-    console = Console(file=stream)
-    return LiveDisplay(console) if console.is_terminal else PlainDisplay(stream)
+def display() -> PlainDisplay | LiveDisplay:
+    """The display that fits the standard error."""
+    console = Console(stderr=True)
+    return LiveDisplay(console) if console.is_terminal else PlainDisplay(sys.stderr)

@@ -14,6 +14,8 @@ from urllib.parse import parse_qs, urlsplit
 from bench.messages import UsageError
 
 HOST = "127.0.0.1"
+PATIENCE_SECONDS = 20.0
+"""How long a client may take to say what it wants."""
 FAREWELL_SECONDS = 5.0
 """How long the end of the server waits for who was told of the last page to load it."""
 WAITING = (
@@ -103,21 +105,33 @@ class _Handler(BaseHTTPRequestHandler):
     server: _Server
     server_version, sys_version = "bench", ""
 
+    timeout = PATIENCE_SECONDS
+
     def do_GET(self) -> None:
         # a page of another site may point its own name at this address, but not say ours in its requests
-        if self.headers.get("Host", "") not in [f"{name}:{self.server.server_port}" for name in (HOST, "localhost")]:
+        ours = [f"{name}:{self.server.server_port}" for name in (HOST, "localhost")]
+        said = self.headers.get_all("Host", [])
+        if len(said) != 1 or said[0] not in ours:
             self.send_error(403, "Wrong host")
             return
-        url = urlsplit(self.path)
+        if not self.path.startswith("/"):
+            self.send_error(400, "Expected a path")
+            return
+        url = urlsplit(f"//{ours[0]}{self.path}")
         if url.path == "/":
             self._answer("text/html; charset=utf-8", self.server.board.page())
             self.server.board.delivered()
         elif url.path == "/events":
             self._answer("text/event-stream", b"")
+            if self.command == "HEAD":
+                return
             if self.server.board.newer(*parse_qs(url.query).get("seen", [""])[:1]):
                 self.wfile.write(b"event: changed\ndata:\n\n")
         else:
             self.send_error(404)
+
+    def do_HEAD(self) -> None:
+        self.do_GET()
 
     def _answer(self, kind: str, body: bytes) -> None:
         self.send_response(200)
@@ -128,7 +142,8 @@ class _Handler(BaseHTTPRequestHandler):
         if body:
             self.send_header("Content-Length", str(len(body)))
         self.end_headers()
-        self.wfile.write(body)
+        if self.command != "HEAD":
+            self.wfile.write(body)
         self.wfile.flush()
 
     def handle(self) -> None:

@@ -14,10 +14,12 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from bench.records import stored
-from reports import documents, replace, surveys, tables
-from reports.headline import headline
-from reports.markup import escape, listing
+from bench.records import view
+from reports import excerpt, replace, surveys
+from reports.blocks import listing, words
+from reports.sections.headline import headline
+from reports.tables.material import Material
+from reports.writers import escape, markdown
 
 Records = Sequence[Mapping[str, Any]]
 
@@ -27,7 +29,7 @@ FIGURE = "throughput.svg"
 
 def main(arguments: Sequence[str]) -> int:
     results, folder, readme = map(Path, arguments)
-    latest = stored.read(results, surveys.columns)[0].latest()
+    latest = view.read({"": results})[0]
     folder.mkdir(parents=True, exist_ok=True)
     figure = results / "figures" / FIGURE  # as the run's own report has it
     drawn = figure.is_file()
@@ -52,8 +54,7 @@ def inserted(text: str, block: str) -> str:
 
 def _page(found: Records, drawn: bool) -> str:
     """All of it: the answer, quality and speed, and how to make it again."""
-    trials = tables.trials(found)
-    answer = headline(trials, tables.quality(trials), tables.throughput(trials))
+    answer = markdown.blocks(headline(Material(found))).strip()
     parts = [
         "# Showcase",
         _machine(found),
@@ -86,13 +87,13 @@ def _rates(found: Records) -> list[str]:
     networks = [record for record in found if record.get("backend")]
     try:
         rates = _table(networks, "throughput", "train_samples_per_second")
-    except documents.NoTableError:
+    except excerpt.NoTableError:
         return []
     return ["The same networks in each framework, training samples/s:", rates]
 
 
 def _table(found: Records, table: str, pivot: str | None = None) -> str:
-    return documents.written(found, table, "markdown", pivot).decode().strip()
+    return excerpt.written(found, table, "markdown", pivot).decode().strip()
 
 
 def _machine(found: Records) -> str:
@@ -101,8 +102,8 @@ def _machine(found: Records) -> str:
     for record in found:
         machine = surveys.mapping(surveys.mapping(surveys.held(record, "environment")).get("machine"))
         if machine.get("cpu"):
-            machines.append(f"{escape(machine['cpu'])}, {escape(machine.get('cores'))} cores")
-    return f"Measured on {listing(list(dict.fromkeys(machines)))}." if machines else ""
+            machines.append(f"{words(machine['cpu'])}, {words(machine.get('cores'))} cores")
+    return escape.markdown(f"Measured on {listing(list(dict.fromkeys(machines)))}.") if machines else ""
 
 
 if __name__ == "__main__":

@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 
-from bench.records.store import Record
+from bench.records.record import Record
 from bench.run.runner import Display
 from bench.serve.server import Board
 from bench.suites.scenario import Trial

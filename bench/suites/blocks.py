@@ -13,7 +13,7 @@ from bench.detect import guests, registry
 from bench.detect.autoencoder import no_score
 from bench.messages import nearest
 from bench.quality.thresholds import Threshold
-from bench.suites.checks import SuiteError, check_keys, check_thresholds, check_training, convert, family
+from bench.suites.checks import SuiteError, check_keys, check_thresholds, check_training, convert, expanded, family
 from bench.suites.scenario import Positive, Scenario, Threads, Thresholds, Training
 
 
@@ -44,15 +44,23 @@ class Block:
         sizes = self.batch_sizes or (self.training.batch_size,)
         return [replace(self.training, batch_size=size) for size in sizes]
 
+    @property
+    def size(self) -> int:
+        """How many scenarios it stands for at most."""
+        runs = max(1, len(self.backends)) * len(self.modes) * len(self.devices) * len(self.precisions)
+        sizes = max(1, len(self.batch_sizes)) * len(self.threads)
+        return len(self.datasets) * len(self.detectors) * runs * sizes
+
 
 def read_block(table: dict[str, Any], where: str) -> Block:
     check_keys(table, [f.name for f in fields(Block)], where)
     check_training(table.get("training"), f"{where}: training")
     check_thresholds(table.get("thresholds"), f"{where}: thresholds")
-    block = validated(convert(table, Block, where), where)
+    block = convert(table, Block, where)
+    block = validated(replace(block, datasets=tuple(expanded(block.datasets, where))), where)
     if not block.detectors:
         return block
-    return replace(block, detectors=tuple(dict.fromkeys((*block.detectors, *registry.SANITY))))
+    return replace(block, detectors=tuple(dict.fromkeys((*block.detectors, *registry.EVERYWHERE))))
 
 
 def validated(block: Block, where: str) -> Block:
@@ -112,8 +120,7 @@ def expand(block: Block, threads: int) -> Iterable[Scenario]:
     for dataset, detector in product(block.datasets, block.detectors):
         counts = dict.fromkeys(count or threads for count in block.threads)
         if not registry.needs_backend(detector):
-            # nobody asks how fast a sanity line is
-            for count in [threads] if detector in registry.SANITY else counts:
+            for count in counts:
                 yield Scenario(
                     dataset=dataset,
                     detector=detector,
@@ -154,6 +161,39 @@ def homes(blocks: Sequence[Block], axis: str, value: str, where: str) -> list[in
         return list(range(len(blocks)))
     own = family(value, where)
     return [n for n, block in enumerate(blocks) if own in {family(name, where) for name in block.datasets}]
+
+
+def agreed(defaults: Block, blocks: Sequence[Block]) -> tuple[Block, tuple[str, ...]]:
+    """The defaults with the settings that all blocks agree on, key by key, and a clause for where they do not.
+
+    What only networks have is asked of the blocks that run one.
+    """
+    networks = [block for block in blocks if any(map(registry.needs_backend, block.detectors))] or blocks
+    changes: dict[str, Any] = {}
+    differing: list[str] = []
+    for name in (f.name for f in fields(Block) if f.name not in ("datasets", "detectors", "training")):
+        own = networks if name in ("backends", "modes", "devices", "precisions", "batch_sizes") else blocks
+        value = getattr(own[0], name)
+        if all(getattr(block, name) == value for block in own):
+            changes[name] = value
+        else:
+            differing.append(f"{name} = {_told(getattr(defaults, name))}")
+    training: dict[str, Any] = {}
+    for name in (f.name for f in fields(Training)):
+        value = getattr(networks[0].training, name)
+        if all(getattr(block.training, name) == value for block in networks):
+            training[name] = value
+        else:
+            differing.append(f"training.{name} = {_told(getattr(defaults.training, name))}")
+    changes["training"] = replace(defaults.training, **training)
+    told = f"The suite's blocks differ, so its defaults are used: {', '.join(differing)}"
+    return replace(defaults, **changes), ((told,) if differing else ())
+
+
+def _told(value: object) -> str:
+    if isinstance(value, tuple):
+        return ", ".join(map(str, value)) or "none"
+    return "the detector's own" if value is None else str(value) or "none"
 
 
 def varied(block: Block, axis: str, values: tuple[str, ...]) -> Block:

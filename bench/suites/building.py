@@ -10,7 +10,14 @@ from bench.suites.scenario import Scenario
 
 
 def built(
-    scenario: Scenario, features: int, image: tuple[int, int] | None, *, seed: int, score: str | None = None
+    scenario: Scenario,
+    features: int,
+    image: tuple[int, int] | None,
+    *,
+    seed: int,
+    score: str | None = None,
+    rows: int | None = None,
+    groups: tuple[tuple[int, int], ...] = (),
 ) -> Any:
     """A detector with everything that its scenario sets.
 
@@ -24,6 +31,10 @@ def built(
     seed : int
     score : str, optional
         Which score of a network is its own; the first of the scenario's where nothing is said.
+    rows : int, optional
+        That it will be trained on.
+    groups : tuple of (start, stop), optional
+        The columns that one-hot encode one category each, for a detector that asks for them.
 
     Raises
     ------
@@ -35,13 +46,16 @@ def built(
     detector = registry.load_required(scenario.detector, scenario.parameters)
     training = scenario.training
     if training is None:
-        return detector(seed=seed, threads=scenario.threads, **scenario.parameters)
+        made = detector(seed=seed, threads=scenario.threads, **scenario.parameters)
+        if hasattr(made, "groups"):
+            made.groups = groups
+        return made
     assert scenario.backend is not None
     own = {} if detector.scores_of_its_own else {"score": score or training.scores[0]}
     return detector(
         backend=backends.load(scenario.backend),
         spec=scenario.network(features, image),
-        settings=scenario.training_settings(seed),
+        settings=scenario.training_settings(seed, rows),
         epochs=training.epochs,
         patience=training.patience,
         **own,

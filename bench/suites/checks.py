@@ -78,6 +78,17 @@ def family(reference: str, where: str) -> str:
         raise SuiteError(f"{where}: {error}") from None
 
 
+def expanded(references: Iterable[str], where: str) -> list[str]:
+    """The data sets that references name, each file of a folder or a pattern for itself; SuiteError where none is."""
+    found: dict[str, None] = {}
+    for reference in references:
+        try:
+            found |= dict.fromkeys(datasets.expanded(reference))
+        except ValueError as error:
+            raise SuiteError(f"{where}: {error}") from None
+    return list(found)
+
+
 def convert(value: Any, kind: Any, where: str) -> Any:
     try:
         return msgspec.convert(value, kind)

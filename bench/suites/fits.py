@@ -2,15 +2,38 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 
 import datasets
 from bench.detect import registry
 from bench.suites.checks import SuiteError
+from bench.suites.scenario import Scenario
 from bench.suites.suite import Suite
 
 Shape = tuple[int, tuple[int, int] | None]
 """Columns of a data set, and the (height, width) of the images its rows are, or None."""
+
+
+@dataclass(frozen=True)
+class Fitting:
+    """The shape of each data set's rows, why a scenario, told by its hash, cannot run on its own, and which of the data
+    sets have categories."""
+
+    shapes: Mapping[str, Shape]
+    unfit: Mapping[str, str]
+    categorical: frozenset[str] = frozenset()
+
+
+@dataclass(frozen=True)
+class _Facts:
+    """What decides whether a scenario can run on a data set."""
+
+    shape: Shape
+    rows: int
+    unit_interval: bool
+    categorical: bool
 
 
 def check(suite: Suite, data_dir: Path | None) -> dict[str, Shape]:
@@ -21,30 +44,72 @@ def check(suite: Suite, data_dir: Path | None) -> dict[str, Shape]:
     SuiteError
         A data set is missing or unusable, or does not fit its training settings; one line.
     """
-    shapes: dict[str, Shape] = {}
-    for reference in dict.fromkeys(name for block in suite.blocks for name in block.datasets):
-        try:
-            data = datasets.load(reference, seed=suite.seeds[0], data_dir=data_dir)
-        except datasets.DatasetError as error:
-            raise SuiteError(str(error)) from None
-        shapes[reference] = data.features, data.image_shape
-        for block in suite.blocks:
-            if reference not in block.datasets or not any(map(registry.needs_backend, block.detectors)):
-                continue
-            if block.training.likelihood == "bce" and not data.unit_interval:
-                raise SuiteError(
-                    f'{reference}: the likelihood bce needs values in [0, 1]; use likelihood = "mse" in its block'
-                )
-            images = list(filter(registry.needs_images, block.detectors))
-            if images and data.image_shape is None:
-                raise SuiteError(
-                    f"{reference}: {images[0]} needs images, and the columns of this data set are none; "
-                    f"leave {images[0]} out of its block, or name a data set such as digits:4 or mnist:4"
-                )
-            largest = max(training.batch_size for training in block.trainings)
-            if largest > len(data.X_train):
-                raise SuiteError(
-                    f"{reference}: batch_size {largest} is more than its {len(data.X_train)} "
-                    "training rows, and an epoch drops its last partial batch"
-                )
-    return shapes
+    facts = {reference: _facts(suite, reference, data_dir) for reference in _references(suite)}
+    for known in facts.values():
+        if isinstance(known, str):
+            raise SuiteError(known)
+    for scenario in suite.scenarios(1):
+        if reason := _reason(scenario, facts[scenario.dataset]):
+            raise SuiteError(reason)
+    return {reference: known.shape for reference, known in facts.items() if isinstance(known, _Facts)}
+
+
+def survey(suite: Suite, data_dir: Path | None, threads: int) -> Fitting:
+    """As ``check``, for a suite whose data sets need not all be usable: others are run where at least one is.
+
+    Raises
+    ------
+    SuiteError
+        A data set is not there, or each has scenarios that cannot run on it; one line.
+    """
+    facts: dict[str, _Facts | str] = {}
+    for reference in _references(suite):
+        if reason := datasets.missing(reference, data_dir):
+            raise SuiteError(reason)
+        facts[reference] = _facts(suite, reference, data_dir)
+    unfit: dict[str, str] = {}
+    spoilt: set[str] = set()
+    for scenario in suite.scenarios(threads):
+        if reason := _reason(scenario, facts[scenario.dataset]):
+            unfit[scenario.hash] = reason
+            spoilt.add(scenario.dataset)
+    if unfit and len(spoilt) == len(facts):
+        raise SuiteError(next(iter(unfit.values())))
+    usable = {name: known for name, known in facts.items() if isinstance(known, _Facts)}
+    categorical = frozenset(name for name, known in usable.items() if known.categorical)
+    return Fitting({name: known.shape for name, known in usable.items()}, unfit, categorical)
+
+
+def _references(suite: Suite) -> list[str]:
+    return list(dict.fromkeys(name for block in suite.blocks for name in block.datasets))
+
+
+def _facts(suite: Suite, reference: str, data_dir: Path | None) -> _Facts | str:
+    """What there is to know of a data set, or why it cannot be used."""
+    try:
+        data = datasets.load(reference, seed=suite.seeds[0], data_dir=data_dir)
+    except datasets.DatasetError as error:
+        return str(error)
+    return _Facts((data.features, data.image_shape), len(data.X_train), data.unit_interval, bool(data.groups))
+
+
+def _reason(scenario: Scenario, facts: _Facts | str) -> str | None:
+    """Why a scenario cannot run, or None."""
+    if isinstance(facts, str):
+        return facts
+    reference, training = scenario.dataset, scenario.training
+    if training is None:
+        return None
+    if training.likelihood == "bce" and not facts.unit_interval:
+        return f'{reference}: the likelihood bce needs values in [0, 1]; use likelihood = "mse" in its block'
+    if registry.needs_images(scenario.detector) and facts.shape[1] is None:
+        return (
+            f"{reference}: {scenario.detector} needs images, and the columns of this data set are none; "
+            f"leave {scenario.detector} out of its block, or name a data set such as digits:4 or mnist:4"
+        )
+    if training.batch_size > facts.rows and training.small_data == "refuse":
+        return (
+            f"{reference}: batch_size {training.batch_size} is more than its {facts.rows} training rows, and an epoch "
+            'drops its last partial batch; small_data = "one batch" takes them all as one'
+        )
+    return None

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from dataclasses import asdict, dataclass, field, replace
-from typing import Annotated, Any, Self
+from typing import Annotated, Any, Literal, Self
 
 import msgspec
 from msgspec import Meta
@@ -20,11 +20,14 @@ from backends.spec import (
 )
 from bench.detect import registry
 from bench.detect.autoencoder import Autoencoder, Score, no_score
+from bench.messages import plain
 from bench.quality.thresholds import Threshold
 
-Positive = Annotated[int, Meta(ge=1)]
-Natural = Annotated[int, Meta(ge=0)]
-NotNegative = Annotated[float, Meta(ge=0)]
+MOST = 10**6
+"""Of anything that is counted in a suite: rows of a batch, units of a layer, epochs, rounds."""
+Positive = Annotated[int, Meta(ge=1, le=MOST)]
+Natural = Annotated[int, Meta(ge=0, le=MOST)]
+NotNegative = Annotated[float, Meta(ge=0, le=1e12)]
 Fraction = Annotated[float, Meta(ge=0, lt=1)]
 Seed = Annotated[int, Meta(ge=0, le=2**32 - 1)]
 """What NumPy, scikit-learn and all three frameworks take."""
@@ -43,13 +46,14 @@ class Training:
     detectors alone; ``resolved`` puts the values in, and a scenario holds nothing else. The first of ``scores`` is the
     one that is timed; it is what the detector's own scores are, as long as nothing else is said. A detector that has
     no score of some kind is scored by the others. A suite names at least one; what is resolved for a detector that has
-    but a score of its own names none.
+    but a score of its own names none. ``small_data`` says what becomes of a batch that is larger than the training
+    rows: the data set is refused, or all its rows are one batch.
     """
 
     epochs: Positive = 30
     batch_size: Positive = 128
     optimizer: Optimizer = "adam"
-    learning_rate: Annotated[float, Meta(gt=0)] = 1e-3
+    learning_rate: Annotated[float, Meta(gt=0, le=1e12)] = 1e-3
     momentum: Fraction = 0.9
     weight_decay: NotNegative = 0.0
     dropout: Fraction = 0.0
@@ -62,6 +66,19 @@ class Training:
     kl_warmup_epochs: Natural = 0
     random_source: RandomSource = "native"
     scores: tuple[Score, ...] = ("reconstruction",)
+    small_data: Literal["refuse", "one batch"] = "refuse"
+
+    @property
+    def table(self) -> dict[str, Any]:
+        """The settings by their names, as records and hashes hold them.
+
+        ``small_data`` stands among them only where it is used: what was hashed before there was such a key keeps its
+        hash.
+        """
+        table = asdict(self)
+        if self.small_data == "refuse":
+            del table["small_data"]
+        return table
 
     def resolved(self, detector: type[Autoencoder]) -> Self:
         """The values that a detector of this class is really built and trained with."""
@@ -94,7 +111,7 @@ class Scenario:
     mode: str | None
     device: Device
     precision: Precision
-    threads: int
+    threads: Positive
     thresholds: tuple[Threshold, ...]
     training: Training | None = None
     parameters: dict[str, Any] = field(default_factory=dict)
@@ -102,21 +119,26 @@ class Scenario:
     pictures: bool = False
 
     @property
+    def table(self) -> dict[str, Any]:
+        """Everything above by its name."""
+        return asdict(self) | {"training": self.training.table if self.training else None}
+
+    @property
     def hash(self) -> str:
         """16 hex digits over everything above; equal hashes mean equal work."""
-        text = msgspec.json.encode(asdict(self), order="sorted")
+        text = msgspec.json.encode(self.table, order="sorted")
         return hashlib.sha256(text).hexdigest()[:16]
 
     @property
     def label(self) -> str:
-        """The scenario in one short line, for people."""
+        """The scenario in one short line, for people and their terminals."""
         protocol = f" ({self.protocol})" if self.protocol else ""
         if self.backend is None:
-            return f"{self.dataset} {self.detector} threads {self.threads}{protocol}"
+            return plain(f"{self.dataset} {self.detector} threads {self.threads}{protocol}")
         training = self.training
         assert training is not None
         what = f"{self.dataset} {self.detector} {self.backend}/{self.mode} {self.device} {self.precision}"
-        return f"{what} batch {training.batch_size} threads {self.threads}{protocol}"
+        return plain(f"{what} batch {training.batch_size} threads {self.threads}{protocol}")
 
     def network(self, features: int, image: tuple[int, int] | None) -> NetworkSpec:
         """The network this scenario trains on rows of so many features, the pixels of an image (height, width) or none.
@@ -137,12 +159,13 @@ class Scenario:
             filters=training.filters,
         )
 
-    def training_settings(self, seed: int) -> TrainingSettings:
-        """The scenario's settings in the words of the backend interface."""
+    def training_settings(self, seed: int, rows: int | None = None) -> TrainingSettings:
+        """The scenario's settings in the words of the backend interface, for so many training rows, if that matters."""
         assert self.training is not None
         assert self.mode is not None
+        small = self.training.small_data == "one batch" and rows is not None
         return TrainingSettings(
-            batch_size=self.training.batch_size,
+            batch_size=min(self.training.batch_size, rows) if small and rows else self.training.batch_size,
             optimizer=self.training.optimizer,
             learning_rate=self.training.learning_rate,
             momentum=self.training.momentum,
@@ -157,6 +180,12 @@ class Scenario:
             precision=self.precision,
             threads=self.threads,
         )
+
+    def shrunk(self, rows: int) -> tuple[str, ...]:
+        """What the notes say where the batch is larger than so many training rows, and all of them are one."""
+        if self.training is None or self.training.batch_size <= rows:
+            return ()
+        return (f"batch_size {self.training.batch_size} is more than the {rows} training rows: they are one batch",)
 
 
 @dataclass(frozen=True)

@@ -1,7 +1,8 @@
 """Suites: a TOML file names scenarios; scenarios, seeds and rounds make trials.
 
 A suite's top level holds the defaults; each ``[[scenarios]]`` block names data sets and detectors and may replace any
-default. The sanity lines ``norm`` and ``mahalanobis`` join every block by themselves. Every scenario carries all that
+default. The sanity lines ``norm`` and ``mahalanobis`` join every block by themselves, and ``rarity`` where a data set
+has categories. Every scenario carries all that
 its result depends on, and its hash says so.
 """
 
@@ -10,7 +11,8 @@ from __future__ import annotations
 import math
 import random
 import tomllib
-from collections.abc import Mapping, Sequence
+from collections import Counter
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import Annotated, Any
@@ -19,13 +21,18 @@ import msgspec
 from msgspec import Meta
 
 from bench.detect import registry
-from bench.messages import quoted
-from bench.suites.blocks import Block, expand, homes, read_block, validated, varied
-from bench.suites.checks import SuiteError, check_keys, convert
+from bench.messages import is_file_name, quoted
+from bench.suites import toml
+from bench.suites.blocks import Block, agreed, expand, homes, read_block, validated, varied
+from bench.suites.checks import SuiteError, check_keys, convert, expanded
 from bench.suites.published import Published
 from bench.suites.scenario import Positive, Scenario, Seeds, Training, Trial
 
 SHIPPED = Path(__file__).parent
+Seconds = Annotated[float, Meta(gt=0, le=366 * 24 * 3600)]
+MOST_BLOCKS = 1_000
+MOST_TRIALS = 250_000
+"""What one suite may plan; a plan of more is a slip, and would take minutes to write down."""
 
 
 @dataclass(frozen=True)
@@ -40,6 +47,17 @@ class Suite:
     blocks: tuple[Block, ...]
     defaults: Block
     published: tuple[Published, ...] = ()
+    notes: tuple[str, ...] = ()
+    """What was decided where options left a choice, a sentence each."""
+
+    def __post_init__(self) -> None:
+        # counted before anything is written down
+        trials = self.rounds * len(self.seeds) * sum(block.size for block in self.blocks)
+        if trials > MOST_TRIALS:
+            raise SuiteError(f"{self.name}: a plan of {trials:.3g} trials; at most {MOST_TRIALS:,} are run at once")
+        twice = [seed for seed, times in Counter(self.seeds).items() if times > 1]
+        if twice:
+            raise SuiteError(f"{self.name}: seeds: {twice[0]} is named twice")
 
     def scenarios(self, threads: int) -> list[Scenario]:
         """Every scenario once, in the order of the file; ``threads`` is what 0 stands for."""
@@ -68,6 +86,19 @@ class Suite:
             trials.extend(batch)
         return trials
 
+    def with_categories(self, categorical: Collection[str]) -> Suite:
+        """With the sanity line of categories on the data sets that have some, wherever the others are."""
+        joining = []
+        for block in self.blocks:
+            names = tuple(name for name in block.datasets if name in categorical)
+            if (
+                names
+                and set(registry.EVERYWHERE) <= set(block.detectors)
+                and registry.OF_CATEGORIES not in block.detectors
+            ):
+                joining.append(replace(block, datasets=names, detectors=(registry.OF_CATEGORIES,)))
+        return replace(self, blocks=(*self.blocks, *joining))
+
     def published_of(self, scenario: Scenario) -> list[dict[str, Any]]:
         """What others published of what this scenario measures, as its records hold it."""
         scores = scenario.training.scores if scenario.training else ()
@@ -94,13 +125,17 @@ class Suite:
 
         An axis (``datasets``, ``detectors``, ``backends``, ``modes``, ``devices``, ``precisions``) narrows each block
         to the values given; a value that no block names is added to every block. A data set that no block names joins
-        the blocks of its family (``digits:7`` those of ``digits:4``), or a block of its own under the suite's defaults.
+        the blocks of its family (``digits:7`` those of ``digits:4``), or a block of its own, with the settings that all
+        blocks agree on and the suite's defaults where they do not, which ``notes`` tell.
         Numbers (``seeds``, ``rounds``, ``timeout``, ``epochs``, ``batch_sizes``, ``threads``) replace the suite's own.
         """
         blocks = list(self.blocks)
+        notes = list(self.notes)
         for axis, wanted in axes.items():
             if wanted is None:
                 continue
+            if axis == "datasets":
+                wanted = expanded(wanted, "options")
             named = {value for block in blocks for value in getattr(block, axis)}
             new = [value for value in dict.fromkeys(wanted) if value not in named]
             places = {value: homes(blocks, axis, value, "options") for value in new}
@@ -110,7 +145,9 @@ class Suite:
                 added = [value for value in new if number in places[value]]
                 narrowed.append(varied(block, axis, (*kept, *added)))
             if homeless := tuple(value for value in new if not places[value]):
-                narrowed.append(varied(self.defaults, axis, homeless))
+                home, told = agreed(self.defaults, blocks) if axis == "datasets" else (self.defaults, ())
+                narrowed.append(varied(home, axis, homeless))
+                notes += [f"{one}, for data sets that the suite does not name." for one in told]
             blocks = [block for block in narrowed if getattr(block, axis)]
         if epochs is not None:
             blocks = [replace(block, training=replace(block.training, epochs=epochs)) for block in blocks]
@@ -124,6 +161,7 @@ class Suite:
             seeds=self.seeds if seeds is None else tuple(dict.fromkeys(seeds)),
             rounds=self.rounds if rounds is None else rounds,
             timeout=self.timeout if timeout is None else timeout,
+            notes=tuple(notes),
         )
 
 
@@ -147,8 +185,10 @@ def load(name_or_path: str) -> Suite:
             names = ", ".join(shipped())
             raise SuiteError(f"{name_or_path}: no such suite; shipped are {names}, or give the path of a TOML file")
     try:
-        table = tomllib.loads(path.read_text(encoding="utf-8"))
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError, OSError) as error:
+        if path.stat().st_size > 4 * toml.LONGEST:
+            raise toml.TOMLError(f"it is longer than {toml.LONGEST:,} characters")
+        table = toml.loads(path.read_text(encoding="utf-8"))
+    except (toml.TOMLError, UnicodeDecodeError, OSError) as error:
         raise SuiteError(f"{name_or_path}: not a TOML file: {error}") from None
     return _suite(table, path.stem, str(name_or_path))
 
@@ -169,6 +209,11 @@ def _suite(table: dict[str, Any], stem: str, where: str) -> Suite:
     check_keys(table, valid, where)
     if not isinstance(table.get("scenarios"), list) or not table["scenarios"]:
         raise SuiteError(f"{where}: a suite needs at least one [[scenarios]] block")
+    if len(table["scenarios"]) > MOST_BLOCKS:
+        raise SuiteError(f"{where}: {len(table['scenarios']):,} [[scenarios]] blocks; at most {MOST_BLOCKS:,} are read")
+    name = convert(table.get("name", stem), str, f"{where}: name")
+    if not is_file_name(name):
+        raise SuiteError(f"{where}: name: {name[:60]!r} is no plain file name, and the results go to a folder of it")
     top = {key: value for key, value in table.items() if key in axes}
     blocks = []
     for number, own in enumerate(table["scenarios"], start=1):
@@ -187,11 +232,11 @@ def _suite(table: dict[str, Any], stem: str, where: str) -> Suite:
     if not isinstance(tables, list):
         raise SuiteError(f"{where}: published: expected [[published]] tables")
     return Suite(
-        name=convert(table.get("name", stem), str, f"{where}: name"),
+        name=name,
         description=convert(table.get("description", ""), str, f"{where}: description"),
-        seeds=tuple(dict.fromkeys(convert(table.get("seeds", [0]), Seeds, f"{where}: seeds"))),
+        seeds=convert(table.get("seeds", [0]), Seeds, f"{where}: seeds"),
         rounds=convert(table.get("rounds", 1), Positive, f"{where}: rounds"),
-        timeout=convert(table.get("timeout", 1800), Annotated[float, Meta(gt=0)], f"{where}: timeout"),
+        timeout=convert(table.get("timeout", 1800), Seconds, f"{where}: timeout"),
         blocks=tuple(blocks),
         defaults=read_block(top, where),
         published=tuple(

@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 from collections import Counter
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +20,7 @@ from filelock import FileLock, Timeout
 import backends
 from bench.detect import registry
 from bench.records import store
-from bench.records.store import Record
+from bench.records.record import Record
 from bench.suites.checks import SuiteError
 from bench.suites.scenario import Scenario, Trial
 from bench.suites.suite import Suite
@@ -224,7 +224,7 @@ class Duets:
             "sides": [side.name for side in self.sides],
             "packages": [side.environment.get("packages") for side in self.sides],
             "machine": self.sides[0].environment.get("machine"),
-            "scenarios": [[asdict(match.baseline), asdict(match.candidate)] for match in self.matches],
+            "scenarios": [[match.baseline.table, match.candidate.table] for match in self.matches],
             "seed": self.suite.seeds[0],
             "slowdown": self.slowdown,
         }

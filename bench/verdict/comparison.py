@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -16,8 +16,8 @@ import numpy as np
 from bench.detect import registry
 from bench.environment import differences
 from bench.records import store
-from bench.records.store import Record
-from bench.verdict import pairing
+from bench.records.record import Record
+from bench.verdict import pairing, shortfall
 from bench.verdict.pairing import Pair
 from bench.verdict.rules import METRICS, QUALITY_THRESHOLD, THRESHOLD, Judged, Values, judge
 
@@ -27,20 +27,27 @@ NAMES = ("baseline", "candidate")
 
 @dataclass(frozen=True)
 class Terms:
-    """What is compared, and how much counts."""
+    """What is compared, and how much counts; ``named`` where somebody asked for these metrics by their names."""
 
     metrics: tuple[str, ...] = tuple(METRICS)
+    named: bool = False
     threshold: float = THRESHOLD
     quality_threshold: float = QUALITY_THRESHOLD
 
 
 @dataclass
 class Found:
-    """All that is known of one scenario: its pairs, or the reason why it cannot be compared."""
+    """All that is known of one scenario: its pairs, or the reason why it cannot be compared.
+
+    ``both`` has seed and round of the trials that both sides have, ``alone`` those that only the baseline has, and
+    those that only the candidate has.
+    """
 
     label: str
     pairs: list[Pair]
     reason: str | None = None
+    both: list[shortfall.Key] = field(default_factory=list)
+    alone: tuple[list[shortfall.Key], list[shortfall.Key]] = field(default_factory=lambda: ([], []))
 
 
 def of_directories(baseline: Path, candidate: Path, terms: Terms) -> list[Found]:
@@ -53,8 +60,10 @@ def of_directories(baseline: Path, candidate: Path, terms: Terms) -> list[Found]
         if second is None:
             found.append(Found(label, [], _unmatched(next(iter(first.values())), sides[1], "candidate")))
             continue
-        one = Found(label, [])
-        for key in [key for key in first if key in second]:
+        one = Found(label, [], both=[key for key in first if key in second])
+        one.alone[0].extend(key for key in first if key not in second)
+        one.alone[1].extend(key for key in second if key not in first)
+        for key in one.both:
             if one.reason is not None:
                 break
             try:
@@ -96,17 +105,27 @@ def verdicts(found: Sequence[Found], terms: Terms) -> dict[tuple[str, str], Judg
     return judge(comparisons)
 
 
-def result(found: Sequence[Found], terms: Terms) -> dict[str, Any]:
-    """Everything a report of the comparison shows, as plain data."""
+def result(found: Sequence[Found], terms: Terms, budget: float | None = None) -> dict[str, Any]:
+    """Everything a report of the comparison shows, as plain data; ``budget`` has the seconds of a live comparison."""
     judged = verdicts(found, terms)
-    rows = []
+    rows: list[dict[str, Any]] = []
+    missing, lacking = [], []
     for one in found:
         if one.reason is not None:
             rows.append({"scenario": one.label, "metric": None, "verdict": "incomparable", "reason": one.reason})
             continue
+        if trials := shortfall.of_trials(one.label, one.both, one.alone):
+            lacking.append(trials)
         for name in terms.metrics:
+            gap = shortfall.of_metric(one.label, METRICS[name], one.pairs)
             if (one.label, name) in judged:
-                rows.append(_row(one, name, judged[one.label, name], terms))
+                rows.append(_row(one, name, judged[one.label, name], terms, budget))
+            elif gap and terms.named:
+                rows.append({key: gap[key] for key in ("scenario", "metric", "reason")} | {"verdict": "incomparable"})
+                continue
+            if gap and gap["sides"] and len(gap["sides"]) + gap["whole"] < 3:
+                missing.append(gap)
+    untold = [row for row in rows if row["metric"] is not None and row["verdict"] == "inconclusive" and row["reason"]]
     return {
         "schema": SCHEMA,
         "threshold": terms.threshold,
@@ -116,23 +135,38 @@ def result(found: Sequence[Found], terms: Terms) -> dict[str, Any]:
             word: sum(row["verdict"] == word for row in rows)
             for word in ("regressed", "incomparable", "inconclusive", "improved", "unchanged")
         },
+        "named": terms.named,
+        "missing": missing,
+        "lacking": lacking,
+        "notes": [
+            *(f"{row['scenario']}: {row['title']} cannot be told here: {row['reason']}." for row in untold),
+            *(f"{gap['scenario']}: {gap['reason']}." for gap in (*missing, *lacking)),
+        ],
     }
 
 
 def status(result: Mapping[str, Any], *, strict: bool) -> int:
-    """The exit status: 1 something regressed, 4 something is incomparable, 3 inconclusive where that counts, else 0."""
+    """The exit status: 1 something regressed, 4 something is incomparable or nothing was compared, 3 inconclusive where
+    that counts, else 0.
+
+    What one side lacks leaves the rest inconclusive where it is ``strict`` or metrics were asked for by name; a metric
+    that was asked for by name and is nowhere to be compared is incomparable.
+    """
     counts = result["counts"]
     if counts["regressed"]:
         return 1
-    if counts["incomparable"]:
+    if counts["incomparable"] or not result["verdicts"]:
         return 4
+    if (strict or result["named"]) and (result["missing"] or result["lacking"]):
+        return 3
     return 3 if strict and counts["inconclusive"] else 0
 
 
-def _row(one: Found, name: str, judged: Judged, terms: Terms) -> dict[str, Any]:
+def _row(one: Found, name: str, judged: Judged, terms: Terms, budget: float | None) -> dict[str, Any]:
     metric, estimate = METRICS[name], judged.estimate
     shown = [pair.shown[name] for pair in one.pairs if name in pair.shown]
     known = np.isfinite(estimate.low)
+    threshold = metric.threshold(terms.threshold, terms.quality_threshold)
     low, high = sorted((metric.change(estimate.low), metric.change(estimate.high))) if known else (None, None)
     return {
         "scenario": one.label,
@@ -146,12 +180,12 @@ def _row(one: Found, name: str, judged: Judged, terms: Terms) -> dict[str, Any]:
         "change": metric.change(estimate.mean),
         "low": low,
         "high": high,
-        "threshold": metric.threshold(terms.threshold, terms.quality_threshold),
+        "threshold": threshold,
         "pairs": estimate.pairs,
         "more_pairs": judged.more_pairs,
         "p": estimate.p,
         "q": judged.q,
-        "reason": None,
+        "reason": shortfall.untold(metric, judged, threshold, one.pairs, budget),
     }
 
 

@@ -16,13 +16,15 @@ from typing import Any
 import msgspec
 
 from bench.environment import HERE, Home
-from bench.records.store import Record
+from bench.records.record import Record
 from bench.run.trial import blank
 from bench.suites.scenario import Trial
 from bench.worker.process import TrialFailed, WorkerProcess
 
 SCORINGS = 20
-"""Times that each side scores all test rows in turn with the other."""
+"""Stretches in which each side scores all test rows in turn with the other."""
+STRETCHED = 2
+"""The protocol from which on a worker can score the rows several times over as one stretch."""
 
 
 @dataclass
@@ -86,7 +88,9 @@ def play(
                 part.record["environment"] = {**part.environment, "backend": prepared["backend"]}
                 epochs[side] = prepared["epochs"]
             _train(parts, epochs, rng, ask, progress)
-            scorings = _score(rng, ask)
+            # a worker of an older revision says nothing here, and knows no stretches
+            known = [ask(side, "hello").get("protocol", 1) for side in (0, 1)]
+            scorings = _score(rng, ask, stretched=min(known) >= STRETCHED)
             for side in _turns(rng):
                 parts[side].record |= ask(side, "score")
                 parts[side].record["duet_scorings"] = scorings
@@ -123,12 +127,17 @@ def _train(
                 parts[side].record.setdefault(name, []).append(loss)
 
 
-def _score(rng: random.Random, ask: Callable[..., dict[str, Any]]) -> int:
-    """How often both have scored in turn: ``SCORINGS``, or 0 where one is of a revision that cannot do so."""
+def _score(rng: random.Random, ask: Callable[..., dict[str, Any]], *, stretched: bool = False) -> int:
+    """How often both have scored in turn: ``SCORINGS``, or 0 where one is of a revision that cannot do so.
+
+    One scoring of few rows is over before a clock can tell it from its neighbour's. Where both sides can, each scores
+    its rows several times over as one stretch, both as often as the faster of the two needs.
+    """
+    more = {"repeats": max(ask(side, "rehearse")["repeats"] for side in _turns(rng))} if stretched else {}
     for number in range(SCORINGS):
         for side in _turns(rng):
             try:
-                ask(side, "scoring")
+                ask(side, "scoring", **more)
             except TrialFailed as failed:
                 if number or "has no attribute 'scoring'" not in failed.reason:
                     raise

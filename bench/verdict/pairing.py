@@ -15,8 +15,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from bench.records.store import Record
-from bench.verdict.rules import METRICS, Metric
+from bench.records.metrics import Metric
+from bench.records.record import Record
+from bench.verdict.rules import METRICS
 from reports.arrays import DECISION, Shelf
 
 LEAST_COMPILE_SECONDS = 0.1
@@ -33,13 +34,16 @@ class Pair:
 
     ``logs`` has, by metric, the logarithms of ratios, above 0 where the candidate is worse: of a duet one for each two
     neighbours in time, otherwise a single one. ``differences`` has those of quality, ``row_variances`` how much of each
-    is due to which test rows there are. ``shown`` has both sides' values of a metric.
+    is due to which test rows there are. ``shown`` has both sides' values of a metric. ``without`` has each metric that
+    could not be compared, with the places of the sides that lack it, 0 the baseline and 1 the candidate; none lacks it
+    where ``LEAST_COMPILE_SECONDS`` or a value of 0 is why.
     """
 
     logs: dict[str, Sequence[float]] = field(default_factory=dict)
     differences: dict[str, float] = field(default_factory=dict)
     row_variances: dict[str, float] = field(default_factory=dict)
     shown: dict[str, tuple[float, float]] = field(default_factory=dict)
+    without: dict[str, tuple[int, ...]] = field(default_factory=dict)
     seconds: float = 0.0
     checksum: str | None = None
     seed: int | None = None
@@ -64,12 +68,14 @@ def pair(baseline: Record, candidate: Record, folders: tuple[Path, Path], metric
     for name in metrics:
         metric = METRICS[name]
         values = tuple(record.get("metrics", {}).get(name) for record in (baseline, candidate))
-        if None in values:
-            continue
-        if not metric.quality:
+        if lacking := tuple(place for place, value in enumerate(values) if value is None):
+            found.without[name] = lacking
+        elif not metric.quality:
             if logs := _logs(metric, baseline, candidate, values):
                 found.logs[name] = logs
                 found.shown[name] = values
+            else:
+                found.without[name] = ()
         else:
             found.shown[name] = values
     quality = [name for name in found.shown if METRICS[name].quality]

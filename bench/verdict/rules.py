@@ -1,4 +1,4 @@
-"""The five verdicts, and the metrics they are about: which way is better, and how much counts.
+"""The five verdicts, and how much counts.
 
 A comparison is one scenario and one metric. Its value a process pair says how much worse the candidate is: the
 logarithm of a ratio for what is measured in time or bytes, a difference for what is a share.
@@ -6,11 +6,11 @@ logarithm of a ratio for what is measured in time or bytes, a difference for wha
 
 from __future__ import annotations
 
-import math
 from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal, TypeVar
 
+from bench.records.metrics import COMPARED, Metric
 from bench.verdict.statistics import Estimate, adjusted, estimate, more_pairs
 
 Word = Literal["regressed", "improved", "unchanged", "inconclusive", "incomparable"]
@@ -23,48 +23,8 @@ THRESHOLD = 0.03
 QUALITY_THRESHOLD = 0.01
 
 
-@dataclass(frozen=True)
-class Metric:
-    """One metric of a record that is compared.
-
-    ``least`` is the smallest threshold it is held to: what happens once a process cannot be told as finely as what
-    happens an epoch.
-    """
-
-    name: str
-    title: str
-    higher_is_better: bool
-    quality: bool = False
-    least: float = 0.0
-
-    def threshold(self, speed: float, quality: float) -> float:
-        """In this metric's own terms: a share of the baseline, or a difference."""
-        return quality if self.quality else max(speed, self.least)
-
-    def limit(self, threshold: float) -> float:
-        """The threshold as a value of a pair is."""
-        return threshold if self.quality else math.log1p(threshold)
-
-    def change(self, worse: float) -> float:
-        """A pair's value, or a bound, as the change of the metric from baseline to candidate: relative, or a difference
-        for quality."""
-        signed = -worse if self.higher_is_better else worse
-        return signed if self.quality else math.expm1(signed)
-
-
-METRICS = {
-    metric.name: metric
-    for metric in (
-        Metric("train_samples_per_second", "training", True),
-        Metric("score_samples_per_second", "scoring", True),
-        Metric("score_latency_p50_seconds", "latency", False),
-        Metric("compile_seconds", "compile time", False, least=0.10),
-        Metric("peak_memory_bytes", "peak memory", False),
-        Metric("roc_auc", "ROC AUC", True, quality=True),
-        Metric("average_precision", "AP", True, quality=True),
-        Metric("f1", "F1", True, quality=True),
-    )
-}
+METRICS = COMPARED
+"""What is compared."""
 
 
 @dataclass(frozen=True)

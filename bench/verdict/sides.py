@@ -18,10 +18,9 @@ import sys
 import sysconfig
 import tarfile
 import tempfile
-import tomllib
 import venv
 from collections.abc import Callable, Mapping
-from dataclasses import asdict, dataclass, field, fields, replace
+from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any
 
@@ -32,6 +31,8 @@ from platformdirs import user_cache_path
 from bench import DISTRIBUTION
 from bench.environment import HERE, ROOT, Home, worker_environment
 from bench.environment import environment as environment_here
+from bench.messages import quoted
+from bench.suites import toml
 from bench.suites.checks import SuiteError
 from bench.suites.scenario import Scenario, Training
 
@@ -77,7 +78,7 @@ class Side:
 
     def scenario(self, scenario: Scenario) -> Scenario:
         """The scenario as this side runs it. Raises SuiteError where a value does not fit."""
-        table = asdict(scenario)
+        table = scenario.table
         for key, value in self.changes.items():
             if key in ("device", "threads", "precision") or (key == "mode" and scenario.backend):
                 table[key] = value
@@ -85,7 +86,7 @@ class Side:
                 table["training"][key] = value
         try:
             found: Scenario = msgspec.convert(table, Scenario)
-        except msgspec.ValidationError as error:
+        except (msgspec.ValidationError, RecursionError) as error:
             raise SuiteError(f"{self.text}: {str(error).replace(' - at `$.', ' at `')}") from None
         return found
 
@@ -144,8 +145,9 @@ def _revision(text: str, revision: str, tell: Callable[[str], None]) -> Side:
 
 
 def _requirement(text: str, requirement: str, tell: Callable[[str], None]) -> Side:
-    if not requirement.strip() or requirement.startswith("-"):
-        raise SideError(f"{text}: expected a requirement such as pip:torch==2.12.1")
+    requirement = requirement.strip()
+    if not requirement or any(word.startswith("-") for word in requirement.split()):
+        raise SideError(f"{text}: expected a requirement such as pip:torch==2.12.1, and no options")
     # what it is installed on top of is part of what it is
     ground = [sys.version, sys.prefix, *map(str, sorted(environment_here()["packages"].items()))]
     name = hashlib.sha256("\n".join([requirement, *ground]).encode()).hexdigest()[:16]
@@ -190,13 +192,8 @@ def _settings(text: str, settings: str, tell: Callable[[str], None]) -> Side:
         if not equals or not value:
             raise SideError(f"{text}: expected KEY=VALUE, for example set:threads=1,mode=tuned, got {part!r}")
         if key not in SETTINGS:
-            near = difflib.get_close_matches(key, SETTINGS, n=1)
-            hint = f"; did you mean {near[0]!r}?" if near else f"; valid are {', '.join(SETTINGS)}"
-            raise SideError(f"{text}: unknown setting {key!r}{hint}")
-        try:
-            changes[key] = tomllib.loads(f"value = {value}")["value"]
-        except tomllib.TOMLDecodeError:
-            changes[key] = value  # a bare word
+            raise SideError(f"{text}: unknown setting {quoted(key, SETTINGS)}")
+        changes[key] = toml.value(value)
     digest = hashlib.sha256(msgspec.json.encode(changes, order="sorted")).hexdigest()[:6]
     return Side(text, f"set-{_slug(settings)}-{digest}-{_source_digest()}", changes=changes)
 

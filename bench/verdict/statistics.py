@@ -22,7 +22,10 @@ MOST_PAIRS = 10_000
 
 @dataclass(frozen=True)
 class Estimate:
-    """The mean over pairs, its interval, its standard error, and the two-sided p-value against no change."""
+    """The mean over pairs, its interval, its standard error, and the two-sided p-value against no change.
+
+    ``spread`` is the standard deviation of the pairs, ``shared`` the standard error that no further pair makes smaller.
+    """
 
     mean: float
     low: float
@@ -30,6 +33,8 @@ class Estimate:
     error: float
     p: float
     pairs: int
+    spread: float = math.inf
+    shared: float = 0.0
 
 
 def estimate(values: Sequence[float], shared_variance: float = 0.0) -> Estimate:
@@ -45,9 +50,19 @@ def estimate(values: Sequence[float], shared_variance: float = 0.0) -> Estimate:
     count, mean = len(values), fmean(values)
     if count < 2:
         return Estimate(mean, -math.inf, math.inf, math.inf, 1.0, count)
-    error = math.sqrt(math.fsum((value - mean) ** 2 for value in values) / (count - 1) / count + shared_variance)
+    variance = math.fsum((value - mean) ** 2 for value in values) / (count - 1)
+    error = math.sqrt(variance / count + shared_variance)
     half = quantile(count - 1) * error
-    return Estimate(mean, mean - half, mean + half, error, _p_value(mean, error, count - 1), count)
+    return Estimate(
+        mean,
+        mean - half,
+        mean + half,
+        error,
+        _p_value(mean, error, count - 1),
+        count,
+        math.sqrt(variance),
+        math.sqrt(shared_variance),
+    )
 
 
 def more_pairs(found: Estimate, threshold: float) -> int | None:
@@ -59,13 +74,16 @@ def more_pairs(found: Estimate, threshold: float) -> int | None:
     if not math.isfinite(found.error):
         return None
     distance = abs(threshold - abs(found.mean))
-    spread = found.error * math.sqrt(found.pairs)
-    if quantile(MOST_PAIRS - 1) * spread > distance * math.sqrt(MOST_PAIRS):
+
+    def decided(pairs: int) -> bool:
+        return quantile(pairs - 1) * math.hypot(found.spread / math.sqrt(pairs), found.shared) <= distance
+
+    if not decided(MOST_PAIRS):
         return None
     few, enough = 1, MOST_PAIRS
     while enough - few > 1:
         middle = (few + enough) // 2
-        if quantile(middle - 1) * spread <= distance * math.sqrt(middle):
+        if decided(middle):
             enough = middle
         else:
             few = middle

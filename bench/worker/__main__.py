@@ -1,10 +1,11 @@
 """The worker's process: ``python -m bench.worker`` answers commands until ``stop`` or the end of its input.
 
 Commands are JSON lines on standard input, replies JSON lines on what was standard output; whatever a framework prints
-goes to standard error. ``prepare`` comes first, then ``epoch`` as often as the driver likes, then ``score``; ``hello``
-is answered at once, which tells how long a process takes to start; ``capabilities`` tells of a backend and needs no
-trial; ``climb`` and ``exchange`` are the ladder's, ``limits`` the hardware's. A driver that steps two workers in turn
-sends ``scoring`` as often as it likes before ``score``. The parent only waits, so nothing competes with the timed work.
+goes to standard error. ``prepare`` comes first, then ``epoch`` as often as the driver likes, then ``score``, and in the
+end ``self_check`` where ``prepare`` was told so; ``hello`` is answered at once with the protocol, which tells how long
+a process takes to start; ``capabilities`` tells of a backend and needs no trial; ``climb`` and ``exchange`` are the
+ladder's, ``limits`` the hardware's. A driver that steps two workers in turn sends ``rehearse`` once and ``scoring`` as
+often as it likes before ``score``. The parent only waits, so nothing competes with the timed work.
 """
 
 from __future__ import annotations
@@ -26,7 +27,11 @@ from bench.worker.session import Diverged, Session
 
 LADDER = "bench.proof.ladder"
 """Who climbs; it stands above the worker, and is loaded where somebody asks for it."""
-COMMANDS = frozenset({"hello", "capabilities", "prepare", "epoch", "scoring", "score", "limits", "climb", "exchange"})
+TRIAL = ("prepare", "epoch", "rehearse", "scoring", "score", "self_check")
+COMMANDS = frozenset({"hello", "capabilities", *TRIAL, "limits", "climb", "exchange"})
+PROTOCOL = 2
+"""Told by ``hello``; a worker of protocol 1 does not. From 2 on it knows ``rehearse``, and ``scoring`` takes
+``repeats``."""
 
 
 class Service:
@@ -36,7 +41,7 @@ class Service:
     climber: Any = None
 
     def hello(self) -> dict[str, Any]:
-        return {}
+        return {"protocol": PROTOCOL}
 
     def capabilities(self, backend: str) -> dict[str, Any]:
         """What a backend reports of itself in this process."""
@@ -45,23 +50,29 @@ class Service:
         found: dict[str, Any] = msgspec.to_builtins(backends.load(backend).capabilities())
         return found
 
-    def prepare(self, trial: Mapping[str, Any], slowdown: float = 0.0) -> dict[str, Any]:
+    def prepare(self, trial: Mapping[str, Any], slowdown: float = 0.0, check: bool = False) -> dict[str, Any]:
         taken = msgspec.convert(trial, Trial)
         if taken.timed:
             _pin(taken.scenario.threads)
             # PyTorch's compiler would find what an earlier trial has left on the disk, and no time be taken
             os.environ["TORCHINDUCTOR_FORCE_DISABLE_CACHES"] = "1"
-        self.session = Session(taken, slowdown)
+        self.session = Session(taken, slowdown, check)
         return self.session.prepare()
 
     def epoch(self, number: int) -> dict[str, Any]:
         return self.session.epoch(number)
 
-    def scoring(self) -> dict[str, Any]:
-        return self.session.scoring()
+    def rehearse(self) -> dict[str, Any]:
+        return self.session.rehearse()
+
+    def scoring(self, repeats: int = 1) -> dict[str, Any]:
+        return self.session.scoring(repeats)
 
     def score(self) -> dict[str, Any]:
         return self.session.score()
+
+    def self_check(self) -> dict[str, Any]:
+        return self.session.self_check()
 
     def limits(self, threads: int, *arguments: Any) -> dict[str, Any]:
         from bench.worker import products

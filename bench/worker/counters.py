@@ -17,6 +17,8 @@ from pathlib import Path
 
 import psutil
 
+from bench import quota
+
 LOST_SHARE = 0.1
 TICK = 0.01
 """Seconds by which systems count how long a core was busy (1 / USER_HZ)."""
@@ -35,6 +37,10 @@ class Disturbance:
     other_cpu_seconds: float = 0.0
     """Computing time of everything else on the cores this process may run on."""
     seconds: float = 0.0
+    throttled_periods: int = 0
+    """How often its container had spent its quota before the period was over, so that all of it stood still."""
+    throttled_seconds: float = 0.0
+    """Processor time that was waited for then, over all cores."""
 
     def __add__(self, other: Disturbance) -> Disturbance:
         return Disturbance(*(getattr(self, f.name) + getattr(other, f.name) for f in fields(self)))
@@ -52,6 +58,8 @@ class Reading:
     own_seconds: float
     """Computing time of all threads of this process."""
     joules: float
+    throttling: quota.Throttling = quota.UNTHROTTLED
+    """Of the control groups this process is in."""
 
     def until(self, later: Reading) -> Disturbance:
         """What happened from this reading to a later one. Cores are counted in ticks and the own time exactly, so over
@@ -62,6 +70,8 @@ class Reading:
             stolen_seconds=later.stolen_seconds - self.stolen_seconds,
             other_cpu_seconds=later.busy_seconds - self.busy_seconds - (later.own_seconds - self.own_seconds),
             seconds=later.seconds - self.seconds,
+            throttled_periods=later.throttling.periods - self.throttling.periods,
+            throttled_seconds=later.throttling.seconds - self.throttling.seconds,
         )
 
 
@@ -136,6 +146,7 @@ class Watch:
 
     def __init__(self, counters: Sequence[EnergyCounter] = ()) -> None:
         self.counters = tuple(counters)
+        self.groups = quota.groups()
         self.disturbances: list[Disturbance] = []
         self.joules: list[float] = []
 
@@ -160,6 +171,7 @@ class Watch:
             ),
             own_seconds=time.process_time(),
             joules=sum(counter.joules() for counter in self.counters),
+            throttling=quota.throttling(self.groups),
         )
 
     def disturbance(self, first: int = 0) -> Disturbance:
@@ -182,7 +194,12 @@ def disturbed(disturbance: Disturbance, stretches: int, cores: int) -> bool:
     What cannot be told from rounding comes on top: each stretch counts ticks of each core and is off by up to half a
     tick either way, at random, so that n sums are off by √n half ticks; four of these are allowed. Involuntary
     switches have no limit, since a framework with more threads than cores makes its own.
+
+    A quota that was spent even once is enough: what was timed then is the container's limit, for up to a whole period
+    (100 ms, where nobody has set another).
     """
+    if disturbance.throttled_periods > 0:
+        return True
     lost = disturbance.stolen_seconds + disturbance.other_cpu_seconds
     return lost > LOST_SHARE * disturbance.seconds + 2.0 * TICK * math.sqrt(stretches * cores)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import asdict
@@ -16,19 +17,28 @@ from bench.worker.clock import Clock, marks, unsynchronised
 from bench.worker.counters import Watch, disturbed, gpu_energy, own_cores, package_energy, peak_memory
 
 if TYPE_CHECKING:
-    from backends.interface import DeviceTimer
+    from backends.interface import DeviceTimer, EpochLoss, Weights
     from datasets.dataset import Dataset
 
 SCORE_LIMIT = 2.0
 """Seconds after which neither all rows nor single ones are scored again."""
+
+Left = tuple["EpochLoss", "Weights", float]
+"""What an epoch on the clock left: its losses, the weights after it, and their validation loss."""
 
 
 class Diverged(ArithmeticError):
     """The loss or a score is not finite."""
 
 
+FOLLOWED = 3
+"""Epochs that the self-check follows, at most: a second one shows what repeats the first, a third what alternates."""
 LATENCIES = 10
 """Single rows that one ``scoring`` times."""
+SCORING_SECONDS = 0.05
+"""What one timed stretch of scoring in turn takes at least: all test rows are scored so many times over."""
+REHEARSALS = 5
+"""Untimed scorings of all test rows that this number of times is found by; they are the warm-up as well."""
 
 
 class Session:
@@ -40,16 +50,23 @@ class Session:
     slowdown : float
         Every epoch and every scoring takes longer by this share of its own time, on the clock, with the core busy:
         ``bench calibrate`` plants it to see whether a comparison finds it.
+    check : bool
+        Whether the trial will be asked for its ``self_check``.
     """
 
-    def __init__(self, trial: Trial, slowdown: float = 0.0) -> None:
+    def __init__(self, trial: Trial, slowdown: float = 0.0, check: bool = False) -> None:
         self.trial = trial
+        self.check = check
+        self.left: list[Left] = []
+        self.begun = time.perf_counter()
         self.slowdown = slowdown
         self.clock = Clock()
         self.watch = Watch(package_energy() + (gpu_energy() if trial.scenario.device == "gpu" else []))
         self.timer: DeviceTimer | None = None
         self.device_seconds: list[float] = []
         self.waits: list[float] = []
+        self.finished = False
+        self.repeats = 1
 
     def prepare(self) -> dict[str, Any]:
         """Imports, loads, builds and compiles; the reply tells how many epochs there are to run (1 for a plain fit)."""
@@ -67,7 +84,15 @@ class Session:
             directory = Path(trial.data_dir) if trial.data_dir else None
             self.data = datasets.load(scenario.dataset, seed=trial.seed, data_dir=directory)
         with self.clock.phase("build"):
-            self.detector = built(scenario, self.data.features, self.data.image_shape, seed=trial.seed)
+            data = self.data
+            self.detector = built(
+                scenario,
+                data.features,
+                data.image_shape,
+                seed=trial.seed,
+                rows=len(data.X_train),
+                groups=data.groups,
+            )
             if hasattr(self.detector, "prepare"):
                 self.detector.prepare(self.data.X_train)
             self.model = self.detector.model if backend else None
@@ -113,21 +138,51 @@ class Session:
         if not math.isfinite(loss):
             raise Diverged(f"the training loss was {loss} in epoch {number + 1}")
         validation_loss = self.detector.validation_loss(self.data.X_val)
+        if self.check and len(self.left) < FOLLOWED:
+            weights = {name: array.copy() for name, array in self.model.export_weights().items()}
+            self.left.append((self.model.epoch_loss(), weights, validation_loss))
         stop = self.detector.is_last(number, validation_loss)
         return {"loss": loss, "validation_loss": validation_loss, "stop": stop}
 
-    def scoring(self) -> dict[str, Any]:
-        """Scores all test rows once and some row by row, on the clock, after the last epoch."""
+    def rehearse(self) -> dict[str, Any]:
+        """Scores all test rows off the clock, after the last epoch; the reply's ``repeats`` tells how many times over a
+        stretch of ``SCORING_SECONDS`` has to."""
+        self._finish()
+        taken = []
+        for _ in range(REHEARSALS):
+            start = self.clock.now()
+            self.detector.decision_function(self.data.X_test)
+            self.clock.synchronize()
+            taken.append(self.clock.now() - start)
+            if sum(taken) > SCORING_SECONDS * REHEARSALS:
+                break
+        return {"repeats": math.ceil(SCORING_SECONDS / max(min(taken), 1e-6))}
+
+    def scoring(self, repeats: int = 1) -> dict[str, Any]:
+        """Scores all test rows, so many times over as one sample, and some row by row, on the clock, after the last
+        epoch."""
+        self.repeats = repeats
+        self._finish()
+        self._score_stretch()
         X = self.data.X_test
-        if self.model is not None:
-            self.detector.finish()
-        with self.clock.phase("score"), self._stretched():
-            self.detector.decision_function(X)
         for _ in range(LATENCIES):
             row = len(self.clock.samples.get("latency", [])) % len(X)
             with self.clock.phase("latency"), self._stretched():
                 self.detector.decision_function(X[row : row + 1])
         return {}
+
+    def _finish(self) -> None:
+        """Ends training, once, off the clock."""
+        if self.model is not None and not self.finished:
+            self.detector.finish()
+        self.finished = True
+
+    def _score_stretch(self) -> Any:
+        """One sample of ``score``: the test rows, as often as a stretch wants them; returns their scores."""
+        with self.clock.phase("score"), self._stretched():
+            for _ in range(self.repeats):
+                scores = self.detector.decision_function(self.data.X_test)
+        return scores
 
     @contextmanager
     def _stretched(self) -> Iterator[None]:
@@ -153,7 +208,7 @@ class Session:
         if self.model is not None:
             with self.clock.phase("finish"):
                 self.detector.finish()
-        scores = np.asarray(self._score_rows(), dtype=np.float64)
+        self.scores = scores = np.asarray(self._score_rows(), dtype=np.float64)
         memory = peak_memory()
         device_memory = self.model.device_memory_peak() if self.model is not None else None
         try:
@@ -176,7 +231,7 @@ class Session:
             **found,
             "latent": training.latent if training else None,
             "best_epoch": self.detector.early_stopping.best_epoch if training else None,
-            "notes": list(self.detector.notes),
+            "notes": [*self.detector.notes, *scenario.shrunk(len(data.X_train))],
             "marks": [],
             "data": _description(data),
         }
@@ -200,6 +255,25 @@ class Session:
         reply["samples"] = self.clock.samples
         return reply
 
+    def self_check(self) -> dict[str, Any]:
+        """Whether the run that was timed followed the reference; the last thing that a trial is asked."""
+        training = self.trial.scenario.training
+        if self.model is None or training is None:
+            return {"self_check": {"followed": None, "reason": "this detector has no reference to follow"}}
+        from bench.worker.self_check import SelfCheck
+
+        detector, data = self.detector, self.data
+        build = detector.backend.build
+        check = SelfCheck(self.model, detector.spec, detector.settings, data.X_train, data.X_val, build)
+        own = detector.scores_of_its_own
+        elapsed = time.perf_counter() - self.begun
+        spent = self.clock.totals()
+        building = spent["build"] + spent["compile"]
+        kind = None if own else training.scores[0]
+        found = check.conclude(self.left, elapsed, building, kind, data.X_test, self.scores)
+        scope = "the network alone: what is fitted beside it has no reference" if own else "the network and its scores"
+        return {"self_check": found | {"scope": scope}}
+
     def _score_rows(self) -> Any:
         """Scores all test rows at once, then, where the trial is timed, again and row by row."""
         X = self.data.X_test
@@ -209,11 +283,9 @@ class Session:
             spent = sum(samples)
             return len(samples) < most and spent < SCORE_LIMIT and (len(samples) < least or spent < seconds)
 
-        with self.clock.phase("score"), self._stretched():
-            scores = self.detector.decision_function(X)
+        scores = self._score_stretch()
         while self.trial.timed and again("score", least=5, most=50, seconds=0.3):
-            with self.clock.phase("score"), self._stretched():
-                self.detector.decision_function(X)
+            self._score_stretch()
         row = 0
         while self.trial.timed and again("latency", least=20, most=200, seconds=0.5):
             with self.clock.phase("latency"), self._stretched():
@@ -226,6 +298,7 @@ class Session:
         import numpy as np
 
         training, clock, samples = self.trial.scenario.training, self.clock, self.clock.samples
+        scored *= self.repeats
         spent = clock.totals()
         clock.settle("score", "score_warmup")
         clock.settle("latency", "latency_warmup")
@@ -256,6 +329,8 @@ class Session:
             "disturbance": asdict(disturbance),
             "marks": found,
         }
+        if self.repeats > 1:
+            more["score_repeats"] = self.repeats
         if (joules := self.watch.energy(warmups)) is not None:
             metrics["train_energy_joules"] = joules
             more["energy_counters"] = [counter.name for counter in self.watch.counters]
@@ -266,6 +341,10 @@ class Session:
 
 def _description(data: Dataset) -> dict[str, Any]:
     """What the record says of the data set."""
+    from bench.quality.evaluation import few_rows
+
+    told: dict[str, Any] = msgspec.to_builtins(data.provenance)
+    few = few_rows(data.y_test)
     return {
         "checksum": data.checksum,
         "train_rows": len(data.X_train),
@@ -274,7 +353,8 @@ def _description(data: Dataset) -> dict[str, Any]:
         "anomalies": int(data.y_test.sum()),
         "features": data.features,
         "image_shape": data.image_shape,
-        **msgspec.to_builtins(data.provenance),
+        **told,
+        "notes": [*told["notes"], *([few] if few else [])],
     }
 
 

@@ -2,18 +2,14 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Callable, Iterator
 from concurrent.futures import ProcessPoolExecutor
 from multiprocessing import get_context
-from pathlib import Path
 from typing import Any
 
 import pytest
 
 import backends
-
-sys.path.insert(0, str(Path(__file__).parent))  # the processes started below inherit it, and find the tasks by name
 
 ENVIRONMENT = {
     "OMP_NUM_THREADS": "1",
@@ -27,7 +23,7 @@ Run = Callable[..., Any]
 
 
 @pytest.fixture(scope="session")
-def run() -> Iterator[Run]:
+def run(process: None, compiled: dict[str, str]) -> Iterator[Run]:
     """``run(task, backend, *arguments)``: the task's result from the backend's process; equal calls run once."""
     processes: dict[str, ProcessPoolExecutor] = {}
     results: dict[Any, Any] = {}
@@ -38,7 +34,7 @@ def run() -> Iterator[Run]:
         call = (task, name, *arguments)
         if call not in results:
             with pytest.MonkeyPatch.context() as patch:
-                for variable, value in ENVIRONMENT.items():
+                for variable, value in (ENVIRONMENT | compiled).items():
                     patch.setenv(variable, value)
                 if name not in processes:
                     processes[name] = ProcessPoolExecutor(max_workers=1, mp_context=get_context("spawn"))

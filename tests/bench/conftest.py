@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
-import sysconfig
 import textwrap
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -17,10 +16,7 @@ import pytest
 
 import backends
 from bench import cli
-
-sys.path.insert(0, str(Path(__file__).parent))  # tests find what they share by name
-
-COMMAND = Path(sysconfig.get_path("scripts")) / "bench"
+from making.command import COMMAND
 
 FAULTY = '''
 """Detectors that fail in one way each."""
@@ -100,10 +96,11 @@ def state(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 @pytest.fixture
-def environ(plugin: Path, tmp_path: Path, state: Path) -> dict[str, str]:
-    """The environment of a user who installed the plug-in and has no data directory."""
+def environ(process: None, compiled: dict[str, str], plugin: Path, tmp_path: Path, state: Path) -> dict[str, str]:
+    """The environment of a user who installed the plug-in, has no data directory, and did compile before."""
     return {
         **os.environ,
+        **compiled,
         "PYTHONPATH": str(plugin),
         "BENCH_DATA_DIR": str(tmp_path / "no-data"),
         "COLUMNS": "120",
@@ -147,6 +144,14 @@ def in_process(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.Ca
         return subprocess.CompletedProcess(arguments, status, *capfd.readouterr())
 
     return run
+
+
+@pytest.fixture
+def here(process: None, compiled: dict[str, str], monkeypatch: pytest.MonkeyPatch, in_process: Bench) -> Bench:
+    """Runs the command in an empty directory, in this process: only its trials have processes of their own."""
+    for variable, value in compiled.items():
+        monkeypatch.setenv(variable, value)
+    return in_process
 
 
 @pytest.fixture
@@ -226,13 +231,15 @@ class Climb:
 
 
 @pytest.fixture(scope="session")
-def climb(installed: list[str], tmp_path_factory: pytest.TempPathFactory) -> Climb:
+def climb(
+    process: None, compiled: dict[str, str], installed: list[str], tmp_path_factory: pytest.TempPathFactory
+) -> Climb:
     """The one climb of all backends, which takes half a minute."""
     folder = tmp_path_factory.mktemp("climb")
     done = subprocess.run(
         [COMMAND, "verify", "--quick", "--format", "json"],
         cwd=folder,
-        env=os.environ | {"XDG_STATE_HOME": str(folder / "state")},
+        env=os.environ | compiled | {"XDG_STATE_HOME": str(folder / "state")},
         capture_output=True,
         text=True,
         timeout=280,

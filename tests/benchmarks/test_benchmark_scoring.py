@@ -5,23 +5,18 @@ PyOD is timed with batches as large as ours, and with those that it takes by its
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Callable, Iterator
 from concurrent.futures import ProcessPoolExecutor
 from multiprocessing import get_context
-from pathlib import Path
 
 import pytest
 
 import backends
 from bench.detect import registry
 from bench.environment import available_cores, worker_environment
+from making import scoring as tasks
 
-sys.path.insert(0, str(Path(__file__).parent))  # the processes started below inherit it, and find the tasks by name
-
-import scoring_tasks
-
-PEERS = (scoring_tasks.PEER, scoring_tasks.OWN_BATCHES)
+PEERS = (tasks.PEER, tasks.OWN_BATCHES)
 FRAMEWORKS = ("torch", "keras", "jax")
 seconds: dict[str, float] = {}
 
@@ -29,20 +24,20 @@ seconds: dict[str, float] = {}
 @pytest.fixture
 def scoring(name: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[], int]]:
     """Scores in a process of its own, since a process never holds two frameworks."""
-    asked = "torch" if name in scoring_tasks.LIMITS else name
-    if reason := registry.unavailable(scoring_tasks.PEER) if name in PEERS else backends.unavailable(asked):
+    asked = "torch" if name in tasks.LIMITS else name
+    if reason := registry.unavailable(tasks.PEER) if name in PEERS else backends.unavailable(asked):
         pytest.skip(reason)
     threads = available_cores()
     for variable, value in worker_environment(threads, "cpu").items():
         monkeypatch.setenv(variable, value)
     with ProcessPoolExecutor(max_workers=1, mp_context=get_context("spawn")) as process:
-        process.submit(scoring_tasks.prepare, name, threads).result()
-        yield lambda: process.submit(scoring_tasks.score, name).result()
+        process.submit(tasks.prepare, name, threads).result()
+        yield lambda: process.submit(tasks.score, name).result()
 
 
-@pytest.mark.parametrize("name", [*PEERS, *scoring_tasks.LIMITS, *FRAMEWORKS])
+@pytest.mark.parametrize("name", [*PEERS, *tasks.LIMITS, *FRAMEWORKS])
 def test_benchmark_scoring_a_million_rows(benchmark, name, scoring):
-    assert benchmark.pedantic(scoring, rounds=1 if name in PEERS else 5) == scoring_tasks.ROWS
+    assert benchmark.pedantic(scoring, rounds=1 if name in PEERS else 5) == tasks.ROWS
     seconds[name] = benchmark.stats.stats.median
     if name not in PEERS:
         ratios = {peer: seconds[peer] / seconds[name] for peer in PEERS if peer in seconds}

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
 from datasets import storage
+
+sys.path.insert(0, str(Path(__file__).parent))  # tests find what they share by name
 
 REAL_DATA = Path(__file__).resolve().parents[3] / "shared" / "data"
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import re
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -187,3 +188,36 @@ def option(reference: str, name: str) -> object:
 
 def without_contamination(reference: str) -> str:
     return re.sub(r"train_contamination=[\d.]+", "train_contamination=0", reference)
+
+
+# ------------------------------------------------------------------------------------------- the contract can fail
+
+
+def scaled_by_all_rows(data: Dataset) -> Dataset:
+    """Standardised once more, by the mean and deviation of training and test rows together."""
+    every = np.concatenate([data.X_train, data.X_test]).astype(np.float64)
+    mean, deviation = every.mean(axis=0), every.std(axis=0)
+    parts = {part: getattr(data, part) for part in ("X_train", "X_val", "X_test")}
+    return replace(data, **{part: ((X - mean) / deviation).astype(np.float32) for part, X in parts.items()})
+
+
+def with_a_test_row_in_training(data: Dataset) -> Dataset:
+    train = data.X_train.copy()
+    train[0] = data.X_test[0]
+    return replace(data, X_train=train)
+
+
+@pytest.mark.parametrize(
+    ("plant", "caught"),
+    [
+        (scaled_by_all_rows, test_columns_are_scaled_by_the_training_rows),
+        (with_a_test_row_in_training, test_no_row_straddles_the_split),
+    ],
+    ids=["standardisation that sees test rows", "a test row that trains"],
+)
+def test_a_data_set_with_a_fault_is_caught(plant, caught, monkeypatch) -> None:
+    wrong = plant(load("blobs", 0))
+    caught("blobs")
+    monkeypatch.setitem(globals(), "load", lambda reference, seed: wrong)
+    with pytest.raises(AssertionError):
+        caught("blobs")

@@ -37,7 +37,7 @@ def put(data_dir: Path, name: str, rows: list[str]) -> Path:
 
 @pytest.fixture(autouse=True)
 def _small(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(kdd, "ROWS", dict.fromkeys(kdd.ROWS, 100))
+    monkeypatch.setattr(kdd, "ROWS", dict.fromkeys(kdd.ROWS, range(100, 10_000)))
 
 
 @pytest.fixture
@@ -211,7 +211,7 @@ def forest(data: Dataset) -> NDArray[np.float64]:
 
 @pytest.fixture
 def published_rows(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(kdd, "ROWS", {kdd.KDD99: 494_021, kdd.NSL_TRAIN: 125_973, kdd.NSL_TEST: 22_544})
+    monkeypatch.setattr(kdd, "ROWS", {kdd.KDD99: [494_021], kdd.NSL_TRAIN: [125_973], kdd.NSL_TEST: [22_544]})
 
 
 @pytest.mark.usefixtures("published_rows")

@@ -110,7 +110,7 @@ def test_the_families_keep_their_shares() -> None:
     assert all(abs(shares[name] / 997 - share) < 0.01 for name, share in kdd_synthetic.ATTACKS.items())
 
 
-def test_another_process_generates_the_same_bytes() -> None:
+def test_another_process_generates_the_same_bytes(process: None) -> None:
     code = "import datasets; print(datasets.load('kdd-synthetic?rows=1000', seed=5).checksum)"
     root = Path(__file__).resolve().parents[2]
     other = subprocess.run(

@@ -83,14 +83,14 @@ def test_another_distribution_adds_a_family_by_an_entry_point(
         parse("broken")
 
 
-def test_importing_the_package_loads_the_standard_library_only() -> None:
+def test_importing_the_package_loads_the_standard_library_only(process: None) -> None:
     code = "import sys, datasets; print(*{'numpy', 'pandas', 'sklearn', 'scipy', 'platformdirs'} & set(sys.modules))"
     root = Path(__file__).resolve().parents[2]
     found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=root)
     assert found.stdout.strip() == ""
 
 
-def test_listing_families_loads_neither_pandas_nor_scikit_learn() -> None:
+def test_listing_families_loads_neither_pandas_nor_scikit_learn(process: None) -> None:
     code = "import sys, datasets; datasets.families(); print(*{'pandas', 'sklearn', 'scipy'} & set(sys.modules))"
     root = Path(__file__).resolve().parents[2]
     found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=root)

@@ -9,11 +9,12 @@ import datasets
 
 LEVELS = (
     ("dataset",),
-    ("storage", "splitting"),
-    ("scaling", "tables"),
-    ("preprocessing",),
-    ("blobs", "digits", "files", "kdd"),
-    ("kdd_synthetic",),
+    ("readings", "sniffing", "splitting", "storage"),
+    ("arrays", "columnar", "delimited", "scaling"),
+    ("preprocessing", "tables"),
+    ("blobs", "columns", "digits", "kdd"),
+    ("kdd_synthetic", "labels"),
+    ("files",),
 )
 """From the bottom up; `datasets/__init__.py` stands above the first two and below all that loads."""
 

@@ -1,4 +1,5 @@
-"""The data pipeline that Keras itself brings, for the engines that have none that ``fit`` is shown with."""
+"""The data pipeline that Keras itself brings, for the engines that have none that ``fit`` is shown with; and what a
+fit visits, whatever the pipeline."""
 
 from __future__ import annotations
 
@@ -31,3 +32,28 @@ class Batches(keras.utils.PyDataset):
     def on_epoch_end(self) -> None:
         if self.generator is not None:
             self.generator.shuffle(self.order)
+
+
+class Recorder(keras.Model):
+    """Trains nothing, and keeps what ``fit`` gives it. How often ``fit`` begins a pass over its data, and so moves the
+    order on, is a matter of Keras and its version; so it is ``fit`` that is asked."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.built = True
+        self.compile(optimizer=keras.optimizers.SGD(), run_eagerly=True)
+        self.optimizer.build([])
+        self.seen: list[np.ndarray] = []
+
+    def train_step(self, *arguments: Any) -> Any:
+        """Keras gives the data alone, but on JAX the state before them, and takes it back."""
+        *state, data = arguments
+        self.seen.append(keras.ops.convert_to_numpy(data["x"]))
+        logs = {"loss": keras.ops.zeros(())}
+        return (logs, *state) if state else logs
+
+    def visited(self, batches: Any) -> np.ndarray:
+        """The rows ``x`` of one ``fit``, in their order."""
+        self.seen = []
+        self.fit(batches, verbose=0, shuffle=False)
+        return np.concatenate(self.seen)

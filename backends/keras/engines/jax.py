@@ -42,6 +42,11 @@ def threads() -> int | None:
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else None
 
 
+def seed(number: int) -> int:
+    """As Keras's generator takes it."""
+    return number
+
+
 def set_precision(precision: Precision) -> None:
     """How exact matrix products are."""
     jax.config.update("jax_default_matmul_precision", "tensorfloat32" if precision == "tf32" else "highest")
@@ -51,6 +56,11 @@ def set_precision(precision: Precision) -> None:
 def batches(arrays: Any, size: int, seed: int | None) -> Batches:
     """Full batches of equally long arrays: in their order, or shuffled anew at each pass where there is a seed."""
     return Batches(arrays, size, seed)
+
+
+def drawing(network: keras.Model, rows: int) -> Callable[[], dict[str, Any]]:
+    """What draws ε and masks of so many rows as a training step does."""
+    return lambda: network.draw(rows)
 
 
 def synchronize(variables: Sequence[keras.Variable]) -> None:

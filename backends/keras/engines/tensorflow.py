@@ -48,6 +48,11 @@ def threads() -> int | None:
     )
 
 
+def seed(number: int) -> int:
+    """As Keras's generator takes it."""
+    return number
+
+
 def set_precision(precision: Precision) -> None:
     """How exact matrix products are."""
     tf.config.experimental.enable_tensor_float_32_execution(precision == "tf32")
@@ -59,6 +64,11 @@ def batches(arrays: Any, size: int, seed: int | None) -> tf.data.Dataset:
     if seed is not None:
         dataset = dataset.shuffle(len(arrays["x"]), seed=seed, reshuffle_each_iteration=True)
     return dataset.batch(size, drop_remainder=True).prefetch(tf.data.AUTOTUNE)
+
+
+def drawing(network: keras.Model, rows: int) -> Callable[[], dict[str, Any]]:
+    """What draws ε and masks of so many rows as a training step does, by the same compiler."""
+    return tf.function(lambda: network.draw(rows), jit_compile=network.jit_compile)
 
 
 def synchronize(variables: Sequence[keras.Variable]) -> None:
@@ -73,9 +83,8 @@ def memory_peak() -> int:
 
 
 def compiled(model: keras.Model) -> Callable[[Any], tuple[Array, ...]]:
-    """A model's call as one program, by XLA where Keras uses it, and for convolutions, which are written for it: on the
-    CPU TensorFlow's own products are faster."""
-    return tf.function(model, jit_compile=model.jit_compile or bool(model.network.spec.filters))
+    """A model's call as one program, by XLA where Keras uses it: on the CPU TensorFlow's own products are faster."""
+    return tf.function(model, jit_compile=model.jit_compile)
 
 
 def compiled_epoch(network: keras.Model, optimizer: keras.optimizers.Optimizer) -> Callable[..., Array]:

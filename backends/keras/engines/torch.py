@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import keras
@@ -36,6 +36,11 @@ def threads() -> int | None:
     return torch.get_num_threads()
 
 
+def seed(number: int) -> int:
+    """As Keras's generator takes it, which on PyTorch keeps it in a signed 32-bit number."""
+    return number if number < 2**31 else number - 2**32
+
+
 def set_precision(precision: Precision) -> None:
     """How exact matrix products are."""
     torch.set_float32_matmul_precision("high" if precision == "tf32" else "highest")
@@ -45,6 +50,11 @@ def set_precision(precision: Precision) -> None:
 def batches(arrays: Any, size: int, seed: int | None) -> Batches:
     """Full batches of equally long arrays: in their order, or shuffled anew at each pass where there is a seed."""
     return Batches(arrays, size, seed)
+
+
+def drawing(network: keras.Model, rows: int) -> Callable[[], dict[str, Any]]:
+    """What draws ε and masks of so many rows as a training step does."""
+    return lambda: network.draw(rows)
 
 
 def synchronize(variables: Sequence[keras.Variable]) -> None:

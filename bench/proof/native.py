@@ -1,0 +1,175 @@
+"""The ladder's upper part: the ``native`` source of randomness, with which every timed trial trains.
+
+A model tells what its epochs drew. Training is followed by the reference from those draws, so that what was told is
+what was used; and the draws themselves are held against what chance draws.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from backends import reference
+from backends import weights as canonical
+from backends.interface import Backend, BackendError, EpochLoss, Model, Weights
+from backends.randomness import Epoch
+from backends.spec import Device, NetworkSpec, Precision, TrainingSettings
+from bench.worker import draws
+
+LOSSES = "native: losses"
+WEIGHTS = "native: weights"
+ORDER = f"native: {draws.ORDER}"
+NOISE = f"native: {draws.NOISE}"
+DROPOUT = f"native: {draws.DROPOUT}"
+SEEDS = "native: seeds"
+RUNGS = (LOSSES, WEIGHTS, ORDER, NOISE, DROPOUT, SEEDS)
+CHANCE = (ORDER, NOISE, DROPOUT, SEEDS)
+"""The rungs that hold the share of what chance allows."""
+
+OTHER_SEEDS = (3, 3 + 2**16, 3 + 2**31)
+"""Unlike only in bits that a narrower integer would lose."""
+
+Data = Mapping[str, NDArray[np.float32]]
+Observed = dict[str, dict[str, NDArray[Any]]]
+
+
+@dataclass(frozen=True)
+class Case:
+    """A network that trains on what its backend draws by itself, first on the same rows from the last to the first."""
+
+    name: str
+    data: str
+    spec: NetworkSpec
+    settings: TrainingSettings
+    rows: int
+    epochs: int
+
+
+def cases(precision: Precision, device: Device = "cpu", mode: str = "idiomatic", quick: bool = False) -> list[Case]:
+    """All that can be drawn, in a dense VAE; the whole ladder has an autoencoder and images too.
+
+    Momentum has a state to be kept and, unlike Adam, does not make much of gradients that are nearly 0: so float32 can
+    be held to the bounds of a few steps, over hundreds of them.
+    """
+    base = TrainingSettings(
+        seed=2**32 - 5,
+        random_source="native",
+        precision=precision,
+        device=device,
+        mode=mode,
+        optimizer="sgd",
+        learning_rate=1e-3,
+        kl_warmup_epochs=4,
+    )
+    found = [
+        Case("native", "blobs", NetworkSpec(20, (16,), 6), replace(base, dropout=0.2), 10**9, 3),
+    ]
+    if not quick:
+        plain = replace(base, batch_size=32, kl_warmup_epochs=0)
+        spec = NetworkSpec(20, (16,), 4, "autoencoder", "gaussian")
+        found.append(Case("native autoencoder", "blobs", spec, plain, 500, 2))
+        images = NetworkSpec(64, (16,), 2, likelihood="bce", image=(8, 8), filters=(4, 8))
+        found.append(Case("native convolutional", "digits", images, replace(base, batch_size=32), 300, 2))
+    return found
+
+
+def climb(backend: Backend, case: Case, data: Data) -> tuple[Observed, Observed]:
+    """What one case shows, and what the reference, following its draws, says that it should.
+
+    Raises RuntimeError, in one line, for a model that does not tell its draws.
+    """
+    observed: Observed = {rung: {} for rung in RUNGS}
+    expected: Observed = {rung: {} for rung in RUNGS}
+    settings, rows = case.settings, data[f"{case.data}/train"][: case.rows]
+    start, later = (canonical.initial_weights(case.spec, seed=seed) for seed in (0, 1))
+    model = backend.build(case.spec, start, settings)
+    golden = reference.build(case.spec, model.export_weights(), _golden(settings))
+
+    def note(rung: str, what: str, shown: Any, right: Any) -> None:
+        for side, values in ((observed, shown), (expected, right)):
+            side[rung][f"{case.name} · {what}"] = np.array(values, dtype=np.float64, order="C")
+
+    def compare(when: str, loss: EpochLoss, right: EpochLoss) -> None:
+        exact = settings.precision == "float64"
+        parts = [(one.loss, one.reconstruction, one.kl) if exact else one.loss for one in (loss, right)]
+        note(LOSSES, f"{when}, loss, reconstruction and KL" if exact else f"{when}, loss", *parts)
+
+    def compare_weights(when: str, since: Weights) -> None:
+        """What changed: the weights themselves would hide it in single precision."""
+        now, right = model.export_weights(), golden.export_weights()
+        for name in right:
+            note(WEIGHTS, f"{when}, {name}", now[name] - since[name], right[name] - since[name])
+
+    def train(chosen: NDArray[np.float32], epochs: range, when: str) -> list[Epoch]:
+        since = model.export_weights()
+        model.load_data(chosen)
+        golden.load_data(chosen)
+        losses, told = [], []
+        for epoch in epochs:
+            model.run_epoch(epoch)
+            losses.append(model.epoch_loss())
+            told.append(_told(model, epochs[: len(losses)]))  # to be asked leaves training as it is
+            if when == "" and epoch == epochs[0]:
+                others.update({seed: _first_epoch(backend, case, rows, seed) for seed in OTHER_SEEDS})
+        drawn = told[-1]
+        alike = all(_same(a, b) for earlier in told for a, b in zip(earlier, drawn, strict=False))
+        note(ORDER, f"{when}what is told stays what was told", 0.0 if alike else draws.FALSE, 0.0)
+        for number, (epoch, loss, one) in enumerate(zip(epochs, losses, drawn, strict=True)):
+            try:
+                golden.follow(epoch, one)
+            except ValueError as error:
+                raise RuntimeError(f"what epoch {number + 1} is told to have drawn does not fit: {error}") from None
+            compare(f"{when}epoch {number + 1}", loss, golden.epoch_loss())
+        compare_weights(f"{when}trained", since)
+        return drawn
+
+    others: dict[int, Epoch] = {}
+    # as many, so that nothing is compiled anew: the rows that a model was given before must not be what it trains on
+    train(np.ascontiguousarray(rows[::-1]), range(1), "on other rows, ")
+    drawn = train(rows, range(case.epochs), "")
+    found = draws.judged(drawn, len(rows), settings.batch_size, settings.dropout)
+    found["seeds"] = draws.seeds(others, len(rows), settings.batch_size, settings.dropout)
+    for about, shares in found.items():
+        for what, share in shares.items():
+            note(f"native: {about}", what, share, 0.0)
+    model.import_weights(later)
+    golden.import_weights({name: array.astype(settings.storage) for name, array in later.items()})
+    since = golden.export_weights()
+    model.run_epoch(case.epochs)
+    golden.follow(case.epochs, _told(model, range(case.epochs + 1))[-1])
+    compare("on imported weights", model.epoch_loss(), golden.epoch_loss())
+    compare_weights("on imported weights", since)
+    return observed, expected
+
+
+def _golden(settings: TrainingSettings) -> TrainingSettings:
+    return replace(settings, precision="float64", device="cpu", mode="idiomatic")
+
+
+def _told(model: Model, epochs: range) -> list[Epoch]:
+    if not hasattr(model, "draws"):
+        raise RuntimeError("the model has no draws(epochs), so that its native training cannot be followed")
+    try:
+        return list(model.draws(epochs))
+    except BackendError as error:
+        raise RuntimeError(f"native training cannot be followed: {error}") from None
+
+
+def _first_epoch(backend: Backend, case: Case, rows: NDArray[np.float32], seed: int) -> Epoch:
+    """What another model of this process draws first, its seed alone being another."""
+    weights = canonical.initial_weights(case.spec, seed=0)
+    model = backend.build(case.spec, weights, replace(case.settings, seed=seed))
+    model.load_data(rows)
+    return _told(model, range(1))[0]
+
+
+def _same(one: Epoch, other: Epoch) -> bool:
+    pairs: list[tuple[NDArray[Any], NDArray[Any]]] = [(one.order, other.order)]
+    pairs += [(one.masks[name], other.masks[name]) for name in one.masks]
+    if one.noise is not None and other.noise is not None:
+        pairs.append((one.noise, other.noise))
+    return all(np.array_equal(a, b) for a, b in pairs)

@@ -1,0 +1,289 @@
+"""Whether epochs drew what chance draws: permutations, standard normal noise, dropout at its rate, no two alike.
+
+Every test has a p-value under the hypothesis that all draws are as they should be, and the ``share`` of it is
+log p / log α: 1 is the limit, and more is over it. By Bonferroni's inequality α is ``RISK`` over the number of tests,
+so that sound draws are refused with a probability of at most ``RISK``, whatever depends on what.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from itertools import combinations
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy import fft, special
+
+from backends.randomness import Epoch
+
+RISK = 1e-4 / 16
+"""The probability that sound draws are refused, of each climb: 16 climbs, eight backends in two precisions, make one
+false alarm in 10,000 ladders."""
+LEAST_TERMS = 4096
+"""Products that a correlation at one lag is a sum of, at least: then its tails are normal to within ``TAILS``."""
+TAILS = 10.0
+"""What a normal tail is multiplied with where the terms of its sum are skewed."""
+STREAM = 1 << 19
+"""Values of a stream that is correlated with itself, at most: where there are more, its first units alone."""
+FAR = 3.0
+"""What few values of a standard normal lie beyond, and those of a clipped or a heavy-tailed one fewer or more."""
+FALSE = 1e3
+"""The share of what no chance allows, such as a row that is visited twice."""
+
+ORDER, NOISE, DROPOUT = "row order", "noise", "dropout"
+
+Array = NDArray[Any]
+Shares = dict[str, float]
+"""What was looked at → its share of the limit."""
+
+
+class Evidence:
+    """Collects tests and, in the end, tells the share of each."""
+
+    def __init__(self) -> None:
+        self.logs: Shares = {}
+        self.facts: Shares = {}
+
+    def must(self, what: str, holds: bool) -> None:
+        """A fact: no chance is in it."""
+        self.facts[what] = 0.0 if holds else FALSE
+
+    def test(self, what: str, log_p: Any, tests: float = 1.0) -> None:
+        """The smallest p-value, by its logarithm, of so many tests of one kind."""
+        least = float(np.min(log_p)) if np.size(log_p) else 0.0
+        self.logs[what] = min(0.0, np.nan_to_num(least, nan=-FALSE, neginf=-FALSE) + np.log(max(tests, 1.0)))
+
+    def normal(self, what: str, z: Array, tests: float | None = None) -> None:
+        """Sums that are standard normal, each looked at from both sides."""
+        z = np.asarray(z)
+        if z.size:
+            self.test(what, np.log(2) + special.log_ndtr(-np.abs(z).max()), float(z.size) if tests is None else tests)
+
+    def poisson(self, what: str, count: int, rate: float, tests: float = 1.0) -> None:
+        """Counts that should not be as high."""
+        if count > 0:
+            with np.errstate(divide="ignore"):
+                self.test(what, np.log(special.pdtrc(count - 1.0, rate)), tests)
+        else:
+            self.test(what, 0.0)
+
+    def shares(self) -> Shares:
+        limit = np.log(RISK / max(len(self.logs), 1))
+        return self.facts | {what: abs(float(log / limit)) for what, log in self.logs.items()}
+
+
+def orders(drawn: Sequence[Epoch], rows: int, batch: int) -> Shares:
+    """Each epoch visits every row at most once and drops the last partial batch alone; epochs visit in unlike orders.
+
+    Parameters
+    ----------
+    drawn : of consecutive epochs over the same rows
+    rows, batch : int
+        Training rows there are, and rows of a batch.
+    """
+    evidence = Evidence()
+    steps = rows // batch
+    places = []
+    for number, epoch in enumerate(drawn):
+        order, name = np.asarray(epoch.order), f"epoch {number + 1}"
+        inside = order.ndim == 1 and bool(np.all((order >= 0) & (order < rows)))
+        evidence.must(f"{name}, rows that there are", inside)
+        evidence.must(f"{name}, only the last partial batch is dropped", order.shape == (steps * batch,))
+        evidence.must(f"{name}, no row twice", inside and len(np.unique(order)) == order.size)
+        if not inside or order.shape != (steps * batch,):
+            return evidence.shares()
+        place = np.full(rows, -1)
+        place[order] = np.arange(len(order))
+        places.append(place)
+        _shuffled(evidence, name, order, rows)
+    for (one, first), (other, second) in combinations(enumerate(places), 2):
+        _unlike(evidence, f"epochs {one + 1} and {other + 1}", first, second, batch)
+    return evidence.shares()
+
+
+def _shuffled(evidence: Evidence, name: str, order: Array, rows: int) -> None:
+    """One order by itself: against no shuffling, shuffling within a window, and rules that step through the rows."""
+    count = len(order)
+    if count < 3:
+        return
+    position = np.arange(count)
+    fixed = np.abs(np.corrcoef(position, order)[0, 1]) * np.sqrt(count - 1)
+    evidence.normal(f"{name}, rows by their place", np.array([fixed]))
+    evidence.poisson(f"{name}, rows at their own place", np.sum(order == position), 1.0)
+    steps = np.bincount(np.diff(order) % rows, minlength=rows)
+    evidence.poisson(f"{name}, steps of one length", steps.max(), count / rows, rows)
+
+
+def _unlike(evidence: Evidence, name: str, first: Array, second: Array, batch: int) -> None:
+    """Two orders, by the place that each gives to every row; -1 where a row was dropped."""
+    rows = len(first)
+    both = (first >= 0) & (second >= 0)
+    shift = np.bincount((first[both] - second[both]) % rows, minlength=rows)
+    evidence.poisson(f"{name}, rows at one distance", shift.max(), 1.0, rows)
+    dropped = int(np.sum((first < 0) & (second < 0)))
+    share = float(np.mean(first < 0) * np.sum(second < 0))
+    evidence.poisson(f"{name}, the same rows dropped", dropped, share)
+    groups = first[both] // batch, second[both] // batch
+    cells = np.bincount(groups[0] * (groups[1].max(initial=0) + 1) + groups[1])
+    steps = max(len(first) // batch, 1)
+    if steps > 1:
+        evidence.poisson(f"{name}, the same rows in one batch", cells.max(initial=0), batch / steps, steps**2)
+        evidence.normal(f"{name}, rows by their place", _correlation(first[both], second[both]))
+
+
+def _correlation(first: Array, second: Array) -> Array:
+    if len(first) < 3:
+        return np.zeros(0)
+    with np.errstate(invalid="ignore"):
+        return np.array([np.corrcoef(first, second)[0, 1] * np.sqrt(len(first) - 1)])
+
+
+def noise(drawn: Sequence[Epoch], rows: int, most: int = STREAM) -> Shares:
+    """ε is standard normal in every unit of every epoch, and independent between units, rows, steps and epochs."""
+    evidence = Evidence()
+    named = [(f"epoch {number + 1}", _floats(epoch.noise)) for number, epoch in enumerate(drawn)]
+    every = np.concatenate([part for _, part in named])
+    for name, part in [*named, ("all epochs", every)]:
+        _standard_normal(evidence, name, part)
+    for what, units, skewed in (("", every, 1.0), ("sizes of ", (every**2 - 1) / np.sqrt(2), TAILS)):
+        if len(every) >= LEAST_TERMS:
+            upper = np.triu_indices(units.shape[1], 1)
+            products = (units.T @ units)[upper] / np.sqrt(len(units))
+            evidence.normal(f"{what}units, two by two", products, skewed * products.size)
+    _stream(evidence, "rows, steps and epochs", every, most)
+    _by_row(evidence, "the same row in two epochs", drawn, [part for _, part in named], rows)
+    return evidence.shares()
+
+
+def _floats(noise: Any) -> Array:
+    return np.asarray(noise, dtype=np.float64)
+
+
+def _standard_normal(evidence: Evidence, name: str, units: Array) -> None:
+    """Each column: mean and variance by their exact distributions, the shape by Kolmogorov and Smirnov, whose p-value
+    is bounded by Massart (1990): P(D > d) ≤ 2 exp(−2 n d²) for every n."""
+    count, width = units.shape
+    evidence.normal(f"{name}, means of the units", units.mean(axis=0) * np.sqrt(count))
+    squares = (units**2).sum(axis=0) / 2
+    with np.errstate(divide="ignore"):
+        below = np.log(2 * np.minimum(special.gammainc(count / 2, squares), special.gammaincc(count / 2, squares)))
+    evidence.test(f"{name}, variances of the units", below, width)
+    evidence.test(f"{name}, far values", _binomial(np.sum(np.abs(units) > FAR), units.size, 2 * special.ndtr(-FAR)))
+    probability = special.ndtr(np.sort(units, axis=0))
+    steps = np.arange(count + 1)[:, None] / count
+    distance = np.maximum(steps[1:] - probability, probability - steps[:-1]).max(axis=0)
+    evidence.test(f"{name}, Kolmogorov–Smirnov of the units", np.log(2) - 2 * count * distance**2, width)
+
+
+def _stream(evidence: Evidence, name: str, units: Array, most: int) -> None:
+    """The correlation of a stream of independent values, of mean 0 and variance 1, with itself at every lag at which
+    there are terms enough: rows, units, steps and epochs that repeat are lags."""
+    values = units[:, : max(1, most // len(units))].ravel()
+    count = len(values)
+    lags = count - max(LEAST_TERMS, count // 8)
+    if lags < 1:
+        return
+    size = fft.next_fast_len(2 * count, real=True)
+    products = fft.irfft(np.abs(fft.rfft(values.astype(np.float32), size)) ** 2, size)[1 : lags + 1]
+    evidence.normal(f"{name}, at every distance", products / np.sqrt(count - np.arange(1, lags + 1)), TAILS * lags)
+
+
+def _by_row(evidence: Evidence, name: str, drawn: Sequence[Epoch], parts: Sequence[Array], rows: int) -> None:
+    """What one row of the data draws in one epoch, with what it draws in another."""
+    if len(parts) < 2 or parts[0].size < LEAST_TERMS:
+        return
+    lying = []
+    for epoch, part in zip(drawn, parts, strict=True):
+        by_row = np.zeros((rows, part.shape[1]))
+        by_row[epoch.order] = part
+        lying.append(by_row.ravel())
+    products = [first @ second / np.sqrt(parts[0].size) for first, second in combinations(lying, 2)]
+    evidence.normal(name, np.array(products), TAILS * len(products))
+
+
+def masks(drawn: Sequence[Epoch], rows: int, batch: int, rate: float, most: int = STREAM) -> Shares:
+    """Dropout keeps every unit of every layer with a probability of 1 − rate, independently of all else."""
+    evidence = Evidence()
+    keep = 1.0 - rate
+    for layer in drawn[0].masks:
+        named = [(f"epoch {number + 1}", np.asarray(epoch.masks[layer])) for number, epoch in enumerate(drawn)]
+        every = np.concatenate([part for _, part in named])
+        for name, part in [*named, ("all epochs", every)]:
+            log_p = _binomial(part.sum(axis=0), len(part), keep)
+            evidence.test(f"{layer}, {name}, rates of the units", log_p, part.shape[1])
+        values = [_standardised(part, keep) for _, part in named]
+        _stream(evidence, f"{layer}, rows, steps and epochs", np.concatenate(values), most)
+        _by_row(evidence, f"{layer}, the same row in two epochs", drawn, values, rows)
+    for one, other, products in _across(drawn, batch, keep):
+        evidence.normal(f"{one} and {other}", products, TAILS * len(products))
+    return evidence.shares()
+
+
+def _binomial(successes: Any, trials: int, probability: float) -> Array:
+    """The logarithm of the two-sided p-value of counts."""
+    k = np.asarray(successes, dtype=np.float64)
+    lower = special.bdtr(k, trials, probability)
+    upper = np.where(k > 0, special.bdtrc(np.maximum(k, 1) - 1, trials, probability), 1.0)
+    with np.errstate(divide="ignore"):
+        log_p: Array = np.log(np.minimum(1.0, 2 * np.minimum(lower, upper)))
+    return log_p
+
+
+def _standardised(mask: Array, keep: float) -> Array:
+    values: Array = (np.asarray(mask, dtype=np.float64) - keep) / np.sqrt(keep * (1 - keep))
+    return values
+
+
+def _across(drawn: Sequence[Epoch], batch: int, keep: float) -> Iterator[tuple[str, str, Array]]:
+    """The correlations between what two layers draw, ε being one of them: unit by unit, and in the order in which one
+    generator would give both, an epoch or a step at a time."""
+    streams = {
+        layer: np.stack([_standardised(epoch.masks[layer], keep) for epoch in drawn]) for layer in drawn[0].masks
+    }
+    if drawn[0].noise is not None:
+        streams["noise"] = np.stack([_floats(epoch.noise) for epoch in drawn])
+    for (one, first), (other, second) in combinations(streams.items(), 2):
+        epochs, count, _ = first.shape
+        width = min(first.shape[2], second.shape[2])
+        pairs = [(first[..., :width], second[..., :width])]
+        for part in (count, batch):
+            length = part * width
+            shaped = [array.reshape(epochs * count // part, -1)[:, :length] for array in (first, second)]
+            pairs.append((shaped[0], shaped[1]))
+        if pairs[0][0].size >= LEAST_TERMS:
+            yield one, other, np.array([np.sum(a * b) / np.sqrt(a.size) for a, b in pairs])
+
+
+def seeds(drawn: Mapping[int, Epoch], rows: int, batch: int, rate: float) -> Shares:
+    """The first epochs of models that differ in their seed alone are unlike in all that they draw."""
+    evidence = Evidence()
+    keep = 1.0 - rate
+    for (one, first), (other, second) in combinations(drawn.items(), 2):
+        name = f"seeds {one} and {other}"
+        places = []
+        for epoch in (first, second):
+            place = np.full(rows, -1)
+            place[epoch.order] = np.arange(len(epoch.order))
+            places.append(place)
+        _unlike(evidence, name, places[0], places[1], batch)
+        streams = {layer: tuple(_standardised(e.masks[layer], keep) for e in (first, second)) for layer in first.masks}
+        if first.noise is not None:
+            streams["noise"] = _floats(first.noise), _floats(second.noise)
+        for what, (a, b) in streams.items():
+            if a.size >= LEAST_TERMS:
+                evidence.normal(f"{name}, {what}", np.array([np.sum(a * b) / np.sqrt(a.size)]), TAILS)
+            _by_row(evidence, f"{name}, {what} of the same row", (first, second), (a, b), rows)
+    return evidence.shares()
+
+
+def judged(drawn: Sequence[Epoch], rows: int, batch: int, rate: float, most: int = STREAM) -> dict[str, Shares]:
+    """``orders``, ``noise`` and ``masks`` of what there is, by what they are about."""
+    found = {ORDER: orders(drawn, rows, batch)}
+    if any(share > 1 for share in found[ORDER].values()):
+        return found  # without an order no row can be followed from epoch to epoch
+    if drawn[0].noise is not None:
+        found[NOISE] = noise(drawn, rows, most)
+    if drawn[0].masks:
+        found[DROPOUT] = masks(drawn, rows, batch, rate, most)
+    return found

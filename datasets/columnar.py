@@ -1,0 +1,185 @@
+"""Parquet files: read in batches of bounded size, counting what they unpack to, since a file can lie about that."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+from numpy.typing import NDArray
+
+from datasets.dataset import DatasetError, require
+from datasets.storage import check_names, check_size, first_line
+
+BATCH = 1 << 15
+"""Rows that are unpacked at a time at most, fewer where there are many columns."""
+TEXTS = 1 << 12
+"""Of columns of text: a dictionary makes a long text cost nothing in the file and all of its length here."""
+CELLS = 1 << 23
+MOST_COLUMNS = 1 << 14
+LONGEST = 1 << 12
+"""Bytes of a text: a longer one is neither a number nor a category."""
+MOST_INDEX = 1 << 20
+"""Bytes of what pandas says of its index that are looked at."""
+
+Column = pa.ChunkedArray
+
+
+def read(content: bytes, path: str, limit: int) -> tuple[dict[str, Any], list[str], list[str]]:
+    """The columns of a file by their names, the names of those that are not read, and of pandas' index.
+
+    Not read are nested columns, and those with a text longer than `LONGEST`.
+
+    Raises `DatasetError` where the file is damaged, or unpacks to more than `limit` bytes.
+    """
+    try:
+        file = _opened(io.BytesIO(content), path)
+        unpacked = sum(file.metadata.row_group(group).total_byte_size for group in range(file.num_row_groups))
+        check_size(max(unpacked, 8 * file.metadata.num_rows * file.metadata.num_columns), path, limit)
+        names = file.schema_arrow.names
+        check_names(names, path)
+        flat = [field.name for field in file.schema_arrow if not pa.types.is_nested(field.type)]
+        long: set[str] = set()
+        batches = list(_batches(file, flat, path, limit, long))
+        schema = batches[0].schema if batches else pa.schema((name, pa.null()) for name in flat)
+        table = pa.Table.from_batches(batches, schema)
+        columns = {name: column for name, column in zip(flat, table.columns, strict=True) if name not in long}
+        return columns, [name for name in names if name not in columns], _index(file.schema_arrow)
+    except DatasetError:
+        raise
+    except (pa.ArrowException, OSError, ValueError, OverflowError) as error:
+        raise _damaged(path, error) from error
+
+
+def stream(place: Path, path: str, columns: Sequence[str] | None, rows: int, limit: int) -> Iterator[pa.RecordBatch]:
+    """Some rows at a time of the columns that are wanted and there, or of all that are not nested."""
+    try:
+        with place.open("rb") as source:
+            file = _opened(source, path)
+            flat = [field.name for field in file.schema_arrow if not pa.types.is_nested(field.type)]
+            wanted = flat if columns is None else [name for name in dict.fromkeys(columns) if name in flat]
+            for batch in _batches(file, wanted, path, limit):
+                for start in range(0, len(batch), rows):
+                    yield batch.slice(start, rows)
+    except DatasetError:
+        raise
+    except (pa.ArrowException, OSError, ValueError, OverflowError) as error:
+        raise _damaged(path, error) from error
+
+
+def _opened(source: Any, path: str) -> pq.ParquetFile:
+    """The file, its texts as dictionaries: what stands in it once comes into memory once."""
+    file = pq.ParquetFile(source)
+    width = file.metadata.num_columns
+    require(width <= MOST_COLUMNS, f"{path}: has {width:,} columns; {MOST_COLUMNS:,} are read")
+    texts = [field.name for field in file.schema_arrow if _is_text(field.type)]
+    return pq.ParquetFile(source, read_dictionary=texts) if texts else file
+
+
+def _batches(
+    file: pq.ParquetFile, columns: Sequence[str], path: str, limit: int, long: set[str] | None = None
+) -> Iterator[pa.RecordBatch]:
+    """Batches whose text is text, each of them within the limit.
+
+    With the set `long` it is all of them together, and columns of texts that are too long are empty and named there.
+    """
+    texts = {field.name for field in file.schema_arrow if _is_text(field.type)}
+    rows = max(1, min(TEXTS if texts & set(columns) else BATCH, CELLS // max(1, len(columns))))
+    total = 0
+    for batch in file.iter_batches(rows, columns=list(columns)):
+        total = 0 if long is None else total
+        found = []
+        for name, column in zip(batch.schema.names, batch.columns, strict=True):
+            size, longest = _size(column)
+            if longest > LONGEST:
+                if long is None:
+                    raise DatasetError(
+                        f"{path}: column {name!r} holds a text of {longest:,} bytes; {LONGEST:,} are read"
+                    )
+                long.add(name)
+                column = pa.nulls(len(column), pa.dictionary(pa.int32(), pa.string()))
+                size = 0
+            total += size
+            check_size(total, path, limit)
+            found.append(column.dictionary_decode() if isinstance(column, pa.DictionaryArray) else column)
+        yield pa.RecordBatch.from_arrays(found, names=batch.schema.names)
+
+
+def _size(column: pa.Array) -> tuple[int, int]:
+    """The bytes that a column takes, once each of its texts stands for itself, and those of its longest text."""
+    if isinstance(column, pa.DictionaryArray) and _is_text(column.type.value_type):
+        lengths = pc.binary_length(column.dictionary).cast(pa.int64())
+        used = lengths.take(column.indices)
+        return int(pc.sum(used).as_py() or 0) + 8 * len(column), int(pc.max(used).as_py() or 0)
+    return int(column.nbytes), 0
+
+
+def _is_text(kind: pa.DataType) -> bool:
+    types = pa.types
+    if types.is_dictionary(kind):
+        kind = kind.value_type
+    return bool(types.is_string(kind) or types.is_large_string(kind) or types.is_binary(kind)
+                or types.is_large_binary(kind) or types.is_string_view(kind) or types.is_binary_view(kind))  # fmt: skip
+
+
+def _index(schema: pa.Schema) -> list[str]:
+    """The columns that were pandas' index, as far as its metadata tell."""
+    told = (schema.metadata or {}).get(b"pandas", b"")
+    try:
+        found = msgspec.json.decode(told, type=_Pandas) if 0 < len(told) <= MOST_INDEX else _Pandas()
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        return []
+    return [name for name in found.index_columns if isinstance(name, str) and name in schema.names]
+
+
+class _Pandas(msgspec.Struct):
+    """What pandas keeps of a frame; a counted index is a table of its bounds and no column."""
+
+    index_columns: list[str | dict[str, Any] | None] = []
+
+
+def _damaged(path: str, error: Exception) -> DatasetError:
+    return DatasetError(f"{path}: not an intact parquet file ({first_line(error)})")
+
+
+def numbers(column: Any) -> NDArray[np.float64] | None:
+    """A typed column as float64, NaN where nothing is: numbers, truth values, decimals, and durations in seconds.
+
+    None for a column of something else.
+    """
+    kind = column.type
+    types = pa.types
+    if types.is_dictionary(kind) and not _is_text(kind):
+        column = column.cast(kind.value_type)
+        kind = column.type
+    if types.is_duration(kind):
+        parts = {"s": 1, "ms": 10**3, "us": 10**6, "ns": 10**9}[kind.unit]
+        found = _values(column.cast(pa.int64()).cast(pa.float64(), safe=False)) / parts
+    elif types.is_decimal(kind):
+        found = _values(column.cast(pa.string()).cast(pa.float64()))  # the nearest number, as of the same digits in CSV
+    elif types.is_boolean(kind) or types.is_integer(kind) or types.is_floating(kind):
+        found = _values(column.cast(pa.float64(), safe=False))
+    else:
+        return None
+    return found
+
+
+def text(column: Any) -> Any:
+    """A column of text as strings, or None for one of something else; bytes are text where they are UTF-8."""
+    if pa.types.is_null(column.type) or not _is_text(column.type):
+        return None
+    try:
+        return column.cast(pa.string())
+    except pa.ArrowInvalid:
+        return None
+
+
+def _values(column: Any) -> NDArray[np.float64]:
+    found = column.to_numpy() if isinstance(column, pa.ChunkedArray) else column.to_numpy(zero_copy_only=False)
+    return np.array(found, dtype=np.float64)

@@ -1,0 +1,1 @@
+"""Each section of a report, once: from the tables to plain blocks."""

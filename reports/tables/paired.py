@@ -1,0 +1,80 @@
+"""Detectors compared on the same test rows: a paired bootstrap of the difference of their ROC AUCs, Holm-corrected."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from scipy.special import ndtr
+
+from reports.arrays import Shelf
+from reports.tables.frames import Row, rows
+from reports.tables.resampling import Labels, Scores, aucs, weights
+from reports.tables.trials import having
+
+Records = Sequence[Mapping[str, Any]]
+
+_MOST_TRIALS = 3
+"""Seeds of a row that are compared."""
+_RESAMPLED = 1_500_000
+"""Rows weighed for each comparison and seed; from 200 to 1,000 resamples."""
+
+
+def differences(
+    block: pd.DataFrame, finished: pd.DataFrame, records: Records, shelf: Shelf
+) -> tuple[Row, list[Row]] | None:
+    """The leader by ROC AUC, and every other row of a data set with ``difference``, ``low``, ``high`` and ``p``.
+
+    None where no two trials left their scores.
+    """
+    body = [row for row in rows(block) if row["primary"] and math.isfinite(row["roc_auc"])]
+    if len(body) < 2 or not having(records, "arrays", finished["position"]).any():
+        return None
+    scored = {row["scenario"]: _scored(row, finished, records, shelf) for row in body}
+    leader = body[0]
+    found = []
+    for row in body[1:]:
+        difference = compared(scored[leader["scenario"]], scored[row["scenario"]])
+        if difference is not None:
+            found.append(row | dict(zip(("difference", "low", "high", "p"), difference, strict=True)))
+    if not found:
+        return None
+    from statsmodels.stats.multitest import multipletests
+
+    holm = multipletests([row["p"] for row in found], method="holm")[1]
+    return leader, [row | {"p": float(p)} for row, p in zip(found, holm, strict=True)]
+
+
+Scored = dict[tuple[float, str], tuple[Scores, Labels]]
+"""Scores and labels by the seed and the checksum of the data."""
+
+
+def _scored(row: Row, finished: pd.DataFrame, records: Records, shelf: Shelf) -> Scored:
+    own = finished[finished["scenario"] == row["scenario"]].sort_values(["seed", "round"]).drop_duplicates("seed")
+    found: Scored = {}
+    for seed, checksum, position in zip(own["seed"], own["checksum"], own["position"], strict=True):
+        if len(found) < _MOST_TRIALS and (scored := shelf.scores(records[position])) is not None:
+            found[seed, checksum] = scored
+    return found
+
+
+def compared(leader: Scored, other: Scored) -> tuple[float, float, float, float] | None:
+    """The mean difference other − leader, its 95 % interval and its two-sided p; None without rows in common."""
+    values, errors = [], []
+    for key, (ours, labels) in leader.items():
+        theirs = other.get(key)
+        if theirs is None or not np.array_equal(labels, theirs[1]):
+            continue
+        drawn = weights(labels, min(1_000, max(200, _RESAMPLED // len(labels))))
+        gaps = aucs(theirs[0], labels, drawn) - aucs(ours, labels, drawn)
+        whole = np.ones((1, len(labels)), dtype=np.float32)
+        values.append(float(aucs(theirs[0], labels, whole)[0] - aucs(ours, labels, whole)[0]))
+        errors.append(float(gaps.std(ddof=1)))
+    if not values:
+        return None
+    value, error = float(np.mean(values)), float(np.mean(errors))
+    p = 2 * float(ndtr(-abs(value) / error)) if error > 0 else float(value == 0)
+    return value, value - 1.959964 * error, value + 1.959964 * error, p
