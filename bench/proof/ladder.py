@@ -343,7 +343,7 @@ class Worker:
         canonical.save(self.folder / _weights_file(name), trained, climber.case.spec)
         read_back = canonical.load(self.folder / _weights_file(name))[1]
         for side, weights in ((observed, read_back), (climber.expected, trained)):
-            side[SAVED] = {tensor: np.asarray(values, dtype=np.float64) for tensor, values in weights.items()}
+            side[SAVED] = {tensor: np.array(values, np.float64, order="C") for tensor, values in weights.items()}
         write(self.folder / observed_file(name), observed)
         write(self.folder / expected_file(name), climber.expected)
         return {}
