@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import math
+from collections.abc import Iterator
+from contextlib import contextmanager
+from functools import partial
 from typing import Any
 
 import jax
@@ -20,6 +24,28 @@ def blank(settings: TrainingSettings) -> dict[str, Any]:
         "kernel_init": nnx.initializers.zeros,
         "rngs": nnx.Rngs(0),
     }
+
+
+FEW_PIXELS = 16
+"""Of a layer's smaller image, up to which products also score faster than XLA's own convolutions outside a loop."""
+scoring = False
+"""Whether what is traced now takes rows and trains on none."""
+
+
+@contextmanager
+def rows_alone() -> Iterator[None]:
+    """What is traced inside is not part of a loop over steps, where the framework's own convolutions are slow."""
+    global scoring
+    scoring = True
+    try:
+        yield
+    finally:
+        scoring = False
+
+
+def by_products(settings: TrainingSettings) -> bool:
+    """Whether layers are written as the products that XLA computes fastest on the CPU."""
+    return settings.mode == "tuned" and settings.device == "cpu"
 
 
 @jax.custom_vjp
@@ -43,6 +69,81 @@ def narrowing_backward(kept: tuple[Array, Array], g: Array) -> tuple[Array, Arra
 narrowing_product.defvjp(narrowing_forward, narrowing_backward)
 
 
+def gather(images: Array) -> Array:
+    """The windows of images (B, height, width, c) that a convolution sees, shape (B, ⌈height / 2⌉, ⌈width / 2⌉, 9 c).
+
+    As nine strided slices: inside a loop XLA runs its own convolutions on the CPU at a tenth of the speed.
+    """
+    _, height, width, _ = images.shape
+    below, right = -(-height // STRIDE), -(-width // STRIDE)
+    ends = [
+        (PADDING, STRIDE * (small - 1) + KERNEL - PADDING - large) for small, large in ((below, height), (right, width))
+    ]
+    padded = jnp.pad(images, ((0, 0), *ends, (0, 0)))
+    rows = [padded[:, k : k + STRIDE * below - 1 : STRIDE] for k in range(KERNEL)]
+    return jnp.concatenate([row[:, :, j : j + STRIDE * right - 1 : STRIDE] for row in rows for j in range(KERNEL)], -1)
+
+
+def scatter(windows: Array, sides: tuple[int, int]) -> Array:
+    """The adjoint of ``gather``: windows of shape (B, h, w, 3, 3, c), added up into images (B, *sides, c).
+
+    An even row of the image is the middle one of one window; an odd row is the last of one and the first of the next.
+    The same holds of columns.
+    """
+    rows, below, right, _, _, channels = windows.shape
+    following = jnp.pad(windows[:, 1:, :, 0], ((0, 0), (0, 1), (0, 0), (0, 0), (0, 0)))
+    pairs = jnp.stack((windows[:, :, :, 1], windows[:, :, :, 2] + following), 2)
+    following = jnp.pad(pairs[:, :, :, 1:, 0], ((0, 0), (0, 0), (0, 0), (0, 1), (0, 0)))
+    squares = jnp.stack((pairs[:, :, :, :, 1], pairs[:, :, :, :, 2] + following), 4)
+    images = squares.reshape(rows, STRIDE * below, STRIDE * right, channels)
+    return images[:, : sides[0], : sides[1]]
+
+
+@jax.custom_vjp
+def shrink(images: Array, kernel: Array) -> Array:
+    """The convolution of larger images as one product with the kernel (3, 3, outer, inner); its gradient is written
+    down, since ``enlarge`` is the adjoint: XLA would spread each slice over a whole image and add nine of these."""
+    return jnp.tensordot(gather(images), kernel.reshape(-1, kernel.shape[-1]), 1)
+
+
+def shrink_forward(images: Array, kernel: Array) -> tuple[Array, tuple[Array, Array]]:
+    return shrink(images, kernel), (images, kernel)
+
+
+def shrink_backward(kept: tuple[Array, Array], g: Array) -> tuple[Array, Array]:
+    images, kernel = kept
+    return enlarge(g, kernel, images.shape[1:3]), kernel_gradient(images, g)
+
+
+shrink.defvjp(shrink_forward, shrink_backward)
+
+
+@partial(jax.custom_vjp, nondiff_argnums=(2,))
+def enlarge(images: Array, kernel: Array, sides: tuple[int, int]) -> Array:
+    """The transposed convolution of smaller images into larger ones of these sides; ``kernel`` as in ``shrink``."""
+    windows = jnp.tensordot(images, kernel.reshape(-1, kernel.shape[-1]).T, 1)
+    return scatter(windows.reshape(*images.shape[:3], *kernel.shape[:3]), sides)
+
+
+def enlarge_forward(images: Array, kernel: Array, sides: tuple[int, int]) -> tuple[Array, tuple[Array, Array]]:
+    return enlarge(images, kernel, sides), (images, kernel)
+
+
+def enlarge_backward(sides: tuple[int, int], kept: tuple[Array, Array], g: Array) -> tuple[Array, Array]:
+    images, kernel = kept
+    return shrink(g, kernel), kernel_gradient(g, images)
+
+
+enlarge.defvjp(enlarge_forward, enlarge_backward)
+
+
+def kernel_gradient(larger: Array, smaller: Array) -> Array:
+    """Of shape (3, 3, outer, inner), from what stands on the two sides of the kernel."""
+    windows = gather(larger).reshape(-1, KERNEL**2 * larger.shape[-1])
+    product = windows.T @ smaller.reshape(-1, smaller.shape[-1])
+    return product.reshape(KERNEL, KERNEL, larger.shape[-1], smaller.shape[-1])
+
+
 class Dense(nnx.Linear):
     """A dense layer that starts from a canonical kernel."""
 
@@ -50,7 +151,7 @@ class Dense(nnx.Linear):
 
     def __init__(self, layer: Layer, settings: TrainingSettings) -> None:
         super().__init__(layer.inputs, layer.outputs, **blank(settings))
-        if settings.mode == "tuned" and settings.device == "cpu" and layer.outputs < layer.inputs:
+        if by_products(settings) and layer.outputs < layer.inputs:
             self.dot_general = lambda x, kernel, *_, **__: narrowing_product(x, kernel)
 
 
@@ -64,9 +165,15 @@ class Convolution(nnx.Conv):
         shape = (KERNEL, KERNEL), (STRIDE, STRIDE)
         super().__init__(layer.inputs, layer.outputs, *shape, padding=(around, around), **blank(settings))
         self.images = (*layer.before, layer.inputs)
+        self.by_products = by_products(settings)
+        self.large = math.prod(layer.after) > FEW_PIXELS
 
     def __call__(self, x: Array) -> Array:
-        return super().__call__(x.reshape(len(x), *self.images)).reshape(len(x), -1)
+        images = x.reshape(len(x), *self.images)
+        if not self.by_products or (scoring and self.large):
+            return super().__call__(images).reshape(len(x), -1)
+        images, kernel, bias = (array.astype(self.dtype) for array in (images, self.kernel[...], self.bias[...]))
+        return (shrink(images, kernel) + bias).reshape(len(x), -1)
 
 
 class Transposed(nnx.ConvTranspose):
@@ -80,10 +187,16 @@ class Transposed(nnx.ConvTranspose):
         padding = tuple((low, low + large - STRIDE * (small - 1) - 1) for small, large in sides)
         shape = (KERNEL, KERNEL), (STRIDE, STRIDE)
         super().__init__(layer.inputs, layer.outputs, *shape, padding=padding, transpose_kernel=True, **blank(settings))
-        self.images = (*layer.before, layer.inputs)
+        self.images, self.after = (*layer.before, layer.inputs), layer.after
+        self.by_products = by_products(settings)
+        self.large = math.prod(layer.before) > FEW_PIXELS
 
     def __call__(self, x: Array) -> Array:
-        return super().__call__(x.reshape(len(x), *self.images)).reshape(len(x), -1)
+        images = x.reshape(len(x), *self.images)
+        if not self.by_products or (scoring and self.large):
+            return super().__call__(images).reshape(len(x), -1)
+        images, kernel, bias = (array.astype(self.dtype) for array in (images, self.kernel[...], self.bias[...]))
+        return (enlarge(images, kernel, self.after) + bias).reshape(len(x), -1)
 
 
 LAYERS = {"dense": Dense, "convolution": Convolution, "transposed": Transposed}

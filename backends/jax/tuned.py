@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from backends.inference import RowFunction
 from backends.interface import Weights
+from backends.jax import layers
 from backends.jax.idiomatic import Draws, IdiomaticModel, draw, update
 from backends.jax.network import Network
 
@@ -111,7 +112,8 @@ class TunedModel(IdiomaticModel):
 
     def run_rows(self, function: RowFunction, X: NDArray[Any]) -> tuple[NDArray[Any], ...]:
         self.settle()
-        return super().run_rows(function, X)
+        with layers.rows_alone():
+            return super().run_rows(function, X)
 
     def export_weights(self) -> dict[str, NDArray[Any]]:
         self.settle()

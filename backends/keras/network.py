@@ -17,7 +17,7 @@ from backends import weights as canonical
 from backends.inference import RowFunction
 from backends.interface import Weights
 from backends.keras.engines import engine
-from backends.keras.layers import LAYERS, Array
+from backends.keras.layers import LAYERS, LAYERS_BY_PRODUCTS, Array
 from backends.spec import NORMAL_ENTROPY, VARIANCE_FLOOR, NetworkSpec, TrainingSettings
 
 Arrays = dict[str, Any]  # by name: rows, or once more arrays by name
@@ -40,8 +40,9 @@ class Network(keras.Model):
         layers, depth = spec.layers(), spec.depth
         heads = set(list(layers)[depth : -depth - 1]) if merged else set()
         self.names = [tuple(names) for _, names in groupby(layers, lambda name: name in heads or name)]
+        kinds = LAYERS_BY_PRODUCTS if settings.mode == "tuned" and settings.device == "cpu" else LAYERS
         self.all_layers = [
-            LAYERS[layers[n].kind](replace(layers[n], outputs=len(names) * layers[n].outputs))
+            kinds[layers[n].kind](replace(layers[n], outputs=len(names) * layers[n].outputs))
             for names in self.names
             for n in names[:1]
         ]

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from backends.inference import RowFunction, padded_chunks
 from backends.interface import EpochLoss, Weights
+from backends.keras import layers
 from backends.keras.engines import engine
 from backends.keras.idiomatic import IdiomaticModel
 from backends.keras.layers import Array
@@ -89,5 +90,5 @@ class TunedModel(IdiomaticModel):
         def fetch(results: tuple[Array, ...]) -> tuple[NDArray[Any], ...]:
             return tuple(map(ops.convert_to_numpy, results))
 
-        with keras.device(self.device):
+        with keras.device(self.device), layers.rows_alone():
             return padded_chunks(lambda x: self.row_functions[function](ops.convert_to_tensor(x)), X, fetch)

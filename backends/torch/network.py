@@ -15,7 +15,7 @@ from backends import randomness
 from backends import weights as canonical
 from backends.interface import Weights
 from backends.spec import NORMAL_ENTROPY, VARIANCE_FLOOR, Layer, NetworkSpec, TrainingSettings
-from backends.torch.layers import LAYERS, Narrow, Wide, product_and_bias
+from backends.torch.layers import CONVOLUTIONS_BY_PRODUCTS, LAYERS, Narrow, Wide, product_and_bias
 
 Masks = Mapping[str, Tensor]
 NOTHING: Masks = {}
@@ -161,7 +161,8 @@ class TunedNetwork(Network):
     def make_layer(self, layer: Layer) -> nn.Module:
         if layer.kind == "dense":
             return (Wide if layer.outputs > layer.inputs else Narrow)(layer, self.dtype)
-        return super().make_layer(layer)
+        kinds = CONVOLUTIONS_BY_PRODUCTS if self.device.type == "cpu" else LAYERS
+        return kinds[layer.kind](layer, self.dtype)
 
     def read_heads(self, x: Tensor) -> Sequence[Tensor]:
         """Both in one product."""
