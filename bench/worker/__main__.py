@@ -27,8 +27,10 @@ from bench.worker.session import Diverged, Session
 
 LADDER = "bench.proof.ladder"
 """Who climbs; it stands above the worker, and is loaded where somebody asks for it."""
-TRIAL = ("prepare", "epoch", "rehearse", "scoring", "score", "self_check")
-COMMANDS = frozenset({"hello", "capabilities", *TRIAL, "limits", "climb", "exchange"})
+COMMANDS = frozenset(
+    {"hello", "capabilities", "prepare", "epoch", "rehearse", "scoring", "score", "self_check"}
+    | {"limits", "climb", "exchange"}
+)
 PROTOCOL = 2
 """Told by ``hello``; a worker of protocol 1 does not. From 2 on it knows ``rehearse``, and ``scoring`` takes
 ``repeats``."""
