@@ -163,19 +163,36 @@ class _Reader:
                 self.found[name] = read(chosen, self.text[name], self.asked.missing)
         if self.asked.decimal == "comma" or (commas and self.asked.decimal == "auto"):
             self._settle_points()
+        elif self.asked.decimal == "auto":
+            self._doubt_points()
 
     def _settle_points(self) -> None:
         """In a file with decimal commas, points can only stand between thousands."""
-        pointed = {
-            name: grouped(self.text[name], self.asked.missing)
-            for name, found in self.found.items()
-            if found.reading == PLAIN and _holds(self.text[name], ".")
-        }
+        pointed = self._pointed()
         for name, found in pointed.items():
             if found is not None:
                 if None in pointed.values() and self.asked.decimal == "auto":
                     self._refuse_doubt(name, (PLAIN, found.reading))
                 self.found[name] = found
+
+    def _doubt_points(self) -> None:
+        """Refuses whole numbers of at most three digits beside ``1.234``, where no column has a decimal point for sure.
+
+        Who writes 1.234 for a decimal number seldom writes all others without a point.
+        """
+        pointed = self._pointed()
+        for name, found in pointed.items() if None not in pointed.values() else ():
+            cells = self.text[name]
+            if found is not None and _holds(cells, "^[^.]*[0-9][^.]*$") and not _holds(cells, r"^[^.]*[0-9]{4}[^.]*$"):
+                self._refuse_doubt(name, (PLAIN, found.reading))
+
+    def _pointed(self) -> dict[str, Found | None]:
+        """The plain columns that hold a point, as they are with points between thousands, where they can be so."""
+        return {
+            name: grouped(self.text[name], self.asked.missing)
+            for name, found in self.found.items()
+            if found.reading == PLAIN and _holds(self.text[name], r"\.")
+        }
 
     def _refuse_doubt(self, name: str, pair: tuple[Reading, Reading]) -> None:
         sign = "," if any(one.thousands == "," for one in pair) else "."
@@ -343,10 +360,11 @@ class _Reader:
         return notes
 
 
-def _holds(cells: Any, sign: str) -> bool:
+def _holds(cells: Any, pattern: str) -> bool:
+    """Whether an expression of RE2 matches within any of the cells."""
     import pyarrow.compute as pc
 
-    return bool(pc.any(pc.match_substring(cells, sign)).as_py())
+    return bool(pc.any(pc.match_substring_regex(cells, pattern)).as_py())
 
 
 def _counts(values: NDArray[np.float64], places: NDArray[np.intp]) -> bool:

@@ -167,6 +167,7 @@ class Reading:
 
 
 PLAIN = Reading()
+GROUPED = Reading(",", ".")
 TRUTH = Reading(truth=TRUTHS[0])
 
 
@@ -247,7 +248,9 @@ def discover(text: Text, missing: Sequence[str] = (), decimal: Decimal = "auto")
     ]
     if decimal in SIGNS:
         return next((one for one in (best, *equals) if one.reading.decimal == SIGNS[decimal]), best)
-    return replace(best, rival=equals[0].reading) if equals else best
+    # whether plain numbers have points between thousands is for the other columns of the file to say: `grouped`
+    rivals = [one.reading for one in equals if (best.reading, one.reading) != (PLAIN, GROUPED)]
+    return replace(best, rival=rivals[0]) if rivals else best
 
 
 def read(reading: Reading, text: Text, missing: Sequence[str] = ()) -> Found:
@@ -265,9 +268,8 @@ def _unusual(text: Text, missing: Iterable[str]) -> tuple[str, ...]:
 def grouped(text: Text, missing: Sequence[str] = ()) -> Found | None:
     """The column read with points between thousands and decimal commas, where all cells can be: ``1.234`` is 1234."""
     sample = _sample(text, missing)
-    reading = Reading(",", ".")
-    if any("." in cell for cell in sample) and _fits(reading, sample):
-        found = read(reading, text, missing)
+    if any("." in cell for cell in sample) and _fits(GROUPED, sample):
+        found = read(GROUPED, text, missing)
         return None if found.bad.any() else found
     return None
 

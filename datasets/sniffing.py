@@ -8,7 +8,7 @@ import io
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
-from itertools import islice
+from itertools import islice, product
 from typing import IO
 
 from datasets.dataset import DatasetError, require
@@ -133,9 +133,7 @@ def form_of(source: Utf8, path: str) -> Form:
     rest = lines[place:]
     widest = max(rest[0].count(separator) for separator in separators) + 1
     require(widest <= MOST_COLUMNS, f"{path}: line {place + 1} has {widest:,} fields; {MOST_COLUMNS:,} are read")
-    quoted = '"' not in "".join(rest) and re.fullmatch(r"'[^']*'([,;\t|]'[^']*')*\s*", rest[0])
-    quote = "'" if quoted else '"'
-    separator = max(separators, key=lambda one: _regularity(_parsed(rest, one, quote)))
+    separator, quote = _signs(rest, separators)
     reader = csv.reader(rest, delimiter=separator, quotechar=quote)
     try:
         header = next(reader)
@@ -174,6 +172,24 @@ def _parsed(lines: Sequence[str], separator: str, quote: str) -> list[list[str]]
         return [fields for fields in islice(reader, RECORDS) if fields]
     except csv.Error:
         return []
+
+
+def _signs(lines: Sequence[str], separators: str) -> tuple[str, str]:
+    """What separates the fields, and the double quote or the apostrophe that may enclose them."""
+    text = "".join(lines)
+    enclosed = '"' not in text and _ENCLOSED.search(text)
+
+    def suits(pair: tuple[str, str]) -> tuple[bool, float, bool, int]:
+        several, equal, width = _regularity(_parsed(lines, *pair))
+        # text that only begins with an apostrophe makes records of unequal length
+        return several, equal, pair[1] == "'", width
+
+    separator, quote = max(product(separators, "\"'" if enclosed else '"'), key=suits)
+    return separator, quote
+
+
+_ENCLOSED = re.compile(r"(?:^|[,;\t|])'(?:[^']|'')*'(?=[,;\t|]|\s*$)", re.MULTILINE)
+"""A field between apostrophes; one within is doubled."""
 
 
 def _regularity(records: Sequence[Sequence[str]]) -> tuple[bool, float, int]:

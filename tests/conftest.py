@@ -13,9 +13,14 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from hypothesis import settings
 
 import backends
 from bench.environment import machine
+
+# The same examples in every run; `--hypothesis-profile=default` looks for new ones.
+settings.register_profile("same", derandomize=True, deadline=None)
+settings.load_profile("same")
 
 FRAMEWORKS = frozenset({"torch", "tensorflow", "keras", "jax"})
 SHARED = ("climb",)

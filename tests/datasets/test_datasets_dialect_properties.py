@@ -12,7 +12,7 @@ from pathlib import Path
 
 import file_makers as makers
 import numpy as np
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from datasets import DatasetError
@@ -97,7 +97,12 @@ def content(way: Way, columns: list[Column]) -> bytes:
     return (text.getvalue() + (way.end if way.blank else "")).encode(way.encoding)
 
 
+FEW_APOSTROPHES = Way(",", ".", "'", "", csv.QUOTE_MINIMAL, "'", "utf-8", "\n", "none", "", "none", False)
+"""Only the cell that holds the sign is enclosed by it, far below the header."""
+
+
 @given(way=ways, columns=tables())
+@example(way=FEW_APOSTROPHES, columns=[(0, [0, 0, 0, 0, None, None, 1000, *[None] * 5])])
 @settings(deadline=None, max_examples=500)
 def test_a_table_comes_back_as_the_same_numbers_or_with_one_line(way: Way, columns: list[Column]) -> None:
     with tempfile.TemporaryDirectory() as folder:

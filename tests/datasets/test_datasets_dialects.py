@@ -136,6 +136,29 @@ def test_where_two_readings_fit_the_line_says_which_option_decides(tmp_path: Pat
     assert "Read with decimal commas: f0." in load(tmp_path, content, "?decimal=comma").provenance.notes
 
 
+POINTS = ["7", "1.000", "250", "3.275", "NA", "12"]
+
+
+def test_points_that_can_stand_between_thousands_are_asked_about(tmp_path: Path) -> None:
+    content = csv(BASE[["label"]].assign(dose=[POINTS[row % 6] for row in range(makers.ROWS)]), ";")
+    line = refused(tmp_path, content)
+    assert "column 'dose' holds '1.000', which can be read with decimal points or with" in line
+    point, comma = (features(tmp_path, content, decimal=asked).frame["dose"] for asked in ("point", "comma"))
+    assert (point.max(), comma.max()) == (250, 3275)
+
+
+@pytest.mark.parametrize("other", ["0.5", "1234", "1.2345"])
+def test_points_that_cannot_all_stand_between_thousands_are_decimal(tmp_path: Path, other: str) -> None:
+    cells = [*POINTS, other]
+    content = csv(BASE[["label"]].assign(dose=[cells[row % 7] for row in range(makers.ROWS)]), ";")
+    assert features(tmp_path, content).frame["dose"].iloc[1] == 1.0
+
+
+def test_a_column_with_decimal_points_decides_for_the_others(tmp_path: Path) -> None:
+    content = csv(BASE[["f0", "label"]].assign(dose=[POINTS[row % 6] for row in range(makers.ROWS)]))
+    assert features(tmp_path, content).frame["dose"].iloc[1] == 1.0
+
+
 def test_other_columns_decide_where_commas_cannot_be_both(tmp_path: Path) -> None:
     frame = written(BASE, comma).assign(f2=[f"{row % 9 + 1}.{row + 100}" for row in range(makers.ROWS)])
     found = load(tmp_path, csv(frame, ";"), "?scale=none")
