@@ -132,7 +132,7 @@ KEYS = (
 )
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=10, deadline=None)
 @given(st.dictionaries(st.sampled_from(KEYS), junk, min_size=1))
 def test_damaged_records_are_shown_as_far_as_they_go(record: Any, changes: dict[str, Any]) -> None:
     data_of(rendered([record("digits:4"), record("digits:4", "knn") | changes, record("blobs") | changes]))
