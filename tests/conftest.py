@@ -29,7 +29,16 @@ settings.load_profile("same")
 FRAMEWORKS = frozenset({"torch", "tensorflow", "keras", "jax"})
 SHARED = ("climb",)
 """Fixtures that take so long that all tests with one run in one worker, beside their files."""
-LONGEST = ("climb", "keras", "jax", "torch")
+LONGEST = (
+    "climb",
+    "keras",
+    "jax",
+    "torch",
+    "tests/bench/run/test_runner.py",
+    "tests/datasets/test_datasets_contract.py",
+    "tests/reports/writers/test_markdown.py",
+    "tests/reports/writers/test_page.py",
+)
 """The groups of tests that take longest; they begin first, so that no worker is left alone with one."""
 
 

@@ -16,7 +16,7 @@ from bench.quality.metrics import CURVE_POINTS, METRICS, _Ranking, quality, resa
 
 
 @given(st.lists(st.tuples(st.integers(0, 8), st.booleans()), min_size=4, max_size=80), st.integers(0, 8))
-@settings(deadline=None, max_examples=150)
+@settings(deadline=None, max_examples=60)
 def test_every_metric_equals_scikit_learns_also_with_ties(rows, threshold):
     scores = np.array([score for score, _ in rows], dtype=float)
     labels = np.array([int(label) for _, label in rows])
