@@ -66,7 +66,7 @@ def test_the_interval_of_each_metric_agrees_with_a_plain_bootstrap():
     scores, labels = draw(rng, 300)
     found = quality(scores, labels, [0.8], resamples=1000)
     values = []
-    for _ in range(1000):
+    for _ in range(600):
         chosen = rng.integers(0, 300, 300)
         s, y = scores[chosen], labels[chosen]
         flagged = s > 0.8
