@@ -40,8 +40,14 @@ class Material:
     def __init__(self, records: Records, shelf: Shelf | None = None, warnings: Sequence[str] = ()) -> None:
         self.records, self.shelf, self.warnings = records, shelf or Shelf(None), warnings
         self.trials = short(trials(records))
-        self.quality = quality(scored(self.trials, records))
-        self.throughput = throughput(self.trials)
+
+    @cached_property
+    def quality(self) -> pd.DataFrame:
+        return quality(scored(self.trials, self.records))
+
+    @cached_property
+    def throughput(self) -> pd.DataFrame:
+        return throughput(self.trials)
 
     @cached_property
     def first_scores(self) -> pd.DataFrame:
