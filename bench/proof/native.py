@@ -112,7 +112,8 @@ def climb(backend: Backend, case: Case, data: Data) -> tuple[Observed, Observed]
         for epoch in epochs:
             model.run_epoch(epoch)
             losses.append(model.epoch_loss())
-            told.append(_told(model, epochs[: len(losses)]))  # to be asked leaves training as it is
+            if len(losses) in (1, len(epochs)):  # to be asked between epochs leaves training as it is
+                told.append(_told(model, epochs[: len(losses)]))
             if when == "" and epoch == epochs[0]:
                 others.update({seed: _first_epoch(backend, case, rows, seed) for seed in OTHER_SEEDS})
         drawn = told[-1]
