@@ -28,6 +28,7 @@ def blank(settings: TrainingSettings) -> dict[str, Any]:
 FEW_PIXELS = 16
 """Of a layer's smaller image, up to which products also score faster than XLA's own convolutions outside a loop."""
 
+
 def by_products(settings: TrainingSettings) -> bool:
     """Whether layers are written as the products that XLA computes fastest on the CPU."""
     return settings.mode == "tuned" and settings.device == "cpu"

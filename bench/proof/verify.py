@@ -170,9 +170,9 @@ def _climb(
     """The environment, the backends' versions, what kept backends from climbing, and one ladder a precision."""
     troubles: dict[str, TrialFailed] = {}
     with ExitStack() as stack:
-        kept = compiled.variables()
-        workers = {n: stack.enter_context(WorkerProcess(1, device, TIMEOUT, variables=kept)) for n in climbing}
-        workers[REFERENCE] = stack.enter_context(WorkerProcess(1, "cpu", TIMEOUT))
+        places = dict.fromkeys(climbing, device) | {REFERENCE: "cpu"}
+        more = compiled.variables()
+        workers = {n: stack.enter_context(WorkerProcess(1, p, TIMEOUT, variables=more)) for n, p in places.items()}
         pool = stack.enter_context(ThreadPoolExecutor(len(workers)))
         # The way out, also that of Ctrl-C: the processes end, so that the threads that wait for their replies do, and
         # only then are the pipes closed, since a thread that waits on a closed pipe would wait on.
@@ -209,10 +209,8 @@ def _climb(
                 troubles[name] = TrialFailed("skipped", str(error))
 
         ladders: list[dict[str, Any]] = []
-        if all(name in troubles for name in climbing):
-            return here, versions, troubles, ladders
         golden: Observed = {}
-        for precision in precisions:
+        for precision in precisions if set(climbing) - set(troubles) else ():
             climbing = [name for name in climbing if name not in troubles]
             progress(f"{', '.join(climbing)} climb in {precision}")
             requests: dict[str, Sequence[Any]] = {n: (n, str(home), precision, device, mode, quick) for n in climbing}
