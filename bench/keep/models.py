@@ -242,6 +242,8 @@ def _checked(card: Card, arrays: dict[str, NDArray[Any]]) -> Model:
     valid = kinds(scenario)
     if foreign := [name for name in card.scores if name not in valid] or len(set(card.scores)) < len(card.scores):
         raise ValueError(f"{scenario.detector} has the scores {', '.join(valid)}, and the model says {card.scores}")
+    if card.image is not None and min(card.image) < 1:
+        raise ValueError(f"it says that its rows are images of {card.image[0]} × {card.image[1]} pixels")
     fitted = {name.removeprefix(FITTED): array for name, array in arrays.items() if name.startswith(FITTED)}
     preprocessing = Preprocessing.restored(card.preprocessing, fitted)
     features = len(preprocessing.feature_names)
