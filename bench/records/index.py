@@ -76,9 +76,7 @@ class Index:
         A skipped trial never ran, so it is not among them; one that ran for its quality alone does not stand in for a
         timed one.
         """
-        return {
-            entry.key: entry for entry in self.entries if entry.status != "skipped" and (entry.timed or not timed)
-        }
+        return {entry.key: entry for entry in self.entries if entry.status != "skipped" and (entry.timed or not timed)}
 
     def record(self, entry: Entry) -> Record:
         """The whole record, from the file."""
@@ -107,7 +105,8 @@ class Index:
             self.unsaved = 0
 
     def _add(self, record: Any, start: int, end: int) -> None:
-        entry = Entry(*store.key(record), record["environment_hash"], record["status"], record.get("timed", True) is True,
+        timed = record.get("timed", True) is True
+        entry = Entry(*store.key(record), record["environment_hash"], record["status"], timed,
                       start, end)  # fmt: skip
         self.entries.append(entry)
         self.unsaved += 1

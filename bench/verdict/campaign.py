@@ -29,7 +29,7 @@ from bench.verdict.comparison import NAMES, SCHEMA, Found, Terms, fault, verdict
 from bench.verdict.duet import Part, play
 from bench.verdict.pairing import Pair
 from bench.verdict.sides import Side
-from datasets.storage import replace
+from datasets import storage
 
 PLAN = "comparison.json"
 LOGS = "logs"
@@ -239,7 +239,7 @@ class Duets:
         elif any((folder / store.FILE).exists() for folder in self.folders):
             raise SuiteError(f"{self.out}: holds records, but no {PLAN}; choose another --out")
         else:
-            replace(path, text)
+            storage.replace(path, text)
         for place, folder in enumerate(self.folders):
             if (folder / store.FILE).is_file():
                 kept, _ = store.read(folder)

@@ -27,7 +27,9 @@ SHOWN = 20
 def main() -> int:
     parser = argparse.ArgumentParser(prog="campaign", description=__doc__)
     parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--share", type=float, default=1.0, help="of the generated cases, kills and requests (default: 1)")
+    parser.add_argument(
+        "--share", type=float, default=1.0, help="of the generated cases, kills and requests (default: 1)"
+    )
     parser.add_argument("--duration", type=float, default=7200.0, help="seconds of the soak (default: 7200)")
     parser.add_argument("--parts", default=",".join(PARTS), help=f"of {', '.join(PARTS)} (default: all)")
     parser.add_argument("--kind", help="of the generated kinds this one alone")

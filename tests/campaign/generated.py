@@ -16,7 +16,14 @@ SHARES = {
 }  # fmt: skip
 """Cases of each kind in the long form, 20,000 and more."""
 
-WARM = ("pandas", "pyarrow.parquet", "sklearn.neighbors", "bench.keep.models", "bench.keep.scoring", "datasets.columnar")
+WARM = (
+    "pandas",
+    "pyarrow.parquet",
+    "sklearn.neighbors",
+    "bench.keep.models",
+    "bench.keep.scoring",
+    "datasets.columnar",
+)
 
 
 def kinds(seed: int, share: float = 1.0) -> list[Kind]:
@@ -152,7 +159,9 @@ def arrays(seed: int, number: int) -> Case:
     draw = changed.rng(seed, "arrays", number)
     name, good = draw.choice((("npy", corpus.npy()), ("npz", corpus.npz()), ("npz", corpus.npz_packed())))
     options = "?label=x1&normal=1" if name == "npy" else ""
-    return Case(f"changed {name}", ["load", f"file:rows.{name}{options}"], {f"rows.{name}": changed.bytes_of(good, draw)})
+    return Case(
+        f"changed {name}", ["load", f"file:rows.{name}{options}"], {f"rows.{name}": changed.bytes_of(good, draw)}
+    )
 
 
 def idx(seed: int, number: int) -> Case:

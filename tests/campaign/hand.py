@@ -344,7 +344,9 @@ def images() -> list[Case]:
     def idx(title: str, content: Content, file: str = name) -> Case:
         files: dict[str, Content] = {key: value for key, value in good.items() if key != name}
         files[file] = content
-        return Case(f"IDX: {title}", ["load", "mnist:4"], {f"data/mnist/{k}": v for k, v in files.items()}, refused=True)
+        return Case(
+            f"IDX: {title}", ["load", "mnist:4"], {f"data/mnist/{k}": v for k, v in files.items()}, refused=True
+        )
 
     def kdd(title: str, content: Content, ending: str = "") -> Case:
         file = f"data/kddcup99/kddcup.data_10_percent{ending}"
@@ -546,5 +548,3 @@ def histories() -> list[Case]:
         spoilt("a name of 100,000 characters", benchmarks=[{"fullname": "x" * 100_000, "stats": stats}]),
         spoilt("rounds below nothing", benchmarks=[{"fullname": "x", "stats": stats | {"rounds": -5}}]),
     ]  # fmt: skip
-
-

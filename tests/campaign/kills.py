@@ -47,7 +47,6 @@ QUALITY = ("roc_auc", "average_precision", "precision", "recall", "f1", "accurac
 ENDED = 300.0
 """Seconds that a command may take when nobody disturbs it."""
 
-Signals = tuple[tuple[str, ...], ...]
 WAYS = (
     *(("KILL", "group"), ("KILL", "parent"), ("KILL", "worker"), ("TERM", "parent"), ("TERM", "worker")),
     *(("INT", "parent"), ("HUP", "parent"), ("STOP", "parent"), ("STOP", "worker"), ("KILL", "group")),
@@ -107,8 +106,12 @@ def campaign(folder: Path, seed: int, kills: int, until: float, *, networks: boo
         command = found[number % len(found)]
         place = folder / f"kill-{number}"
         if command.name not in plain:
-            plain[command.name] = _undisturbed(command, folder / "plain", tally)
-        _killed(command, place, draw, tally, plain[command.name])
+            plain[command.name] = undisturbed(command, folder / "plain", tally)
+        blows = []
+        for _ in range(draw.choice((1, 2, 3, 4))):
+            # most moments lie in the imports and the work, some in the last writes
+            blows.append((*draw.choice(WAYS), draw.uniform(0.05, 1.0) * command.seconds))
+        killed(command, place, blows, tally, plain[command.name])
         shutil.rmtree(place, ignore_errors=True)
         number += 1
     return tally
@@ -118,7 +121,7 @@ def environment(place: Path) -> dict[str, str]:
     return {**os.environ, "XDG_STATE_HOME": str(place / "state"), "COLUMNS": "100"}
 
 
-def _undisturbed(command: Command, place: Path, tally: Tally) -> Any:
+def undisturbed(command: Command, place: Path, tally: Tally) -> Any:
     corpus.copied(dict(command.files), place)
     done = _run(command, place)
     if done.returncode not in _GOOD:
@@ -145,14 +148,11 @@ def _run(command: Command, place: Path) -> subprocess.CompletedProcess[str]:
     )
 
 
-def _killed(command: Command, place: Path, draw: random.Random, tally: Tally, plain: Any) -> None:
-    """Up to four kills of one command, each after a random time, then the same command until it ends."""
+def killed(command: Command, place: Path, blows: Sequence[tuple[str, str, float]], tally: Tally, plain: Any) -> None:
+    """Signals, whom they are for, and the seconds that they come after; then the same command until it ends."""
     corpus.copied(dict(command.files), place)
     spent: list[str] = []
-    for _ in range(draw.choice((1, 2, 3, 4))):
-        way, whom = draw.choice(WAYS)
-        # most moments lie in the imports and the work, some in the last writes
-        moment = draw.uniform(0.05, 1.0) * command.seconds
+    for way, whom, moment in blows:
         ended, said = _disturbed(command, place, way, whom, moment)
         spent.append(f"{way} {whom} at {moment:.2f} s")
         tally.expect(f"{command.name}: {spent}", "Traceback" not in said, said[-800:])
@@ -166,19 +166,12 @@ def _killed(command: Command, place: Path, draw: random.Random, tally: Tally, pl
         _one_record_a_trial(place, tally, name)
     else:
         found = _left(place)
-        tally.expect(f"{name}: leaves what an undisturbed one does", found == plain, f"{found} instead of {plain}"[:900])
-    left = [path for path in place.rglob("*") if _draft(path) and path.stat().st_size and _read_by_name(path)]
+        tally.expect(
+            f"{name}: leaves what an undisturbed one does", found == plain, f"{found} instead of {plain}"[:900]
+        )
+    left = [path for path in place.rglob("*.draft") if path.name[0] != "."]
     tally.expect(f"{name}: no half file that is read", not left, str(left[:3]))
     tally.expect(f"{name}: no process is left", not (alive := _alive(place)), str(alive[:3]))
-
-
-def _draft(path: Path) -> bool:
-    return path.is_file() and any(part in path.name for part in (".partial", ".tmp", ".new"))
-
-
-def _read_by_name(path: Path) -> bool:
-    """Whether a reader would take the file for a whole one."""
-    return path.suffix in {".jsonl", ".safetensors", ".html", ".md", ".svg", ".csv", ".parquet"} and path.name[0] != "."
 
 
 def _disturbed(command: Command, place: Path, way: str, whom: str, moment: float) -> tuple[bool, str]:
@@ -266,9 +259,9 @@ def _alive(place: Path) -> list[str]:
         found = []
         for process in psutil.process_iter():
             with contextlib.suppress(psutil.Error):
-                if process.cwd() == str(place) or str(place) in process.environ().get("XDG_STATE_HOME", ""):
-                    if process.status() != psutil.STATUS_ZOMBIE:
-                        found.append(" ".join(process.cmdline())[:200])
+                here = process.cwd() == str(place) or str(place) in process.environ().get("XDG_STATE_HOME", "")
+                if here and process.status() != psutil.STATUS_ZOMBIE:
+                    found.append(" ".join(process.cmdline())[:200])
         if not found:
             return []
         time.sleep(0.25)

@@ -48,7 +48,7 @@ def campaign(folder: Path, count: int) -> Tally:
         index = Index(directory)
         return index, index.finished(timed=True)
 
-    kept, trials = timed("the first start", started)
+    _, trials = timed("the first start", started)
     tally.expect(f"{count:,} records: all are found", len(trials) == count, str(len(trials)))
     again, found_again = timed("a further start", started)
     tally.expect(f"{count:,} records: they are found again", found_again == trials)

@@ -32,7 +32,9 @@ def test_a_start_reads_only_what_was_appended_since(saved, monkeypatch):
     store.append(saved, record(7))
     lines = []
     one = Index._add
-    monkeypatch.setattr(Index, "_add", lambda self, found, *place: (lines.append(found["seed"]), one(self, found, *place)))
+    monkeypatch.setattr(
+        Index, "_add", lambda self, found, *place: (lines.append(found["seed"]), one(self, found, *place))
+    )
     assert seeds(saved) == [0, 1, 2, 7]
     assert lines == [7]
 
