@@ -132,9 +132,9 @@ def run(
             if left:
                 index.save()
             bad = tuple(
-                index.record(one) if isinstance(one, Entry) else one
+                index.record(kept) if isinstance(kept, Entry) else kept
                 for trial in plan
-                if (one := found.get(trial.key)) and (not isinstance(one, Entry) or one.status != "ok")
+                if (kept := found.get(trial.key)) and (not isinstance(kept, Entry) or kept.status != "ok")
             )
     except Timeout:
         raise SuiteError(f"{out}: another run is writing here; wait for it or choose another --out") from None

@@ -90,8 +90,8 @@ def report(tallies: list[Tally], seed: int, seconds: float) -> str:
     lines = [
         "# The campaign",
         "",
-        "What was tried against `bench`, and what failed. A failure is a traceback, more than one line, more than 2 s of "
-        "processor time or 300 MB of memory to refuse something, a file written or lost, a record torn or twice, a "
+        "What was tried against `bench`, and what failed. A failure is a traceback, more than one line, more than 2 s "
+        "of processor time or 300 MB of memory to refuse something, a file written or lost, a record torn or twice, a "
         "process left, or a control character that reaches the terminal.",
         "",
         "| kind | tried | failed |",

@@ -78,6 +78,8 @@ class Tally:
 
     def expect(self, name: str, holds: object, why: str = "") -> None:
         self.tried += 1
+        if os.environ.get("CAMPAIGN_LOUD"):
+            print(time.strftime("%X"), "" if holds else "FAILED", name[:150], "" if holds else why[:700], flush=True)
         if not holds:
             self.failures.append(f"{name}: {why}" if why else name)
 

@@ -82,11 +82,11 @@ COMMANDS: tuple[tuple[str, ...], ...] = (
 )  # fmt: skip
 
 STRANGE = (
-    "", " ", "-", "--", "-1", "0", "1e9", "9" * 30, "1" * 5000, "nan", "inf", "-inf", "x" * 3000, "\x1b[31m", "\u202egnp",
-    "../..", "/etc/passwd", "/dev/zero", "'; id; '", "$(id)", "%s%n", "{0}", "[" * 200, "[[1],", "{", "a=b=c", ",,,",
-    "é\x9b1", "true", "None", "0x10", "1_000", "٣", "1,", "0.5", "5%", "1m1s", "set:epochs=" + "9" * 40, "git:--upload",
-    "pip:--editable", "python:/bin/true", "file:rows.csv", "file:?label=", "blobs?rows=-1", "blobs?rows=1e5", "mnist:11",
-    "evt:2", "percentile:101", "std:nan", "\udcff", "\n",
+    "", " ", "-", "--", "-1", "0", "1e9", "9" * 30, "1" * 5000, "nan", "inf", "-inf", "x" * 3000, "\x1b[31m",
+    "\u202egnp", "../..", "/etc/passwd", "/dev/zero", "'; id; '", "$(id)", "%s%n", "{0}", "[" * 200, "[[1],", "{",
+    "a=b=c", ",,,", "é\x9b1", "true", "None", "0x10", "1_000", "٣", "1,", "0.5", "5%", "1m1s",
+    "set:epochs=" + "9" * 40, "git:--upload", "pip:--editable", "python:/bin/true", "file:rows.csv", "file:?label=",
+    "blobs?rows=-1", "blobs?rows=1e5", "mnist:11", "evt:2", "percentile:101", "std:nan", "\udcff", "\n",
 )  # fmt: skip
 
 
@@ -113,6 +113,8 @@ def options(seed: int, number: int) -> Case:
         "results/records.jsonl": corpus.lines(corpus.records()),
     }
     files |= {f"history/{name}": content for name, content in corpus.history().items()}
+    if argv[0] == "verify" and "--coverage" not in argv:
+        argv.append("--coverage")
     # nothing in the folder of the campaign's own that a server or a live comparison would start from
     argv = [word for word in argv if word not in ("--serve", "-s", "--help", "-h")]
     return Case(" ".join(map(ascii, argv))[:200], argv, files)
@@ -131,7 +133,7 @@ def references(seed: int, number: int) -> Case:
     text = draw.choice(REFERENCES)
     for _ in range(draw.choice((1, 1, 2))):
         if draw.random() < 0.4:
-            text = changed.bytes_of(text.encode(), draw).decode("utf-8", "replace")
+            text = changed.bytes_of(text.encode(errors="replace"), draw).decode("utf-8", "replace")
         else:
             parts = re.split(r"([?&=:])", text)
             parts[draw.randrange(len(parts))] = draw.choice(STRANGE)

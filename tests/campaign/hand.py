@@ -386,7 +386,8 @@ def places() -> list[Case]:
         Case("place: a pipe as records", ["report", "r"], prepare=_pipe_of_records, refused=True),
         Case("place: a pipe in a history", ["history", "show"], prepare=_pipe_of_history, refused=True),
         _link("place: an endless device as CSV", "rows.csv", "/dev/zero", ["load", f"file:rows.csv{LABELLED}"]),
-        _link("place: an endless device as Parquet", "rows.parquet", "/dev/zero", ["load", "file:rows.parquet?label=a"]),
+        _link("place: an endless device as Parquet", "rows.parquet", "/dev/zero",
+              ["load", "file:rows.parquet?label=a"]),
         _link("place: an endless device as model", "model", "/dev/zero", ["score", "model", "rows.csv"]),
         _link("place: an endless device as rows", "rows.csv", "/dev/zero", ["score", "model", "rows.csv"],
               {"model": corpus.models()["norm"]}),
@@ -396,8 +397,9 @@ def places() -> list[Case]:
               ["history", "add", "found.json"]),
         _link("place: an endless device as records", "r/records.jsonl", "/dev/zero", ["report", "r"]),
         _link("place: a link to itself", "rows.csv", "rows.csv", ["load", f"file:rows.csv{LABELLED}"]),
-        _link("place: a device that is full", "out.csv", "/dev/full", ["score", "model", "rows.csv", "--out", "out.csv"],
-              {"model": corpus.models()["norm"], "rows.csv": good}, refused=False),
+        _link("place: a device that is full", "out.csv", "/dev/full",
+              ["score", "model", "rows.csv", "--out", "out.csv"], {
+               "model": corpus.models()["norm"], "rows.csv": good}, refused=False),
         Case("place: a folder as CSV", ["load", f"file:rows.csv{LABELLED}"], {"rows.csv/x": b""}, refused=True),
         Case("place: a folder as model", ["score", "rows.csv", "rows.csv"], {"rows.csv/x": b""}, refused=True),
         Case("place: a folder as records", ["report", "r"], {"r/records.jsonl/x": b""}, refused=True),
@@ -498,10 +500,12 @@ def records() -> list[Case]:
     escape = corpus.lines([dict(first, dataset="\x1b[31m\u202e", detector="x\x9b")])
     found = []
     for name, content in (
-        ("nothing", b""), ("nested deep", deep), ("a line of 200 MB", lambda: good + b'{"schema": 1, "x": "' + b"a" * (200 << 20)),
+        ("nothing", b""), ("nested deep", deep),
+        ("a line of 200 MB", lambda: good + b'{"schema": 1, "x": "' + b"a" * (200 << 20)),
         ("NUL bytes", b"\0" * 4096 + b"\n"), ("another schema", corpus.lines([dict(first, schema=99)])),
         ("an array", b"[1, 2]\n"), ("names with escapes", escape), ("bytes of no text", b'{"schema":1,"x":"\xff"}\n'),
-        ("numbers beyond all floats", good.replace(b"0.93", b"1e999")), ("5,000 digits", b'{"schema": ' + b"1" * 5000 + b"}\n"),
+        ("numbers beyond all floats", good.replace(b"0.93", b"1e999")),
+        ("5,000 digits", b'{"schema": ' + b"1" * 5000 + b"}\n"),
         ("metrics of texts", corpus.lines([dict(first, metrics={"roc_auc": "high"})])),
         ("metrics that are no numbers", good.replace(b"0.93", b"NaN")),
         ("arrays elsewhere", corpus.lines([dict(first, arrays="../../etc/passwd")])),
