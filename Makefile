@@ -4,7 +4,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 STAMP := .venv/.installed
 
-.PHONY: bench test check quick-tests setup lint benchmarks track showcase constraints clean
+.PHONY: bench test check quick-tests setup lint benchmarks campaign track showcase constraints clean
 
 bench: setup
 	@$(BIN)/bench run quick --verify
@@ -43,6 +43,12 @@ lint: setup
 
 benchmarks: setup
 	$(BIN)/python -m pytest -o addopts=--import-mode=importlib tests/benchmarks --benchmark-only --benchmark-columns=min,median,iqr,rounds
+
+# bad input, kills, bad machines, load and strangers, by the thousand; DURATION is that of the soak, in seconds
+SEED ?= 0
+DURATION ?= 7200
+campaign: setup
+	PYTHONPATH=.:tests $(BIN)/python -m campaign --seed $(SEED) --duration $(DURATION) --report reports/campaign.md
 
 # the shipped suite of this name, a directory of its own each time, so that every call measures anew
 track: RUN := results/track/$(shell date -u +%Y%m%dT%H%M%SZ)

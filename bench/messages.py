@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import difflib
+import re
 from collections.abc import Iterable
 
 LONGEST = 600
 """Characters of a line; a longer one keeps its beginning, which says where, and its end, which says what."""
 _ENDING = 200
+_OBEYED = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069]")
 
 
 class UsageError(ValueError):
@@ -17,6 +19,11 @@ class UsageError(ValueError):
 def plain(text: str) -> str:
     """The text with each character that a terminal would obey or hide written as an escape: ``\\x1b``, ``\\u202e``."""
     return "".join(c if c.isprintable() else repr(c)[1:-1] for c in text)
+
+
+def harmless(text: str) -> str:
+    """The text, of many lines, with each control character and mark of direction written as JSON would: ``\\u001b``."""
+    return _OBEYED.sub(lambda found: f"\\u{ord(found[0]):04x}", text)
 
 
 def one_line(error: BaseException) -> str:

@@ -18,6 +18,7 @@ from backends.spec import NetworkSpec
 from bench.detect import registry
 from bench.environment import environment_hash
 from bench.quality.thresholds import Threshold
+from bench.records import store
 from bench.run import limits, runner
 from bench.serve.progress import PlainDisplay
 from bench.suites.scenario import Scenario, Training
@@ -311,7 +312,9 @@ def run_backends(tmp_path, monkeypatch):
             load(str(path)).vary(backends=names, rounds=rounds), tmp_path / "out", threads=1, jobs=jobs, data_dir=None,
             shapes=SHAPES, unfit={}, command="", display=PlainDisplay(io.StringIO()),
         )  # fmt: skip
-        notes = {r["backend"]: r["notes"] for r in outcome.records if r["timed"]}
+        assert not outcome.bad
+        records, _ = store.read(tmp_path / "out")
+        notes = {r["backend"]: r["notes"] for r in records if r["timed"]}
         assert all(bool(found) == (name is not None) for name, found in notes.items())
         return list(measured)
 
