@@ -86,20 +86,26 @@ class Payback:
 
 def paybacks(trials: pd.DataFrame, throughput: pd.DataFrame) -> list[Payback]:
     """One for each row in a mode other than ``idiomatic`` that was timed in that mode too."""
+    pairs, found = Pairs(timed(trials)), []
+    for row, base in _beside_plain(throughput):
+        startup = row["compile_seconds"] - base["compile_seconds"]
+        found.append(
+            Payback(row, _lead(pairs, row, base), startup, _epochs(startup, base["fit_seconds"] - row["fit_seconds"]))
+        )
+    return found
+
+
+def _beside_plain(throughput: pd.DataFrame) -> list[tuple[Row, Row]]:
+    """The rows in a mode other than ``idiomatic``, each with the row in that mode that does the same work."""
     known = throughput[(throughput["backend"] != "") & throughput["train"].notna()]
     same = [key for key in ROW[:-1] if key != "mode"]
     plain = {tuple(row[k] for k in same): row for row in rows(known[known["mode"] == PLAIN])}
-    others = [row for row in rows(known[known["mode"] != PLAIN]) if tuple(row[k] for k in same) in plain]
-    if not others:
-        return []
-    pairs = Pairs(timed(trials))
-    found = []
-    for row in others:
-        base = plain[tuple(row[k] for k in same)]
-        lead = pairs.ratio(*(tuple(one[k] for k in ROW) for one in (row, base)))
-        startup = row["compile_seconds"] - base["compile_seconds"]
-        found.append(Payback(row, lead, startup, _epochs(startup, base["fit_seconds"] - row["fit_seconds"])))
-    return found
+    others = [(row, plain.get(tuple(row[k] for k in same))) for row in rows(known[known["mode"] != PLAIN])]
+    return [(row, base) for row, base in others if base is not None]
+
+
+def _lead(pairs: Pairs, row: Row, base: Row) -> Ratio:
+    return pairs.ratio(*(tuple(one[k] for k in ROW) for one in (row, base)))
 
 
 def _epochs(startup: float, gain: float) -> float:
@@ -109,6 +115,40 @@ def _epochs(startup: float, gain: float) -> float:
     if gain <= 0:
         return math.inf
     return max(0.0, math.ceil(startup / gain))
+
+
+# ---------------------------------------------------------------------------------------------- modes that do not pay
+
+
+SLOWER = 0.95
+"""Below this part of the rate of ``idiomatic`` a mode that promises more speed is called slower."""
+
+
+@dataclass(frozen=True)
+class Slower:
+    """A mode that promises speed and has less of it than ``idiomatic``: the same work, backend, device and threads."""
+
+    row: Row
+    """The mode's row of ``throughput``."""
+    work: str
+    """``training`` or ``scoring``."""
+    rate: Ratio
+    """The mode's rate to that of ``idiomatic``."""
+    marks: frozenset[str]
+    """Of both."""
+
+
+def slower(trials: pd.DataFrame, throughput: pd.DataFrame) -> list[Slower]:
+    """Those whose rate is below ``SLOWER``, and whose interval, where there is one, excludes a tie; the worst first."""
+    beside = _beside_plain(throughput)
+    found = []
+    for work, rate in (("training", "train"), ("scoring", "scoring")) if beside else ():
+        pairs = Pairs(timed(trials), rate)
+        for row, base in beside:
+            ratio = _lead(pairs, row, base)
+            if ratio.value < SLOWER and not ratio.high >= 1:
+                found.append(Slower(row, work, ratio, frozenset(row["marks"]) | frozenset(base["marks"])))
+    return sorted(found, key=lambda one: one.rate.value)
 
 
 # -------------------------------------------------------------------------------------------------------------- peers
