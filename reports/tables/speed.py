@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from itertools import chain
 from typing import Any
 
 import pandas as pd
@@ -30,7 +31,7 @@ def timed(trials: pd.DataFrame) -> pd.DataFrame:
 def limits(trials: pd.DataFrame, records: Records) -> pd.DataFrame:
     """One row for each network, batch, precision, device and number of threads that has a limit, medians over rounds.
 
-    ``samples`` is the products' rate, ``sources`` the library and the threads that reached it.
+    ``samples`` is the rate of products and convolutions, ``sources`` the libraries and the threads that reached it.
     """
     once = timed(trials[trials["limit"].notna()]).drop_duplicates([*ROW, "round"])
     found = []
@@ -42,7 +43,7 @@ def limits(trials: pd.DataFrame, records: Records) -> pd.DataFrame:
                     **{key: row[key] for key in _LIMIT},
                     "network": "-".join(map(as_text, [*_listed(settings.get("hidden")), settings.get("latent", "")])),
                     "samples": samples,
-                    "source": _source(limit),
+                    "source": _sources(limit),
                     "flops": number(limit.get("flops_per_sample")),
                     "matmul": number(limit.get("matmul_flops_per_second")),
                     "copy": number(limit.get("copy_bytes_per_second")),
@@ -52,16 +53,19 @@ def limits(trials: pd.DataFrame, records: Records) -> pd.DataFrame:
         return pd.DataFrame()
     grouped = pd.DataFrame(found).groupby([*_LIMIT, "network"], sort=True)
     table = grouped[["samples", "flops", "matmul", "copy"]].median()
-    table["sources"] = grouped["source"].agg(lambda sources: sorted(set(sources)))
+    table["sources"] = grouped["source"].agg(lambda found: sorted(set(chain.from_iterable(found))))
     return table.reset_index()
 
 
 _LIMIT = ["environment", "dataset", "detector", "batch", "arithmetic", "device", "threads"]
 
 
-def _source(limit: Mapping[str, Any]) -> tuple[str, int]:
-    threads = limit.get("threads")
-    return as_text(limit.get("library")), threads if type(threads) is int else 0
+def _sources(limit: Mapping[str, Any]) -> list[tuple[str, int]]:
+    """The libraries that were best at a part of the step, with their threads; of older records the one at the whole."""
+    parts: list[Mapping[str, Any]] = [mapping(part) for part in mapping(limit.get("parts")).values()]
+    parts = parts or [limit]
+    threads = [part.get("threads") for part in parts]
+    return [(as_text(p.get("library")), t if type(t) is int else 0) for p, t in zip(parts, threads, strict=True)]
 
 
 def _listed(value: object) -> list[Any]:
