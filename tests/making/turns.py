@@ -10,7 +10,6 @@ from __future__ import annotations
 import argparse
 import os
 import random
-import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
@@ -99,11 +98,8 @@ def race(
                 for runner in rng.sample(runners, len(runners)):
                     yield number, runner, workers[runner.name]
 
-        for number, runner, worker in turns(WARM + rounds):
-            start = time.perf_counter()
+        for number, _, worker in turns(WARM + rounds):
             worker.request("epoch", number)
-            # the reply also waits for the validation loss; what counts is on the worker's own clock, asked for below
-            runner.train.append(time.perf_counter() - start)
         repeats = max(workers[runner.name].request("rehearse")["repeats"] for runner in runners)
         for _, _, worker in turns(WARM + rounds):
             worker.request("scoring", repeats=repeats)
@@ -129,9 +125,9 @@ def on_cores(threads: int) -> Iterator[None]:
         os.sched_setaffinity(0, cores)
 
 
-def ratio(slow: Sequence[float], fast: Sequence[float]) -> float:
-    """How many times as fast the second is, by the median over rounds."""
-    return median(a / b for a, b in zip(slow, fast, strict=True))
+def ratios(slow: Sequence[float], fast: Sequence[float]) -> list[float]:
+    """How many times as fast the second is, round by round."""
+    return [a / b for a, b in zip(slow, fast, strict=True)]
 
 
 def main() -> None:
@@ -155,8 +151,8 @@ def main() -> None:
     for runner in found.runners:
         train, score = found.trained / median(runner.train), found.scored / median(runner.score)
         print(
-            f"{runner.name:18} train {train:10,.0f}/s {ratio(first.train, runner.train):6.2f}x"
-            f"   score {score:10,.0f}/s {ratio(first.score, runner.score):6.2f}x"
+            f"{runner.name:18} train {train:10,.0f}/s {median(ratios(first.train, runner.train)):6.2f}x"
+            f"   score {score:10,.0f}/s {median(ratios(first.score, runner.score)):6.2f}x"
         )
 
 
