@@ -91,4 +91,4 @@ class TunedModel(IdiomaticModel):
             return tuple(map(ops.convert_to_numpy, results))
 
         with keras.device(self.device), layers.rows_alone():
-            return padded_chunks(lambda x: self.row_functions[function](ops.convert_to_tensor(x)), X, fetch)
+            return padded_chunks(lambda x: self.row_functions[function](ops.convert_to_tensor(x)), X, self.sizes, fetch)
