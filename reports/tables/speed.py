@@ -82,6 +82,9 @@ class Payback:
     """What its compilation takes longer."""
     epochs: float
     """After how many its total time is the lower one: 0 at once, infinity never, NaN where nothing tells."""
+    warm_startup_seconds: float
+    warm_epochs: float
+    """Both where a process finds the programs that an earlier one has compiled; NaN where that was not timed."""
 
 
 def paybacks(trials: pd.DataFrame, throughput: pd.DataFrame) -> list[Payback]:
@@ -97,8 +100,12 @@ def paybacks(trials: pd.DataFrame, throughput: pd.DataFrame) -> list[Payback]:
     for row in others:
         base = plain[tuple(row[k] for k in same)]
         lead = pairs.ratio(*(tuple(one[k] for k in ROW) for one in (row, base)))
-        startup = row["compile_seconds"] - base["compile_seconds"]
-        found.append(Payback(row, lead, startup, _epochs(startup, base["fit_seconds"] - row["fit_seconds"])))
+        gain = base["fit_seconds"] - row["fit_seconds"]
+        cold = row["compile_seconds"] - base["compile_seconds"]
+        # of a mode that leaves nothing to be found every process is the first
+        kept = base["compile_warm_seconds"]
+        warm = row["compile_warm_seconds"] - (base["compile_seconds"] if math.isnan(kept) else kept)
+        found.append(Payback(row, lead, cold, _epochs(cold, gain), warm, _epochs(warm, gain)))
     return found
 
 
