@@ -67,12 +67,12 @@ def section(material: Material) -> list[Section]:
 _INTRO = (
     "A trial's rate is that of its median sample (an epoch, a scoring pass). A table has the geometric mean over "
     "trials and in brackets the 95 % t interval of its logarithm, from the spread between trials, pooled over all "
-    "rows of the same backend (or classical detector), mode and device; trials in one process count as one. "
-    "**× slowest** is against the slowest row "
-    "that does the same work, trial by trial with equal seed and round. Compilation is in no rate. **First step** is "
-    "import, building and compiling: what one waits for the first trained step. **Warm** is compiling in a second "
-    "process that finds what the first has left on the disk, and missing where the framework leaves nothing. **Result** is compiling and all "
-    "training. Latency is that of scoring one row. Peak memory is that of the whole process, framework included."
+    "rows of the same backend (or classical detector), mode and device; trials that shared a process count as one. "
+    "**× slowest** is against the slowest row that does the same work, trial by trial with equal seed and round. "
+    "Compilation is in no rate: **compile** is that of a process that finds nothing compiled, **warm** that of a "
+    "second one that finds what the first has kept on the disk, and missing where a framework keeps nothing. "
+    "**First step** is import, building and compiling: what one waits for the first trained step. **Result** is "
+    "compiling and all training. Latency is that of scoring one row. Peak memory is that of the whole process, framework included."
 )
 
 

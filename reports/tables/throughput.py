@@ -44,8 +44,9 @@ def throughput(trials: pd.DataFrame) -> pd.DataFrame:
     A trial's rate is that of its median sample. ``train`` and ``scoring`` are the geometric means of the trials' rates,
     ``_low`` and ``_high`` the 95 % t interval of their logarithms: it covers what differs from run to run. Two or three
     trials say little about their own spread, so it is pooled over all rows of the same backend (or classical detector)
-    on the same device, as in an analysis of variance; rows with one trial take part in none and get no interval.
-    Trials that shared a process count as one there: see ``independent``. ``ratio`` is to the slowest row of the same detector and data set; see ``Pairs``.
+    on the same device, as in an analysis of variance; rows with one trial take part in none and get no interval. Trials
+    that shared a process are one there: see ``independent``. ``ratio`` is to the slowest row of the same detector and
+    data set; see ``Pairs``.
     """
     timed = trials[(trials["status"] == "ok") & trials["timed"] & (trials["train"].notna() | trials["scoring"].notna())]
     scenarios = numbered(timed, ROW)
