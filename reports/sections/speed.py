@@ -72,7 +72,8 @@ _INTRO = (
     "Compilation is in no rate: **compile** is that of a process that finds nothing compiled, **warm** that of a "
     "second one that finds what the first has kept on the disk, and missing where a framework keeps nothing. "
     "**First step** is import, building and compiling: what one waits for the first trained step. **Result** is "
-    "compiling and all training. Latency is that of scoring one row. Peak memory is that of the whole process, framework included."
+    "compiling and all training. Latency is that of scoring one row. Peak memory is that of the whole process, "
+    "framework included."
 )
 
 
