@@ -84,8 +84,16 @@ def run(
     out.mkdir(parents=True, exist_ok=True)
     try:
         with FileLock(out / ".lock", timeout=0), TemporaryDirectory(prefix="vaebench-") as shared:
-            # what is timed compiles cold, each trial from an empty folder; what is not finds what others have compiled
-            cache = None if timed else Path(shared)
+            several = len(suite.seeds) * suite.rounds > 1
+            apart = suite.warm == "process" or not several
+
+            def cache(trial: Trial) -> Path | None:
+                """Timed trials compile cold, but for the later ones of a scenario where the suite says so; what is not
+                timed finds what any other has compiled."""
+                if not timed:
+                    return Path(shared)
+                return None if apart else Path(shared) / trial.scenario.hash
+
             here = environment()
             earlier = _earlier(out, here)
             proofs = known.known(here)
@@ -110,8 +118,8 @@ def run(
                     timeout=suite.timeout,
                     command=command,
                     self_check=self_check,
-                    warm=(first.seed, first.round) == (suite.seeds[0], 0),
-                    cache=cache,
+                    warm=apart and (first.seed, first.round) == (suite.seeds[0], 0),
+                    cache=cache(first),
                     progress=lambda what, step, of: display.doing(first, what, step, of),
                 )
                 return [completed(trial, record) for trial, record in zip(unit, found, strict=True)]

@@ -63,7 +63,7 @@ def run_trials(
         Whether a second process then compiles the first trial's programs with what its own kept on the disk.
     cache : Path
         The folder in which compilers look for programs and keep them; where nothing is said, one that is empty and goes
-        when all has ended, so that compilation is cold.
+        when all has ended, so that compilation is cold. A timed trial that finds some there has no cold times.
     progress : callable
         Told which of a trial's steps comes next; it is called between the worker's commands, never during one.
     """
@@ -80,6 +80,7 @@ def run_trials(
                 continue
             started = time.perf_counter()
             steps = Steps(progress)
+            found = caches.programs(kept) if trial.timed and scenario.backend else frozenset()
             try:
                 if first := worker is None:
                     process = uuid4().hex[:16]
@@ -96,7 +97,9 @@ def run_trials(
                 stack.pop_all().close()
                 worker = None
             record["wall_seconds"] = time.perf_counter() - started
-            if warm and first and trial.timed and scenario.backend and record["status"] == "ok":
+            if found and record["status"] == "ok":
+                _set_apart(record, found, kept)
+            elif warm and first and trial.timed and scenario.backend and record["status"] == "ok":
                 progress("compiling warm", 0, 0)
                 _compile_warm(trial, record, kept, timeout)
             yield record
@@ -146,15 +149,31 @@ def _drive(worker: WorkerProcess, trial: Trial, record: Record, *, first: bool, 
             record |= {"status": "failed", "reason": f"self-check: {record['self_check']['reason']}"}
 
 
-def _compile_warm(trial: Trial, record: Record, kept: Path, timeout: float) -> None:
-    """Has a process of its own compile the trial's programs with what is kept of them, and notes how long it took.
+def _set_apart(record: Record, found: frozenset[str], kept: Path) -> None:
+    """Makes the compile time of a trial that found programs the warm one, and takes out what a cold one is part of."""
+    metrics = record["metrics"]
+    seconds = metrics.pop("compile_seconds")
+    for name in ("first_step_seconds", "result_seconds"):
+        metrics.pop(name)
+    _note_warm(record, seconds, len(found), len(caches.programs(kept) - found))
 
-    The record gets no such time where nothing was kept, and where anything was compiled anew: then the framework did
-    not find its own programs again.
-    """
+
+def _note_warm(record: Record, seconds: float, programs: int, added: int) -> None:
+    """No warm time where anything was compiled anew: then the framework did not find its own programs again."""
+    record["compile_cache"] = {"programs": programs, "added": added}
+    if added:
+        told = f"{added} programs were compiled anew beside {programs} that were kept"
+        record["notes"] = [*record["notes"], f"The warm compilation was not timed: {told}."]
+        return
+    record["metrics"]["compile_warm_seconds"] = seconds
+    record["samples"]["compile_warm"] = [seconds]
+
+
+def _compile_warm(trial: Trial, record: Record, kept: Path, timeout: float) -> None:
+    """Has a process of its own compile the trial's programs with what is kept of them, and notes how long it took."""
     before = caches.programs(kept)
-    record["compile_cache"] = {"programs": len(before), "added": 0}
     if not before:
+        record["compile_cache"] = {"programs": 0, "added": 0}
         return
     scenario = trial.scenario
     try:
@@ -164,15 +183,7 @@ def _compile_warm(trial: Trial, record: Record, kept: Path, timeout: float) -> N
     except TrialFailed as failed:
         record["notes"] = [*record["notes"], f"The warm compilation was not timed: {failed.reason}."]
         return
-    added = len(caches.programs(kept) - before)
-    record["compile_cache"]["added"] = added
-    if added:
-        told = f"{added} programs were compiled anew beside {len(before)} that were kept"
-        record["notes"] = [*record["notes"], f"The warm compilation was not timed: {told}."]
-        return
-    seconds = reply["phases"]["compile"]
-    record["metrics"]["compile_warm_seconds"] = seconds
-    record["samples"]["compile_warm"] = [seconds]
+    _note_warm(record, reply["phases"]["compile"], len(before), len(caches.programs(kept) - before))
 
 
 def blank(trial: Trial, environment: Mapping[str, Any], command: str) -> Record:
