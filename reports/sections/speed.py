@@ -70,10 +70,13 @@ def section(material: Material) -> list[Section]:
 _INTRO = (
     "A trial's rate is that of its median sample (an epoch, a scoring pass). A table has the geometric mean over "
     "trials and in brackets the 95 % t interval of its logarithm, from the spread between trials, pooled over all "
-    "rows of the same backend (or classical detector), mode and device. **× slowest** is against the slowest row "
-    "that does the same work, trial by trial with equal seed and round. Compilation is in no rate. **First step** is "
-    "import, building and compiling: what one waits for the first trained step. **Result** is compiling and all "
-    "training. Latency is that of scoring one row. Peak memory is that of the whole process, framework included."
+    "rows of the same backend (or classical detector), mode and device; trials that shared a process count as one. "
+    "**× slowest** is against the slowest row that does the same work, trial by trial with equal seed and round. "
+    "Compilation is in no rate: **compile** is that of a process that finds nothing compiled, **warm** that of a "
+    "second one that finds what the first has kept on the disk, and missing where a framework keeps nothing. "
+    "**First step** is import, building and compiling: what one waits for the first trained step. **Result** is "
+    "compiling and all training. Latency is that of scoring one row. Peak memory is that of the whole process, "
+    "framework included."
 )
 
 
@@ -193,11 +196,17 @@ def _paybacks(paybacks: Sequence[speed.Payback], said: str) -> list[Block]:
         Column("× as fast", lambda p: ratio_cell(p.lead.value, p.lead.low, p.lead.high)),
         Column("extra start-up s", lambda p: Cell(numbers.signed_seconds(p.startup_seconds), p.startup_seconds)),
         Column("ahead after epochs", lambda p: Cell(_epochs(p.epochs), p.epochs)),
+        Column(
+            "extra start-up s, warm",
+            lambda p: Cell(numbers.signed_seconds(p.warm_startup_seconds), p.warm_startup_seconds),
+        ),
+        Column("ahead after epochs, warm", lambda p: Cell(_epochs(p.warm_epochs), p.warm_epochs)),
     ]
     have = "has" if len(modes) == 1 else "have"
     intro = (
         f"Against mode {code(speed.PLAIN)} of the same backend, device and threads: how many times as fast it trains, "
-        "how much longer it compiles, and after how many epochs its total time is the lower one."
+        "how much longer it compiles, and after how many epochs its total time is the lower one; **warm** where a "
+        "process finds what an earlier one has compiled."
     )
     title = f"When {listing(list(map(code, modes)))} {have} paid for compilation{said}"
     return [Heading(3, title), Prose(intro), table("When a mode has paid", columns, paybacks)]

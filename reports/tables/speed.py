@@ -86,16 +86,21 @@ class Payback:
     """What its compilation takes longer."""
     epochs: float
     """After how many its total time is the lower one: 0 at once, infinity never, NaN where nothing tells."""
+    warm_startup_seconds: float
+    warm_epochs: float
+    """Both where a process finds the programs that an earlier one has compiled; NaN where that was not timed."""
 
 
 def paybacks(trials: pd.DataFrame, throughput: pd.DataFrame) -> list[Payback]:
     """One for each row in a mode other than ``idiomatic`` that was timed in that mode too."""
     pairs, found = Pairs(timed(trials)), []
     for row, base in _beside_plain(throughput):
-        startup = row["compile_seconds"] - base["compile_seconds"]
-        found.append(
-            Payback(row, _lead(pairs, row, base), startup, _epochs(startup, base["fit_seconds"] - row["fit_seconds"]))
-        )
+        gain = base["fit_seconds"] - row["fit_seconds"]
+        cold = row["compile_seconds"] - base["compile_seconds"]
+        # of a mode that leaves nothing to be found every process is the first
+        kept = base["compile_warm_seconds"]
+        warm = row["compile_warm_seconds"] - (base["compile_seconds"] if math.isnan(kept) else kept)
+        found.append(Payback(row, _lead(pairs, row, base), cold, _epochs(cold, gain), warm, _epochs(warm, gain)))
     return found
 
 
