@@ -113,6 +113,7 @@ def blank(trial: Trial, environment: Mapping[str, Any], command: str) -> Record:
         "loss": [],
         "validation_loss": [],
         "settings": (scenario.training.table if scenario.training else {}) | scenario.parameters,
+        **({"swept": scenario.swept} if scenario.swept else {}),
         "environment": dict(environment),
         "command": command,
         "started": datetime.now(UTC).isoformat(timespec="seconds").replace("+00:00", "Z"),

@@ -13,6 +13,7 @@ from reports.tables.equality import Equality, equalities
 from reports.tables.frames import BLOCK, split
 from reports.tables.quality import Standing, quality, standings
 from reports.tables.ratios import Race, races
+from reports.tables.studies import competing, studies
 from reports.tables.throughput import throughput
 from reports.tables.trials import scored, short, trials
 
@@ -40,8 +41,11 @@ class Material:
     def __init__(self, records: Records, shelf: Shelf | None = None, warnings: Sequence[str] = ()) -> None:
         self.records, self.shelf, self.warnings = records, shelf or Shelf(None), warnings
         self.trials = short(trials(records))
-        self.quality = quality(scored(self.trials, records))
-        self.throughput = throughput(self.trials)
+        self.studies = studies(self.trials)
+        self.competing = competing(self.trials, self.studies)
+        """The trials without those of a sweep's settings that were not chosen."""
+        self.quality = quality(scored(self.competing, records))
+        self.throughput = throughput(self.competing)
 
     @cached_property
     def first_scores(self) -> pd.DataFrame:
@@ -83,7 +87,7 @@ class Material:
     @cached_property
     def finished(self) -> dict[tuple[str, ...], pd.DataFrame]:
         """The finished trials by environment and data set."""
-        return dict(split(self.trials[self.trials["status"] == "ok"], BLOCK))
+        return dict(split(self.competing[self.competing["status"] == "ok"], BLOCK))
 
 
 def label(environment: str) -> str:
