@@ -8,7 +8,7 @@ from functools import partial
 from typing import NamedTuple
 
 from reports import numbers
-from reports.blocks import Block, Cell, Column, Figure, Fold, Heading, Prose, Section, clean, code, several, table
+from reports.blocks import Block, Cell, Column, Figure, Fold, Heading, Prose, Section, clean, code, listing, several, table
 from reports.sections import landscapes
 from reports.sections.columns import figure as number_cell
 from reports.tables.material import Material, label
@@ -33,12 +33,8 @@ def section(material: Material) -> list[Section]:
             blocks.append(Heading(3, code(first.dataset) + label(first.environment)))
             previous = first.environment, first.dataset
         figured = place < MOST_FIGURED
-        blocks += [Prose(_sentence(group)), *(_figures(groups, place) if figured else [])]
-        blocks += [Fold(f"{_plain_title(first)}: quality over each key", [_over_keys(group)])]
-        blocks += [
-            Fold(f"{_plain_title(study)}{_on(study)}: the best {min(BEST, len(study.values))} settings", [_best(study)])
-            for study in group
-        ]
+        blocks += [Heading(4, _head(first)), Prose(_sentence(group)), *(_figures(groups, place) if figured else [])]
+        blocks += [Fold("Quality over each key", [_over_keys(group)]), Fold("The best settings", _best_of(group))]
     return [Section("sweeps", "Sweeps", blocks)]
 
 
@@ -150,8 +146,8 @@ def _plain_title(study: Study) -> str:
     return clean(study.detector) + (f" ({clean(study.likelihood)})" if study.likelihood else "")
 
 
-def _on(study: Study) -> str:
-    return f" on {clean(study.backend)}" if study.backend else ""
+def _head(study: Study) -> str:
+    return code(study.detector) + (f" under {code(study.likelihood)}" if study.likelihood else "")
 
 
 def _sentence(group: Sequence[Study]) -> str:
@@ -160,8 +156,8 @@ def _sentence(group: Sequence[Study]) -> str:
     effects = ", ".join(f"{code(key)} {numbers.fixed(first.effect(key), _PLACES)}" for key in order)
     where = f" on {code(first.backend)}" if len(group) > 1 else ""
     text = (
-        f"**{code(first.detector)}**: {several(len(first.values), 'setting')} of "
-        f"{', '.join(map(code, first.keys))}, {several(len(first.seeds), 'seed')} each. Between the values of a key "
+        f"{several(len(first.values), 'setting')} of {listing(list(map(code, first.keys)))}, "
+        f"{several(len(first.seeds), 'seed')} each. Between the values of a key "
         f"the mean ROC AUC{where} differs by up to: {effects}."
     )
     failed = sum(study.failed for study in group)
@@ -193,6 +189,17 @@ def _over_keys(group: Sequence[Study]) -> Block:
     return table(f"{_plain_title(group[0])} on {clean(group[0].dataset)}: ROC AUC over each key", columns, rows)
 
 
+def _best_of(group: Sequence[Study]) -> list[Block]:
+    said = (
+        f"The {BEST} settings with the highest mean ROC AUC on the test rows, which is the order of the oracle, and what "
+        "was chosen; **rank** is the place that the validation loss gives each."
+    )
+    blocks: list[Block] = [Prose(said)]
+    for study in group:
+        blocks += [*([Prose(f"On {code(study.backend)}:")] if len(group) > 1 else []), _best(study)]
+    return blocks
+
+
 def _best(study: Study) -> Block:
     order = sorted(range(len(study.values)), key=lambda place: -study.means[place])[:BEST]
     order += [choice.setting for choice in study.choices if choice.setting not in order]
@@ -209,10 +216,10 @@ def _best(study: Study) -> Block:
         Column("ROC AUC", lambda place: _estimate(study.quality(place))),
         Column("AP", lambda place: _number(float(study.ap[place].mean()))),
         *([Column("validation loss", lambda p: number_cell(losses[p], numbers.significant(losses[p], 4)))] if known else []),
-        *([Column("its rank", lambda place: Cell(str(rank[place]), rank[place]))] if known else []),
+        *([Column("rank", lambda place: Cell(str(rank[place]), rank[place]))] if known else []),
         Column("", said, "text"),
     ]  # fmt: skip
-    name = f"{_plain_title(study)}{_on(study)} on {clean(study.dataset)}: the best settings by the test labels"
+    name = f"{_plain_title(study)} {clean(study.backend)} on {clean(study.dataset)}: the best settings by the test labels"
     return table(name, columns, order)
 
 
