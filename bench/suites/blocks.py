@@ -16,7 +16,7 @@ from bench.quality.thresholds import Threshold
 from bench.suites import sweeps
 from bench.suites.checks import SuiteError, check_keys, check_thresholds, check_training, convert, expanded, family
 from bench.suites.scenario import Fraction, Positive, Scenario, Threads, Thresholds, Training
-from bench.suites.sweeps import Sweep
+from bench.suites.sweeps import Range, Sweep
 
 
 @dataclass(frozen=True)
@@ -115,7 +115,8 @@ def validated(block: Block, where: str) -> Block:
 
 def _distinct(block: Block, detector: str) -> Iterable[Training]:
     """The training settings that differ in what names have to agree on."""
-    own = {key: values for key, values in block.sweep.of(detector).items() if key in _AGREEING}
+    swept_here = block.sweep.of(detector)
+    own = {key: tuple(values) for key, values in swept_here.items() if not isinstance(values, Range) and key in _AGREEING}
     return (replace(block.training, **dict(zip(own, values, strict=True))) for values in product(*own.values()))
 
 

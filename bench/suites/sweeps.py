@@ -122,7 +122,7 @@ class Sweep:
             return
         for place in sorted(random.Random(_SEED).sample(range(size), self.sample)):
             found = []
-            for values in reversed(own.values()):
+            for values in reversed(list(own.values())):
                 place, at = divmod(place, len(values))
                 found.append(values[at])
             yield tuple(reversed(found))

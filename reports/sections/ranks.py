@@ -17,7 +17,9 @@ from reports.tables.ranks import LEVEL, Ranks, adjusted, first_and_others, fried
 def section(material: Material) -> list[Section]:
     """One for each environment with ranks: these, and the diagram or why there is none."""
     return [
-        Section(f"ranks{place or ''}", f"Ranks over data sets{label(found.environment)}", _blocks(found, material), "Ranks")
+        Section(
+            f"ranks{place or ''}", f"Ranks over data sets{label(found.environment)}", _blocks(found, material), "Ranks"
+        )
         for place, found in enumerate(ranks(material.quality))
     ]
 

@@ -8,7 +8,22 @@ from functools import partial
 from typing import NamedTuple
 
 from reports import numbers
-from reports.blocks import Block, Cell, Column, Figure, Fold, Heading, Prose, Section, clean, code, listing, several, table
+from reports.blocks import (
+    Block,
+    Cell,
+    Column,
+    Figure,
+    Fold,
+    Heading,
+    Prose,
+    Section,
+    clean,
+    code,
+    listing,
+    name,
+    several,
+    table,
+)
 from reports.sections import landscapes
 from reports.sections.columns import figure as number_cell
 from reports.tables.material import Material, label
@@ -33,7 +48,11 @@ def section(material: Material) -> list[Section]:
             blocks.append(Heading(3, code(first.dataset) + label(first.environment)))
             previous = first.environment, first.dataset
         figured = place < MOST_FIGURED
-        blocks += [Heading(4, _head(first)), Prose(_sentence(group)), *(_figures(groups, place) if figured else [])]
+        blocks += [
+            Heading(4, _head(first, _several(material.studies, "likelihood"))),
+            Prose(_sentence(group)),
+            *(_figures(groups, place) if figured else []),
+        ]
         blocks += [Fold("Quality over each key", [_over_keys(group)]), Fold("The best settings", _best_of(group))]
     return [Section("sweeps", "Sweeps", blocks)]
 
@@ -94,13 +113,13 @@ _BY = {WITHOUT_LABELS: "validation loss", LABELLED: "labelled rows"}
 
 
 def _choices(studies: Sequence[Study]) -> Block:
-    rows = [_Row(study, choice) for study in studies for choice in study.choices or [None]]
+    rows = [_Row(study, choice) for study in studies for choice in (study.choices or (None,))]
     columns = [
         *([Column("environment", lambda row: row.study.environment, "name")] if _several(studies, "environment") else []),
         Column("data set", lambda row: code(row.study.dataset), "name"),
         Column("detector", lambda row: code(row.study.detector), "name"),
-        Column("backend", lambda row: code(row.study.backend) if row.study.backend else "", "name"),
-        *([Column("likelihood", lambda row: code(row.study.likelihood), "name")] if _several(studies, "likelihood") else []),
+        Column("backend", lambda row: name(row.study.backend), "name"),
+        *([Column("likelihood", lambda row: name(row.study.likelihood), "name")] if _several(studies, "likelihood") else []),
         Column("settings × seeds", lambda row: Cell(f"{len(row.study.values)} × {len(row.study.seeds)}", len(row.study.values))),
         Column("chosen by", lambda row: _BY[row.choice.by] if row.choice else "nothing", "text"),
         Column("chosen", lambda row: _setting(row.study, row.choice.setting if row.choice else row.study.shown), "text"),
@@ -114,8 +133,8 @@ def _choices(studies: Sequence[Study]) -> Block:
     return table("What is chosen without the test labels, and what with them", columns, rows)
 
 
-def _several(studies: Sequence[Study], name: str) -> bool:
-    return len({getattr(study, name) for study in studies}) > 1
+def _several(studies: Sequence[Study], key: str) -> bool:
+    return len({getattr(study, key) for study in studies if study.backend or key != "likelihood"}) > 1
 
 
 def _setting(study: Study, place: int) -> str:
@@ -146,8 +165,8 @@ def _plain_title(study: Study) -> str:
     return clean(study.detector) + (f" ({clean(study.likelihood)})" if study.likelihood else "")
 
 
-def _head(study: Study) -> str:
-    return code(study.detector) + (f" under {code(study.likelihood)}" if study.likelihood else "")
+def _head(study: Study, several_likelihoods: bool) -> str:
+    return code(study.detector) + (f" under {code(study.likelihood)}" if several_likelihoods else "")
 
 
 def _sentence(group: Sequence[Study]) -> str:
@@ -178,7 +197,10 @@ def _over_keys(group: Sequence[Study]) -> Block:
         Column("key", lambda line: code(line.key), "name"),
         Column("value", lambda line: code(line.level.label), "name"),
         *([Column("backend", lambda line: code(line.study.backend), "name")] if len(group) > 1 else []),
-        Column("mean over the other keys", lambda line: _estimate(line.study.over_others(line.level.settings))),
+        Column(
+            "mean over the other keys" if len(group[0].keys) > 1 else "ROC AUC",
+            lambda line: _estimate(line.study.over_others(line.level.settings)),
+        ),
         *(
             [Column("others chosen", lambda line: _estimate(line.study.chosen_of(line.level.settings)))]
             if len(group[0].keys) > 1
@@ -191,8 +213,8 @@ def _over_keys(group: Sequence[Study]) -> Block:
 
 def _best_of(group: Sequence[Study]) -> list[Block]:
     said = (
-        f"The {BEST} settings with the highest mean ROC AUC on the test rows, which is the order of the oracle, and what "
-        "was chosen; **rank** is the place that the validation loss gives each."
+        f"Up to {BEST} settings with the highest mean ROC AUC on the test rows, which is the order of the oracle, and "
+        "what was chosen; **rank** is the place that the validation loss gives each."
     )
     blocks: list[Block] = [Prose(said)]
     for study in group:
@@ -219,8 +241,10 @@ def _best(study: Study) -> Block:
         *([Column("rank", lambda place: Cell(str(rank[place]), rank[place]))] if known else []),
         Column("", said, "text"),
     ]  # fmt: skip
-    name = f"{_plain_title(study)} {clean(study.backend)} on {clean(study.dataset)}: the best settings by the test labels"
-    return table(name, columns, order)
+    title = (
+        f"{_plain_title(study)} {clean(study.backend)} on {clean(study.dataset)}: the best settings by the test labels"
+    )
+    return table(title, columns, order)
 
 
 def _value(study: Study, key: str, place: int) -> str:

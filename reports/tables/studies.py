@@ -196,8 +196,8 @@ def _study(key: tuple[Any, ...], part: pd.DataFrame) -> Study | None:
     )  # fmt: skip
     if by_seed.empty:
         return None
-    whole = by_seed["roc_auc"].notna().all(axis=1)
-    names = [name for name in by_seed.index if whole[name]]
+    whole = np.isfinite(by_seed["roc_auc"].to_numpy(dtype=np.float64)).all(axis=1)
+    names = [str(name) for name in by_seed.index[whole]]
     keys = tuple(
         key
         for key in dict.fromkeys(key for name in names for key in settings[name])
