@@ -84,9 +84,9 @@ def run(
     try:
         with FileLock(out / ".lock", timeout=0):
             here = environment()
-            earlier = _earlier(out, here)
+            found_before = earlier(out, here)
             proofs = known.known(here)
-            done = store.finished(earlier, timed=timed)
+            done = store.finished(found_before, timed=timed)
             left = [trial for trial in plan if trial.key not in done]
             display.begin(len(plan), len(plan) - len(left))
             found = dict(done)
@@ -128,17 +128,18 @@ def run(
     return Outcome(tuple(found[trial.key] for trial in plan), len(plan) - len(left))
 
 
-def _earlier(out: Path, here: dict[str, Any]) -> list[Record]:
+def earlier(out: Path, here: dict[str, Any]) -> list[Record]:
+    """The records in a directory; SuiteError where they come from another environment than ``here``."""
     if not (out / store.FILE).is_file():
         return []
-    earlier, _ = store.read(out)
+    found, _ = store.read(out)
     now = environment_hash(here)
-    for record in earlier:
+    for record in found:
         if record["environment_hash"] != now:
             raise SuiteError(
                 f"{out}: holds records of another environment ({_difference(record, here)}); choose another --out"
             )
-    return earlier
+    return found
 
 
 def _difference(record: Record, here: dict[str, Any]) -> str:

@@ -28,6 +28,7 @@ def run_trial(
     command: str = "",
     self_check: bool = True,
     progress: Progress = lambda doing, done, of: None,
+    heard: Callable[[int, Mapping[str, Any]], None] = lambda epoch, losses: None,
 ) -> Record:
     """Runs one trial in a worker of its own and returns its record, whatever happens.
 
@@ -44,6 +45,8 @@ def run_trial(
         Whether a timed trial follows the reference when all is timed; one that does not has failed.
     progress : callable
         Told what the trial is doing; it is called between the worker's commands, never during one.
+    heard : callable
+        Told each epoch, counted from 0, and its losses; what it raises ends the worker and passes on.
     """
     record = blank(trial, environment, command)
     scenario = trial.scenario
@@ -70,6 +73,7 @@ def run_trial(
                 stop = reply.pop("stop")
                 for name, loss in reply.items():
                     record[name].append(loss)
+                heard(epoch, reply)
                 if stop:
                     break
             doing = "scoring"

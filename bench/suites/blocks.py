@@ -116,7 +116,9 @@ def validated(block: Block, where: str) -> Block:
 def _distinct(block: Block, detector: str) -> Iterable[Training]:
     """The training settings that differ in what names have to agree on."""
     swept_here = block.sweep.of(detector)
-    own = {key: tuple(values) for key, values in swept_here.items() if not isinstance(values, Range) and key in _AGREEING}
+    own = {
+        key: tuple(values) for key, values in swept_here.items() if not isinstance(values, Range) and key in _AGREEING
+    }
     return (replace(block.training, **dict(zip(own, values, strict=True))) for values in product(*own.values()))
 
 

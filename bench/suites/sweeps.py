@@ -1,8 +1,8 @@
 """Sweeps: which settings of a block are varied, over which values, and the points that come of it.
 
-A ``[scenarios.sweep]`` table names keys of ``[training]``, or parameters of a detector as ``knn.n_neighbors``, each with
-a list of values or, where ``sample`` says how many points are drawn, with a range. Points are counted before any is
-made.
+A ``[scenarios.sweep]`` table names keys of ``[training]``, or parameters of a detector as ``knn.n_neighbors``, each
+with a list of values or, where ``sample`` says how many points are drawn, with a range. Points are counted before any
+is made.
 """
 
 from __future__ import annotations
@@ -55,10 +55,15 @@ class Range:
             value = math.exp(math.log(self.low) + share * (math.log(self.high) - math.log(self.low)))
         else:
             value = self.low + share * (self.high - self.low)
-        return min(max(float(f"{value:.{_DIGITS}g}"), self.low), self.high)
+        return rounded(value, self)
 
     def __str__(self) -> str:
         return f"{self.low:g}..{self.high:g}{':log' if self.log else ''}"
+
+
+def rounded(value: float, within: Range) -> float:
+    """A number of a range to as many digits as are shown."""
+    return min(max(float(f"{value:.{_DIGITS}g}"), within.low), within.high)
 
 
 class _RangeTable(msgspec.Struct, forbid_unknown_fields=True):

@@ -1,4 +1,4 @@
-"""Sweeps: what was chosen without the test labels and what it cost, quality over each swept key, and the best settings."""
+"""Sweeps: what was chosen without the test labels and what that cost, quality over each key, and the best settings."""
 
 from __future__ import annotations
 
@@ -115,21 +115,37 @@ _BY = {WITHOUT_LABELS: "validation loss", LABELLED: "labelled rows"}
 def _choices(studies: Sequence[Study]) -> Block:
     rows = [_Row(study, choice) for study in studies for choice in (study.choices or (None,))]
     columns = [
-        *([Column("environment", lambda row: row.study.environment, "name")] if _several(studies, "environment") else []),
+        *(
+            [Column("environment", lambda row: row.study.environment, "name")]
+            if _several(studies, "environment")
+            else []
+        ),
         Column("data set", lambda row: code(row.study.dataset), "name"),
         Column("detector", lambda row: code(row.study.detector), "name"),
         Column("backend", lambda row: name(row.study.backend), "name"),
-        *([Column("likelihood", lambda row: name(row.study.likelihood), "name")] if _several(studies, "likelihood") else []),
-        Column("settings × seeds", lambda row: Cell(f"{len(row.study.values)} × {len(row.study.seeds)}", len(row.study.values))),
+        *(
+            [Column("likelihood", lambda row: name(row.study.likelihood), "name")]
+            if _several(studies, "likelihood")
+            else []
+        ),
+        Column(
+            "settings × seeds",
+            lambda row: Cell(f"{len(row.study.values)} × {len(row.study.seeds)}", len(row.study.values)),
+        ),
         Column("chosen by", lambda row: _BY[row.choice.by] if row.choice else "nothing", "text"),
-        Column("chosen", lambda row: _setting(row.study, row.choice.setting if row.choice else row.study.shown), "text"),
-        Column("its ROC AUC", lambda row: _estimate(row.choice.quality if row.choice else row.study.quality(row.study.shown))),
+        Column(
+            "chosen", lambda row: _setting(row.study, row.choice.setting if row.choice else row.study.shown), "text"
+        ),
+        Column(
+            "its ROC AUC",
+            lambda row: _estimate(row.choice.quality if row.choice else row.study.quality(row.study.shown)),
+        ),
         Column("oracle", lambda row: _setting(row.study, row.study.oracle), "text"),
         Column("its ROC AUC (oracle)", lambda row: _estimate(row.study.quality(row.study.oracle))),
         Column("gap", lambda row: _gap(row.choice)),
         Column("mean of all", lambda row: _number(float(row.study.means.mean()))),
         Column("agreement", lambda row: number_cell(row.study.agreement, numbers.signed(row.study.agreement, 2))),
-    ]  # fmt: skip
+    ]
     return table("What is chosen without the test labels, and what with them", columns, rows)
 
 
@@ -237,10 +253,14 @@ def _best(study: Study) -> Block:
         *(Column(code(key), partial(_value, study, key), "name") for key in study.keys),
         Column("ROC AUC", lambda place: _estimate(study.quality(place))),
         Column("AP", lambda place: _number(float(study.ap[place].mean()))),
-        *([Column("validation loss", lambda p: number_cell(losses[p], numbers.significant(losses[p], 4)))] if known else []),
+        *(
+            [Column("validation loss", lambda p: number_cell(losses[p], numbers.significant(losses[p], 4)))]
+            if known
+            else []
+        ),
         *([Column("rank", lambda place: Cell(str(rank[place]), rank[place]))] if known else []),
         Column("", said, "text"),
-    ]  # fmt: skip
+    ]
     title = (
         f"{_plain_title(study)} {clean(study.backend)} on {clean(study.dataset)}: the best settings by the test labels"
     )
