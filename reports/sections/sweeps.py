@@ -109,6 +109,10 @@ class _Row(NamedTuple):
     choice: Choice | None
 
 
+def _stands(row: _Row) -> int:
+    return row.choice.setting if row.choice else row.study.shown
+
+
 _BY = {WITHOUT_LABELS: "validation loss", LABELLED: "labelled rows"}
 
 
@@ -133,18 +137,13 @@ def _choices(studies: Sequence[Study]) -> Block:
             lambda row: Cell(f"{len(row.study.values)} × {len(row.study.seeds)}", len(row.study.values)),
         ),
         Column("chosen by", lambda row: _BY[row.choice.by] if row.choice else "nothing", "text"),
-        Column(
-            "chosen", lambda row: _setting(row.study, row.choice.setting if row.choice else row.study.shown), "text"
-        ),
-        Column(
-            "its ROC AUC",
-            lambda row: _estimate(row.choice.quality if row.choice else row.study.quality(row.study.shown)),
-        ),
-        Column("oracle", lambda row: _setting(row.study, row.study.oracle), "text"),
-        Column("its ROC AUC (oracle)", lambda row: _estimate(row.study.quality(row.study.oracle))),
+        Column("chosen: ROC AUC", lambda row: _estimate(row.study.quality(_stands(row)))),
+        Column("oracle: ROC AUC", lambda row: _estimate(row.study.quality(row.study.oracle))),
         Column("gap", lambda row: _gap(row.choice)),
         Column("mean of all", lambda row: _number(float(row.study.means.mean()))),
         Column("agreement", lambda row: number_cell(row.study.agreement, numbers.signed(row.study.agreement, 2))),
+        Column("chosen", lambda row: _setting(row.study, _stands(row)), "text"),
+        Column("oracle", lambda row: _setting(row.study, row.study.oracle), "text"),
     ]
     return table("What is chosen without the test labels, and what with them", columns, rows)
 
