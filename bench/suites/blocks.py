@@ -185,10 +185,16 @@ def expand(block: Block, threads: int) -> Iterable[Scenario]:
 
 def swept(blocks: Sequence[Block], table: Mapping[str, Any], where: str) -> list[Block]:
     """The blocks with a sweep's keys over their own; SuiteError where a key concerns no detector of any."""
-    found = [replace(block, sweep=sweeps.read(table, where, block.sweep)) for block in blocks]
-    given = sweeps.read({**table, sweeps.SAMPLE: 1}, where)
-    sweeps.check_used(given, dict.fromkeys(name for block in blocks for name in block.detectors), where)
-    return found
+    given = {key: value for key, value in table.items() if key != sweeps.SAMPLE}
+    if given:
+        read = sweeps.read({**given, sweeps.SAMPLE: 1}, where)
+        sweeps.check_used(read, dict.fromkeys(name for block in blocks for name in block.detectors), where)
+    elif not any(block.sweep.keys for block in blocks):
+        raise SuiteError(f"{where}.{sweeps.SAMPLE}: no key is swept")
+    return [
+        replace(block, sweep=sweeps.read(table, where, block.sweep)) if given or block.sweep.keys else block
+        for block in blocks
+    ]
 
 
 def homes(blocks: Sequence[Block], axis: str, value: str, where: str) -> list[int]:
