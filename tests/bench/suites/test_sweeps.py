@@ -92,7 +92,7 @@ def test_the_ends_of_a_range_are_values_of_it():
 def test_a_plan_is_counted_before_it_is_made(swept, monkeypatch):
     monkeypatch.setattr(sweeps.Sweep, "points", lambda *_: pytest.fail("points were made"))
     epochs, batches = list(range(1, 1001)), list(range(1, 501))
-    with pytest.raises(SuiteError, match="a plan of .* trials; at most 250,000"):
+    with pytest.raises(SuiteError, match=r"a plan of .* trials; at most 250,000"):
         swept.vary(sweep={"epochs": epochs, "batch_size": batches})
     assert swept.blocks[0].sweep.count("vae") == 12
     assert swept.blocks[0].sweep.count("norm") == 1
@@ -132,7 +132,14 @@ def test_batch_sizes_and_a_swept_batch_size_do_not_go_together(swept):
 
 
 def test_the_command_line_writes_lists_ranges_and_lists_of_lists():
-    given = ["latent=2,4", "hidden=[64],[128, 64]", "beta=0.1..1e1:log", "epochs=5..9", "likelihood=mse,bce", "sample=4"]
+    given = [
+        "latent=2,4",
+        "hidden=[64],[128, 64]",
+        "beta=0.1..1e1:log",
+        "epochs=5..9",
+        "likelihood=mse,bce",
+        "sample=4",
+    ]
     assert options.swept([options.sweep(text) for text in given]) == {
         "latent": [2, 4],
         "hidden": [[64], [128, 64]],
