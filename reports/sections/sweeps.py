@@ -196,7 +196,7 @@ def _sentence(group: Sequence[Study]) -> str:
     )
     failed = sum(study.failed for study in group)
     if failed:
-        text += f" Left out: {several(failed, 'setting')} of which some seed did not end well."
+        text += f" Left out: {several(failed, 'setting')} of which some seed was pruned or did not end well."
     return text
 
 
