@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any, Literal
 
 import numpy as np
@@ -38,6 +39,21 @@ TAIL = 256
 """Rows a step for what is left below one chunk, so that few rows are not padded to many."""
 SIZES = (CHUNK, TAIL, 1)
 """Rows of every step there is; a single row, which somebody waits for, is one by itself."""
+
+
+rows_alone = False
+"""Whether what a framework traces now takes rows and trains on none."""
+
+
+@contextmanager
+def tracing_rows() -> Iterator[None]:
+    """What is traced inside is not part of a loop over steps, where XLA's own convolutions are slow."""
+    global rows_alone
+    rows_alone = True
+    try:
+        yield
+    finally:
+        rows_alone = False
 
 
 def padded_chunks(

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from functools import cached_property
 from typing import Any, get_args
 
 import keras
@@ -96,10 +97,13 @@ class IdiomaticModel(Inference):
                 visited = recorder.visited(batches)
             yield visited
 
+    @cached_property
+    def draw_batch(self) -> Callable[[], Arrays]:
+        return engine.drawing(self.network, self.settings.batch_size)
+
     def redraw(self) -> Arrays:
         """An epoch's ε and masks, batch by batch from the generator as it is."""
-        draw = engine.drawing(self.network, self.settings.batch_size)
-        batches = [draw() for _ in range(len(self.data) // self.settings.batch_size)]
+        batches = [self.draw_batch() for _ in range(len(self.data) // self.settings.batch_size)]
         return keras.tree.map_structure(lambda *arrays: ops.concatenate(arrays), *batches)
 
     def make_batches(self, arrays: Arrays, shuffle: bool) -> Any:

@@ -2,32 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from typing import Any
 
 import keras
 from keras import ops
 
+from backends import inference
 from backends.spec import KERNEL, PADDING, STRIDE, Layer
 
 Array = Any  # a tensor of whichever engine Keras runs on
 Gradient = Callable[[Array], tuple[Array, Array]]
-
-
-scoring = False
-"""Whether what is traced now takes rows and trains on none."""
-
-
-@contextmanager
-def rows_alone() -> Iterator[None]:
-    """What is traced inside is not part of a loop over steps, where the framework's own convolutions are slow."""
-    global scoring
-    scoring = True
-    try:
-        yield
-    finally:
-        scoring = False
 
 
 def gather(images: Array) -> Array:
@@ -155,7 +140,7 @@ class ConvolutionByProducts(Convolution):
     """The same as one product."""
 
     def call(self, x: Array) -> Array:
-        if scoring:
+        if inference.rows_alone:
             return super().call(x)
         kernel, bias = (ops.convert_to_tensor(v, self.compute_dtype) for v in (self.inner.kernel, self.inner.bias))
         images = shrink(ops.reshape(x, self.images), kernel) + bias
@@ -166,7 +151,7 @@ class TransposedByProducts(Transposed):
     """The same as one product."""
 
     def call(self, x: Array) -> Array:
-        if scoring:
+        if inference.rows_alone:
             return super().call(x)
         kernel, bias = (ops.convert_to_tensor(v, self.compute_dtype) for v in (self.inner.kernel, self.inner.bias))
         images = enlarge(ops.reshape(x, self.images), kernel, self.after) + bias

@@ -10,9 +10,8 @@ import numpy as np
 from keras import ops
 from numpy.typing import NDArray
 
-from backends.inference import RowFunction, padded_chunks
+from backends.inference import RowFunction, padded_chunks, tracing_rows
 from backends.interface import EpochLoss, Weights
-from backends.keras import layers
 from backends.keras.engines import engine
 from backends.keras.idiomatic import IdiomaticModel
 from backends.keras.layers import Array
@@ -90,5 +89,5 @@ class TunedModel(IdiomaticModel):
         def fetch(results: tuple[Array, ...]) -> tuple[NDArray[Any], ...]:
             return tuple(map(ops.convert_to_numpy, results))
 
-        with keras.device(self.device), layers.rows_alone():
+        with keras.device(self.device), tracing_rows():
             return padded_chunks(lambda x: self.row_functions[function](ops.convert_to_tensor(x)), X, fetch)

@@ -9,7 +9,7 @@ from typing import Any
 
 import pandas as pd
 
-from reports.surveys import held, mapping, number
+from reports.surveys import mapping, number
 from reports.tables.equality import as_text
 from reports.tables.frames import ROW, Row, rows
 from reports.tables.ratios import Pairs, Ratio
@@ -35,7 +35,7 @@ def limits(trials: pd.DataFrame, records: Records) -> pd.DataFrame:
     once = timed(trials[trials["limit"].notna()]).drop_duplicates([*ROW, "round"])
     found = []
     for row in rows(once):
-        limit, settings = (mapping(held(records[row["position"]], key)) for key in ("limits", "settings"))
+        limit, settings = (mapping(records[row["position"]].get(key)) for key in ("limits", "settings"))
         if (samples := number(limit.get("products_samples_per_second"))) > 0:
             found.append(
                 {
@@ -141,7 +141,7 @@ def peers(trials: pd.DataFrame, throughput: pd.DataFrame, records: Records) -> l
     classical = trials[(trials["backend"] == "") & (trials["status"] == "ok")]
     described: dict[tuple[str, str], dict[str, Any]] = {}
     for row in rows(classical.drop_duplicates(["environment", "detector"], keep="last")):
-        if peer := mapping(held(records[row["position"]], "peer")):
+        if peer := mapping(records[row["position"]].get("peer")):
             described[row["environment"], row["detector"]] = peer
     if not described:
         return []
@@ -190,8 +190,8 @@ def disturbance(trials: pd.DataFrame, records: Records) -> Disturbance | None:
     found = []
     marked = [position for position, marks in zip(trials["position"], trials["marks"], strict=True) if marks]
     for position in marked:
-        if "disturbed" in (held(records[position], "marks") or ()):
-            told = mapping(held(records[position], "disturbance"))
+        if "disturbed" in (records[position].get("marks") or ()):
+            told = mapping(records[position].get("disturbance"))
             numbers = (number(told.get(key)) for key in _DISTURBANCE)
             found.append(tuple(0.0 if math.isnan(value) else value for value in numbers))
     known = [one for one in found if one[-1] > 0]

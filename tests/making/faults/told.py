@@ -142,6 +142,20 @@ def second_data_forgets_the_moments(module: Any) -> Any:
     return patch(module.FusedModel, "load_data", anew)
 
 
+@fault("keras", native.ORDER, mode="tuned")
+def second_data_as_long_as_the_first(module: Any) -> Any:
+    """a second load_data that visits no more rows than the first had"""
+
+    def as_first(real: Any) -> Any:
+        def draw_order(self: Any, epoch: int) -> Any:
+            self.count = getattr(self, "count", len(self.data))
+            return np.resize(RNG((self.settings.seed, epoch)).permutation(self.count), len(self.data))
+
+        return draw_order
+
+    return patch(module.TunedModel, "draw_order", as_first)
+
+
 @fault("jax", native.LOSSES, mode="tuned")
 def imported_into_the_modules_alone(module: Any) -> Any:
     """imported weights that scoring sees and training does not"""
@@ -186,7 +200,7 @@ def annealing_of_native_epochs(module: Any) -> Any:
 # ------------------------------------------------------------------------------------------------ many rows, and few
 
 
-@fault("torch", ladder.MANY, "dense")
+@fault("torch", ladder.MANY, "adamw")
 def second_chunk_is_the_first(module: Any) -> Any:
     """rows beyond one chunk scored with the first chunk's results"""
 
@@ -201,7 +215,21 @@ def second_chunk_is_the_first(module: Any) -> Any:
     return patch(module.IdiomaticModel, "run_rows", short)
 
 
-@fault("jax", ladder.MANY, "dense")
+@fault("keras", ladder.MANY, "adamw", mode="tuned")
+def every_full_chunk_is_the_first(module: Any) -> Any:
+    """every full chunk scored as the first one"""
+
+    def first(real: Any) -> Any:
+        def padded_chunks(function: Any, X: Any, *fetch: Any) -> Any:
+            full = len(X) - len(X) % inference.CHUNK
+            return real(function, np.concatenate([np.resize(X[: inference.CHUNK], X[:full].shape), X[full:]]), *fetch)
+
+        return padded_chunks
+
+    return patch(module.tuned, "padded_chunks", first)
+
+
+@fault("jax", ladder.MANY, "adamw")
 def last_partial_chunk_of_zeros(module: Any) -> Any:
     """the last partial chunk scored as if its rows were zeros"""
 
@@ -217,7 +245,7 @@ def last_partial_chunk_of_zeros(module: Any) -> Any:
     return patch(module.idiomatic, "padded_chunks", zeroed)
 
 
-@fault("keras", ladder.MANY, "dense")
+@fault("keras", ladder.MANY, "adamw")
 def mean_of_chunk_means(module: Any) -> Any:
     """a loss of many rows that is the mean of its chunks' means"""
 
@@ -231,7 +259,7 @@ def mean_of_chunk_means(module: Any) -> Any:
     return patch(module.IdiomaticModel, "evaluate", averaged)
 
 
-@fault("torch", ladder.MANY, "dense")
+@fault("torch", ladder.MANY, "adamw")
 def few_rows_centred(module: Any) -> Any:
     """scores of fewer than 100 rows less their mean"""
 
