@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from backends import randomness
 from backends import weights as canonical
-from backends.inference import SIZES, Inference, RowFunction, padded_chunks
+from backends.inference import Inference, RowFunction, padded_chunks
 from backends.interface import EpochLoss, Weights
 from backends.keras.engines import engine
 from backends.keras.engines.batches import Recorder
@@ -56,7 +56,7 @@ class IdiomaticModel(Inference):
             before = [ops.copy(variable) for variable in variables]
         self.first_step()
         for function in self.scoring_functions(scores):
-            for size in SIZES:
+            for size in self.sizes:
                 self.run_rows(function, np.zeros((size, self.spec.features), self.settings.storage))
         with keras.device(self.device):
             for variable, value in zip(variables, before, strict=True):
@@ -136,7 +136,7 @@ class IdiomaticModel(Inference):
 
     def run_rows(self, function: RowFunction, X: NDArray[Any]) -> tuple[NDArray[Any], ...]:
         with keras.device(self.device):
-            return padded_chunks(self.row_models[function].predict_on_batch, X)
+            return padded_chunks(self.row_models[function].predict_on_batch, X, self.sizes)
 
     def device_memory_peak(self) -> int | None:
         return engine.memory_peak() if self.settings.device == "gpu" else None

@@ -9,10 +9,15 @@ import keras
 from keras import ops
 
 from backends import inference
-from backends.spec import KERNEL, PADDING, STRIDE, Layer
+from backends.spec import KERNEL, PADDING, STRIDE, Layer, NetworkSpec
 
 Array = Any  # a tensor of whichever engine Keras runs on
 Gradient = Callable[[Array], tuple[Array, Array]]
+
+
+FEW_PIXELS = 16
+"""Of a layer's smaller image, up to which products compiled by XLA also score faster than the engine's convolutions: on
+TensorFlow 1.4 times as fast on images of 8×8 pixels, on one core."""
 
 
 def gather(images: Array) -> Array:
@@ -80,6 +85,13 @@ def kernel_gradient(larger: Array, smaller: Array) -> Array:
     windows = ops.reshape(gather(larger), (-1, KERNEL**2 * outer))
     product = ops.matmul(ops.transpose(windows), ops.reshape(smaller, (-1, inner)))
     return ops.reshape(product, (KERNEL, KERNEL, outer, inner))
+
+
+def all_small(spec: NetworkSpec) -> bool:
+    """Whether a network has convolutions, and all of them products that score faster."""
+    kinds = {"convolution": "after", "transposed": "before"}
+    smaller = [getattr(layer, kinds[layer.kind]) for layer in spec.layers().values() if layer.kind in kinds]
+    return bool(smaller) and all(height * width <= FEW_PIXELS for height, width in smaller)
 
 
 class Dense(keras.layers.Layer):

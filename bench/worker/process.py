@@ -76,6 +76,10 @@ class WorkerProcess:
                 continue
         self.selector.close()
 
+    def extend(self, timeout: float) -> None:
+        """Seconds from now until a request is given up, anew."""
+        self.deadline, self.timeout = time.monotonic() + timeout, timeout
+
     def request(self, command: str, *arguments: Any, **more: Any) -> dict[str, Any]:
         """Sends a command and sleeps until its reply, the deadline, or the worker's end.
 

@@ -13,6 +13,7 @@ from reports.tables.equality import Equality, equalities
 from reports.tables.frames import BLOCK, split
 from reports.tables.quality import Standing, quality, standings
 from reports.tables.ratios import Race, races
+from reports.tables.speed import Slower, slower
 from reports.tables.throughput import throughput
 from reports.tables.trials import scored, short, trials
 
@@ -61,6 +62,11 @@ class Material:
     @cached_property
     def races(self) -> list[Race]:
         return races(self.trials, self.throughput)
+
+    @cached_property
+    def slower(self) -> list[Slower]:
+        """Modes that promise speed and are slower than ``idiomatic``, the worst first."""
+        return slower(self.trials, self.throughput)
 
     @cached_property
     def equalities(self) -> list[Equality]:
