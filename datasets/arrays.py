@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import io
+import struct
+import tokenize
 import zipfile
 import zlib
 from collections.abc import Iterator
@@ -15,8 +17,11 @@ from numpy.typing import NDArray
 from datasets.dataset import DatasetError, require
 from datasets.storage import check_size, first_line
 
-_LIES = (ValueError, EOFError, MemoryError, TypeError, OverflowError, RecursionError)
-"""What NumPy raises for a header that promises what cannot be."""
+_LIES = (
+    *(ValueError, EOFError, MemoryError, TypeError, OverflowError, RecursionError),
+    *(tokenize.TokenError, SyntaxError, KeyError, IndexError, struct.error),
+)
+"""What NumPy raises for a header that promises what cannot be, or that its parser cannot even take apart."""
 
 
 def read_npy(content: bytes, path: str) -> NDArray[Any]:

@@ -71,11 +71,6 @@ def mapping(value: object) -> dict[str, Any]:
     return value if isinstance(value, dict) else {}
 
 
-def held(record: Mapping[str, Any], key: str) -> Any:
-    """A record's value; missing and null are one."""
-    return record.get(key)
-
-
 def number(value: object) -> float:
     """A finite float, else NaN: a record may hold null, or an infinity that some writer let through."""
     if type(value) is not float and type(value) is not int:

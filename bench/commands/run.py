@@ -139,14 +139,13 @@ def _run(arguments: argparse.Namespace) -> int:
     path = write_report(out)
     page = write_html(out)
     if outcome.kept:
-        print(f"{outcome.kept} of {len(outcome.records)} trials were finished before and kept")
-    bad = [record for record in outcome.records if record["status"] != "ok"]
-    for record in bad:
+        print(f"{outcome.kept} of {outcome.trials} trials were finished before and kept")
+    for record in outcome.bad:
         what = " ".join(filter(None, (record["dataset"], record["detector"], record["backend"], record["mode"])))
         print(plain(f"{record['status']}: {what} seed {record['seed']}: {record['reason']}"))
-    print(f"{len(outcome.records) - len(bad)} of {len(outcome.records)} trials ended well")
+    print(f"{outcome.trials - len(outcome.bad)} of {outcome.trials} trials ended well")
     print(f"report: {path}, and to look at: {page}")
-    return 1 if bad or not equal else 0
+    return 1 if outcome.bad or not equal else 0
 
 
 def _tell(notes: Iterable[str]) -> None:

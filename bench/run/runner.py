@@ -16,6 +16,7 @@ from filelock import FileLock, Timeout
 from bench.environment import differences, environment, environment_hash
 from bench.proof import known
 from bench.records import store
+from bench.records.index import Entry, Index
 from bench.records.record import Record
 from bench.run import limits
 from bench.run.limits import Limits
@@ -47,10 +48,12 @@ class Display(Protocol):
 
 @dataclass(frozen=True)
 class Outcome:
-    """The records of all trials that were asked for, kept ones included, and how many were kept."""
+    """How many trials were asked for, how many of them were found finished, and the records of those that did not end
+    well, found ones included."""
 
-    records: tuple[Record, ...]
+    trials: int
     kept: int
+    bad: tuple[Record, ...]
 
 
 def run(
@@ -95,24 +98,27 @@ def run(
                 return None if apart else Path(shared) / trial.scenario.hash
 
             here = environment()
-            earlier = _earlier(out, here)
+            index = _index(out, here)
             proofs = known.known(here)
-            done = store.finished(earlier, timed=timed)
+            done = index.finished(timed=timed)
             left = [trial for trial in plan if trial.key not in done]
             display.begin(len(plan), len(plan) - len(left))
-            found = dict(done)
+            found: dict[store.Key, Entry | Record] = dict(done)
             found_limits: dict[str, Limits | str] = {}
 
             def keep(trial: Trial, record: Record) -> None:
-                store.append(out, record)
-                found[trial.key] = record
+                index.append(record)
+                # of a trial that ended well nothing more has to be known
+                found.pop(trial.key, None)
+                if record["status"] != "ok":
+                    found[trial.key] = record
                 display.ended(trial, record)
 
             def run_unit(unit: Sequence[Trial]) -> list[Record]:
                 first = unit[0]
                 if reason := unfit.get(first.scenario.hash):
                     return [blank(trial, here, command) | {"status": "skipped", "reason": reason} for trial in unit]
-                found = run_trials(
+                ended = run_trials(
                     unit,
                     here,
                     timeout=suite.timeout,
@@ -122,7 +128,7 @@ def run(
                     cache=cache(first),
                     progress=lambda what, step, of: display.doing(first, what, step, of),
                 )
-                return [completed(trial, record) for trial, record in zip(unit, found, strict=True)]
+                return [completed(trial, record) for trial, record in zip(unit, ended, strict=True)]
 
             def completed(trial: Trial, record: Record) -> Record:
                 if entries := suite.published_of(trial.scenario):
@@ -140,22 +146,26 @@ def run(
                     display.measuring()
                     found_limits = limits.measure(usable, shapes)
                 _execute(units(batch, suite.shared_process), run_unit, keep, jobs)
+            if left:
+                index.save()
+            bad = tuple(
+                index.record(kept) if isinstance(kept, Entry) else kept
+                for trial in plan
+                if (kept := found.get(trial.key)) and (not isinstance(kept, Entry) or kept.status != "ok")
+            )
     except Timeout:
         raise SuiteError(f"{out}: another run is writing here; wait for it or choose another --out") from None
-    return Outcome(tuple(found[trial.key] for trial in plan), len(plan) - len(left))
+    return Outcome(len(plan), len(plan) - len(left), bad)
 
 
-def _earlier(out: Path, here: dict[str, Any]) -> list[Record]:
-    if not (out / store.FILE).is_file():
-        return []
-    earlier, _ = store.read(out)
+def _index(out: Path, here: dict[str, Any]) -> Index:
+    index = Index(out)
     now = environment_hash(here)
-    for record in earlier:
-        if record["environment_hash"] != now:
-            raise SuiteError(
-                f"{out}: holds records of another environment ({_difference(record, here)}); choose another --out"
-            )
-    return earlier
+    for entry in index.entries:
+        if entry.environment != now:
+            found = _difference(index.record(entry), here)
+            raise SuiteError(f"{out}: holds records of another environment ({found}); choose another --out")
+    return index
 
 
 def _difference(record: Record, here: dict[str, Any]) -> str:

@@ -47,6 +47,9 @@ MARKED = {
     "short": "timed for less than 0.1 s in all, or fewer than 3 samples: the clock and the first steps weigh heavily",
     "noisy": "the samples' interquartile range is over 20 % of their median",
     "disturbed": "something else used the machine meanwhile, or the container's processor quota was spent",
+    "limit disturbed": "something else used the machine while its limit was measured, each of three times",
+    "over limit": "training was faster than the limit: the machine changed speed, or the backend is faster than the "
+    "libraries that the limit is measured with",
     "unsynchronised": "the device was still at work when the clock stopped, so the times are too short",
 }
 _FLAT, _LEAN = 1.2, 3.0
@@ -145,8 +148,8 @@ def _limit_sentence(limits: pd.DataFrame) -> list[Block]:
     sources = sorted(dict.fromkeys(chain.from_iterable(limits["sources"])))
     return [
         Prose(
-            "**Of limit**: the limit is the rate at which this machine does nothing but the matrix products of a "
-            "training step (the best of the libraries and thread counts measured in the same run: "
+            "**Of limit**: the limit is the rate at which this machine does nothing but the matrix products and "
+            "convolutions of a training step (the best of the libraries and thread counts measured in the same run: "
             f"{listing([_source(*source) for source in sources])}); at 1.00 everything else would be free. "
             "[Limits](#limits) has them all."
         )
@@ -161,8 +164,9 @@ def _limits(limits: pd.DataFrame, said: str) -> list[Block]:
     if limits.empty:
         return []
     intro = (
-        "Products: the matrix products of one training step back to back, nothing else. Beside them, as what no "
-        "program here exceeds, the rate of large square products and the bandwidth of copying."
+        "Products: the matrix products of one training step back to back, nothing else; each convolution as a product "
+        "of its patches or as the library's own, whichever is faster. Beside them, as what no program here exceeds, "
+        "the rate of large square products and the bandwidth of copying."
     )
     return [Heading(3, f"Limits{said}"), Prose(intro), table("Limits", _LIMITS, rows(limits))]
 

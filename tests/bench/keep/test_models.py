@@ -368,7 +368,7 @@ def array(name: str, value: Any) -> Callable[[dict[str, Any], dict[str, Any]], N
         (setting("scenario.detector", "os.system"), "no detector 'os.system'"),
         (setting("scenario.detector", "vae"), "do not go together"),
         (setting("scenario.parameters", {"command": "rm"}), "has no parameter 'command'"),
-        (setting("scenario.thresholds", []), "it has no rule for its thresholds"),
+        (setting("scenario.thresholds", []), "thresholds: expected `array` of length >= 1"),
         (setting("scores", ["decision", "elbo"]), "one threshold for each"),
         (setting("levels", ["high"]), "levels"),
         (setting("seed", -1), "seed"),

@@ -90,35 +90,49 @@ def test_seeds_of_one_scenario_and_round_are_one_unit_where_they_share_a_process
         assert len({(trial.scenario.hash, trial.round) for trial in unit}) == 1
 
 
-@pytest.mark.parametrize(
-    ("detector", "status", "reason"),
-    [
-        ("raising", "failed", "RuntimeError: the fuse has blown"),
-        ("not_finite", "diverged", "the scores are not all finite"),
-        ("killed", "failed", "the worker was killed by SIGKILL"),
-        ("exiting", "failed", "the worker ended with status 3: no licence"),
-        ("hungry", "out_of_memory", "MemoryError: unable to allocate 9 EiB"),
-        ("slow", "timeout", "not done after 9 s, training, epoch 1 of 1"),
-    ],
-)
-def test_a_trial_that_goes_wrong_is_a_record_and_the_run_goes_on(
-    bench, suite_file, read_records, detector, status, reason
-):
+WRONG = {
+    "raising": ("failed", "RuntimeError: the fuse has blown"),
+    "not_finite": ("diverged", "the scores are not all finite"),
+    "killed": ("failed", "the worker was killed by SIGKILL"),
+    "exiting": ("failed", "the worker ended with status 3: no licence"),
+    "hungry": ("out_of_memory", "MemoryError: unable to allocate 9 EiB"),
+}
+
+
+def test_a_trial_that_goes_wrong_is_a_record_and_the_run_goes_on(bench, suite_file, read_records):
     suite = suite_file(f"""
         datasets = ["blobs-2d"]
-        parameters = {{ slow = {{ pause = 60.0 }} }}
-        timeout = {9 if detector == "slow" else 90}
+        timeout = 90
         [[scenarios]]
-        detectors = ["{detector}", "norm"]
+        detectors = {[*WRONG, "norm"]}
     """)
-    done = bench("run", suite, *COMMAND_TAIL)
+    done = bench("run", suite, "--detectors", ",".join([*WRONG, "norm"]), *COMMAND_TAIL)
+    assert done.returncode == 1, done.stderr
+    records = {record["detector"]: record for record in read_records()}
+    assert records.pop("norm")["status"] == "ok"
+    assert {name: (record["status"], record["reason"]) for name, record in records.items()} == WRONG
+    for name, (status, reason) in WRONG.items():
+        assert "metrics" not in records[name]
+        assert f"{status}: blobs-2d {name} seed 0: {reason}" in done.stdout
+    assert "Traceback" not in done.stderr
+
+
+def test_a_trial_that_takes_too_long_is_a_record_and_the_run_goes_on(bench, suite_file, read_records):
+    suite = suite_file("""
+        datasets = ["blobs-2d"]
+        parameters = { slow = { pause = 60.0 } }
+        timeout = 9
+        [[scenarios]]
+        detectors = ["slow", "norm"]
+    """)
+    done = bench("run", suite, "--detectors", "slow,norm", *COMMAND_TAIL)
     assert done.returncode == 1, done.stderr
     records = {record["detector"]: record for record in read_records()}
     assert records["norm"]["status"] == "ok"
-    assert (records[detector]["status"], records[detector]["reason"]) == (status, reason)
-    assert "metrics" not in records[detector]
-    assert f"{status}: blobs-2d {detector} seed 0: {reason}" in done.stdout
-    assert "Traceback" not in done.stderr
+    reason = "not done after 9 s, training, epoch 1 of 1"
+    assert (records["slow"]["status"], records["slow"]["reason"]) == ("timeout", reason)
+    assert "metrics" not in records["slow"]
+    assert f"timeout: blobs-2d slow seed 0: {reason}" in done.stdout
 
 
 def test_a_diverging_training_is_a_record_with_its_losses(here, suite_file, read_records):

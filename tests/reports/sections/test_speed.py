@@ -40,7 +40,10 @@ def test_each_row_tells_its_fraction_of_the_limit_and_what_the_limit_is(record: 
     text = rendered([record(samples=samples, train_rows_per_sample=120_000, limit=400_000.0)])
     (row,) = body(section(text, "### Backends"))
     assert row["of limit"] == "0.30"
-    assert "matrix products of a training step (the best of the libraries and thread counts measured" in text
+    assert (
+        "matrix products and convolutions of a training step (the best of the libraries and thread counts measured"
+        in text
+    )
     (limit,) = body(section(text, "### Limits"))
     assert limit["products samples/s"] == "400k"
     assert limit["best"] == "`numpy` on 1 thread"
