@@ -94,6 +94,7 @@ def _batches(
     rows = max(1, min(TEXTS if texts & set(columns) else BATCH, CELLS // max(1, len(columns))))
     total = 0
     for batch in file.iter_batches(rows, columns=list(columns)):
+        batch.validate(full=True)  # text that is none would be found when somebody reads it
         total = 0 if long is None else total
         found = []
         for name, column in zip(batch.schema.names, batch.columns, strict=True):

@@ -18,6 +18,7 @@ from reports.sections import (
     reproduce,
     runs,
     speed,
+    sweeps,
     trials,
 )
 from reports.sections.alerts import alerts
@@ -28,6 +29,7 @@ from reports.tables.material import Material
 SECTIONS: tuple[Callable[[Material], list[Section]], ...] = (
     quality.section,
     ranks.section,
+    sweeps.section,
     protocols.section,
     published.section,
     runs.section,

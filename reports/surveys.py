@@ -47,6 +47,7 @@ ASKED = (*_SAID, *(f"has {key}" for key in _PRESENT), "equality")
 """The columns of ``asked``."""
 _FLAT = (
     *(*_TEXTS.values(), *_SAID, *_PRESENT[:3], "threads", "seed", "round", "status", "reason", "oracle", "collapsed"),
+    *("swept", "labelled_validation", "validation_loss", "mean_kl", "wall_seconds"),
     *("active_units", "timed", "train_rows_per_sample", "score_rows_per_sample", "import_memory_bytes", "marks"),
 )
 READ: dict[str, Sequence[str]] = {
@@ -55,7 +56,7 @@ READ: dict[str, Sequence[str]] = {
     "intervals": QUALITY,
     "samples": ("train", "score"),
     "data": _DATA,
-    "settings": ("batch_size",),
+    "settings": ("batch_size", "likelihood", "beta"),
     "confusion": COUNTS,
     "self_check": ("followed", "steps"),
 }
@@ -213,6 +214,11 @@ def columns(records: Sequence[Mapping[str, Any]]) -> Columns:
         "oracle": _flags(value is True for value in found["oracle"]),
         "collapsed": _flags(flag is True or active == 0 for flag, active in collapsed),
         "timed": _flags(value is not False for value in found["timed"]),
+        "swept": np.fromiter(map(_sorted_json, found["swept"]), object, len(records)),
+        "likelihood": _coded(inner["settings"]["likelihood"], text),
+        "validation": _validation(found, inner["settings"]["beta"]),
+        "labelled_auc": np.array(list(map(_labelled, found["labelled_validation"], found["score"])), dtype=np.float64),
+        "wall_seconds": _numbers(found["wall_seconds"]),
         "self_check": _coded(list(map(_checked, found["self_check"])), text),
         "train": train,
         "scoring": scoring,
@@ -233,6 +239,36 @@ def columns(records: Sequence[Mapping[str, Any]]) -> Columns:
         bounds = [b if type(b) is list and len(b) == 2 else (None, None) for b in intervals[name]]
         made[f"{name}_low"], made[f"{name}_high"] = _numbers(list(chain.from_iterable(bounds))).reshape(-1, 2).T
     return made
+
+
+def _sorted_json(value: object) -> str:
+    """A sweep's values as JSON, the same for equal ones; empty where nothing was swept."""
+    return msgspec.json.encode(value, order="sorted").decode() if isinstance(value, dict) and value else ""
+
+
+def _validation(found: Mapping[str, list[Any]], betas: list[Any]) -> Array:
+    """What a network is chosen by without labels: its validation loss when training ended, with the KL divergence
+    counted once whatever β trained it, that is reconstruction + KL of a VAE (the negative of the ELBO, at z = mu), and
+    the reconstruction alone of a plain autoencoder.
+
+    The loss of a record is reconstruction + β · KL, and its ``mean_kl`` the KL of the same rows and weights.
+    """
+    values = np.full(len(betas), np.nan)
+    for place, (losses, kl, best, beta) in enumerate(
+        zip(found["validation_loss"], found["mean_kl"], found["best_epoch"], betas, strict=True)
+    ):
+        if isinstance(losses, list) and losses:
+            kept = best if type(best) is int and 0 <= best < len(losses) else -1
+            more = (1.0 - number(beta)) * number(kl) if kl is not None and beta is not None else 0.0
+            values[place] = number(losses[kept]) + more
+    return values
+
+
+def _labelled(value: object, score: object) -> float:
+    """ROC AUC over the test rows that were taken out to choose by, of the first score."""
+    metrics = mapping(mapping(value).get("metrics"))
+    own = metrics.get(score) if isinstance(score, str) else next(iter(metrics.values()), None)
+    return number(mapping(own).get("roc_auc"))
 
 
 def _checked(value: object) -> str:

@@ -77,10 +77,12 @@ class Grouped(LoadScopeScheduling):
         return self.groups[nodeid]
 
 
+@pytest.hookimpl(optionalhook=True)
 def pytest_configure_node(node: Any) -> None:
     node.workerinput[GROUPS] = str(groups_file(node.config))
 
 
+@pytest.hookimpl(optionalhook=True)
 def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Grouped | None:
     return Grouped(config, log, groups_file(config)) if config.getvalue("dist") == "loadgroup" else None
 

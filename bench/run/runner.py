@@ -98,7 +98,7 @@ def run(
                 return None if apart else Path(shared) / trial.scenario.hash
 
             here = environment()
-            index = _index(out, here)
+            index = index_of(out, here)
             proofs = known.known(here)
             done = index.finished(timed=timed)
             left = [trial for trial in plan if trial.key not in done]
@@ -158,7 +158,8 @@ def run(
     return Outcome(len(plan), len(plan) - len(left), bad)
 
 
-def _index(out: Path, here: dict[str, Any]) -> Index:
+def index_of(out: Path, here: dict[str, Any]) -> Index:
+    """The records in a directory; SuiteError where they come from another environment than ``here``."""
     index = Index(out)
     now = environment_hash(here)
     for entry in index.entries:

@@ -42,6 +42,7 @@ def run_trials(
     warm: bool = False,
     cache: Path | None = None,
     progress: Progress = lambda doing, done, of: None,
+    heard: Callable[[int, Mapping[str, Any]], None] = lambda epoch, losses: None,
 ) -> Iterator[Record]:
     """Runs trials of one scenario in one worker and gives the record of each as it ends, whatever happens.
 
@@ -66,6 +67,8 @@ def run_trials(
         when all has ended, so that compilation is cold. A timed trial that finds some there has no cold times.
     progress : callable
         Told which of a trial's steps comes next; it is called between the worker's commands, never during one.
+    heard : callable
+        Told each epoch, counted from 0, and its losses; what it raises ends the worker and passes on.
     """
     with ExitStack() as whole:
         kept = cache or Path(whole.enter_context(TemporaryDirectory(prefix="vaebench-", ignore_cleanup_errors=True)))
@@ -90,7 +93,7 @@ def run_trials(
                 assert worker is not None
                 worker.extend(timeout)
                 record["process"] = process
-                _drive(worker, trial, record, first=first, check=self_check and trial.timed, steps=steps)
+                _drive(worker, trial, record, first=first, check=self_check and trial.timed, steps=steps, heard=heard)
             except TrialFailed as failed:
                 reason = failed.reason + (f", {steps.doing}" if failed.status == "timeout" else "")
                 record |= {"status": failed.status, "reason": reason}
@@ -118,7 +121,16 @@ class Steps:
         self.progress(doing, done, of)
 
 
-def _drive(worker: WorkerProcess, trial: Trial, record: Record, *, first: bool, check: bool, steps: Steps) -> None:
+def _drive(
+    worker: WorkerProcess,
+    trial: Trial,
+    record: Record,
+    *,
+    first: bool,
+    check: bool,
+    steps: Steps,
+    heard: Callable[[int, Mapping[str, Any]], None],
+) -> None:
     """Takes one trial through a worker's commands, and what is replied into its record."""
     began = time.perf_counter()
     steps("starting", 0, 0)
@@ -134,6 +146,7 @@ def _drive(worker: WorkerProcess, trial: Trial, record: Record, *, first: bool, 
         stop = reply.pop("stop")
         for name, loss in reply.items():
             record[name].append(loss)
+        heard(epoch, reply)
         if stop:
             break
     steps("scoring", epoch + 1, epochs)
@@ -210,6 +223,7 @@ def blank(trial: Trial, environment: Mapping[str, Any], command: str) -> Record:
         "loss": [],
         "validation_loss": [],
         "settings": (scenario.training.table if scenario.training else {}) | scenario.parameters,
+        **({"swept": scenario.swept} if scenario.swept else {}),
         "environment": dict(environment),
         "command": command,
         "started": datetime.now(UTC).isoformat(timespec="seconds").replace("+00:00", "Z"),

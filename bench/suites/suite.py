@@ -23,7 +23,7 @@ from msgspec import Meta
 from bench.detect import registry
 from bench.messages import is_file_name, quoted
 from bench.suites import toml
-from bench.suites.blocks import Block, agreed, expand, homes, read_block, validated, varied
+from bench.suites.blocks import Block, agreed, expand, homes, read_block, swept, validated, varied
 from bench.suites.checks import SuiteError, check_keys, convert, expanded
 from bench.suites.published import Published
 from bench.suites.scenario import Positive, Scenario, Seeds, Training, Trial
@@ -57,6 +57,8 @@ class Suite:
     nothing new of; their timings count as one."""
     notes: tuple[str, ...] = ()
     """What was decided where options left a choice, a sentence each."""
+    most: int | None = None
+    """Trials that are planned at most, the first of them."""
 
     def __post_init__(self) -> None:
         # counted before anything is written down
@@ -92,7 +94,15 @@ class Suite:
             ]
             random.Random(f"{self.name}/{round_}").shuffle(batch)
             trials.extend(batch)
-        return trials
+        return trials[: self.most]
+
+    @property
+    def swept(self) -> bool:
+        return any(block.sweep.keys for block in self.blocks)
+
+    def beginning(self, trials: int) -> Suite:
+        """The suite with no more than the first so many of its trials."""
+        return replace(self, most=trials)
 
     def with_categories(self, categorical: Collection[str]) -> Suite:
         """With the sanity line of categories on the data sets that have some, wherever the others are."""
@@ -127,6 +137,8 @@ class Suite:
         epochs: int | None = None,
         batch_sizes: Sequence[int] | None = None,
         threads: Sequence[int] | None = None,
+        labelled: float | None = None,
+        sweep: Mapping[str, Any] | None = None,
         **axes: Sequence[str] | None,
     ) -> Suite:
         """The suite narrowed or varied by command-line options.
@@ -135,7 +147,8 @@ class Suite:
         to the values given; a value that no block names is added to every block. A data set that no block names joins
         the blocks of its family (``digits:7`` those of ``digits:4``), or a block of its own, with the settings that all
         blocks agree on and the suite's defaults where they do not, which ``notes`` tell.
-        Numbers (``seeds``, ``rounds``, ``timeout``, ``epochs``, ``batch_sizes``, ``threads``) replace the suite's own.
+        Numbers (``seeds``, ``rounds``, ``timeout``, ``epochs``, ``batch_sizes``, ``threads``, ``labelled``) replace the
+        suite's own. ``sweep``, a table as a suite has it, replaces the values of keys that are swept and adds others.
         """
         blocks = list(self.blocks)
         notes = list(self.notes)
@@ -163,6 +176,10 @@ class Suite:
             blocks = [replace(block, batch_sizes=tuple(batch_sizes)) for block in blocks]
         if threads is not None:
             blocks = [replace(block, threads=tuple(threads)) for block in blocks]
+        if labelled is not None:
+            blocks = [replace(block, labelled=labelled) for block in blocks]
+        if sweep:
+            blocks = swept(blocks, sweep, "--sweep")
         return replace(
             self,
             blocks=tuple(validated(block, "options") for block in blocks),
@@ -300,9 +317,9 @@ def _has(block: Block, where: Mapping[str, Any]) -> bool:
 
 
 def _merged(defaults: Mapping[str, Any], own: Mapping[str, Any]) -> dict[str, Any]:
-    """The block's own keys over the defaults; ``training`` and ``parameters`` are merged key by key."""
+    """The block's own keys over the defaults; ``training``, ``parameters`` and ``sweep`` are merged key by key."""
     merged = dict(defaults) | dict(own)
-    for key in ("training", "parameters"):
+    for key in ("training", "parameters", "sweep"):
         if isinstance(defaults.get(key), dict) and isinstance(own.get(key), dict):
             merged[key] = defaults[key] | own[key]
     return merged

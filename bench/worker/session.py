@@ -221,6 +221,7 @@ class Session:
                 kinds=scenario.training.scores if scenario.training else (),
                 thresholds=scenario.thresholds,
                 pictured=scenario.pictures,
+                labelled=scenario.labelled,
                 seed=trial.seed,
             )
         except NotFinite as error:

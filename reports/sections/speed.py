@@ -81,7 +81,7 @@ _INTRO = (
 
 
 def _environment(material: Material, environment: str, part: pd.DataFrame, limits: pd.DataFrame) -> list[Block]:
-    trials, throughput, records = material.trials, material.throughput, material.records
+    trials, throughput, records = material.competing, material.throughput, material.records
     said = label(environment)
     own_limits = limits[limits["environment"] == environment] if not limits.empty else limits
     networks_, classical = part[part["backend"] != ""], part[part["backend"] == ""]

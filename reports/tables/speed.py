@@ -100,8 +100,7 @@ def paybacks(trials: pd.DataFrame, throughput: pd.DataFrame) -> list[Payback]:
         # of a mode that leaves nothing to be found every process is the first
         kept = base["compile_warm_seconds"]
         warm = row["compile_warm_seconds"] - (base["compile_seconds"] if math.isnan(kept) else kept)
-        lead = _lead(pairs, row, base)
-        found.append(Payback(row, lead, cold, _epochs(cold, gain), warm, _epochs(warm, gain)))
+        found.append(Payback(row, _lead(pairs, row, base), cold, _epochs(cold, gain), warm, _epochs(warm, gain)))
     return found
 
 

@@ -44,7 +44,7 @@ detectors = ["vae", "knn"]
 backends = ["torch"]
 """
 QUALITY = ("roc_auc", "average_precision", "precision", "recall", "f1", "accuracy", "threshold")
-ENDED = 300.0
+ENDED = 900.0
 """Seconds that a command may take when nobody disturbs it."""
 
 WAYS = (

@@ -174,6 +174,7 @@ hostile = st.text(st.characters() | st.sampled_from("|`\\<>*_[]\n$"), min_size=1
 
 
 @given(hostile, hostile)
+@example("<b>a</b>", "| `b` *c* [d](e) <i>f</i>")
 @example("0", "=")
 @example("---", "# a")
 @example("1. a", "- a")
@@ -196,7 +197,7 @@ def test_hostile_words_break_no_table_and_bring_no_html(record: Any, name: str, 
 
 
 @given(hostile, hostile)
-@example("</details><script>", "a | b\n# c")
+@example("</details><script>", "a | b\n# c <i>d</i>")
 @settings(deadline=None, max_examples=8)
 def test_hostile_words_of_runs_protocols_and_published_figures_stay_words(record: Any, name: str, words: str) -> None:
     figure = {"datasets": [name], "metric": "roc_auc", "value": 0.9, "source": words, "protocol": words}
