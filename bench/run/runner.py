@@ -118,7 +118,7 @@ def run(
                 first = unit[0]
                 if reason := unfit.get(first.scenario.hash):
                     return [blank(trial, here, command) | {"status": "skipped", "reason": reason} for trial in unit]
-                found = run_trials(
+                ended = run_trials(
                     unit,
                     here,
                     timeout=suite.timeout,
@@ -128,7 +128,7 @@ def run(
                     cache=cache(first),
                     progress=lambda what, step, of: display.doing(first, what, step, of),
                 )
-                return [completed(trial, record) for trial, record in zip(unit, found, strict=True)]
+                return [completed(trial, record) for trial, record in zip(unit, ended, strict=True)]
 
             def completed(trial: Trial, record: Record) -> Record:
                 if entries := suite.published_of(trial.scenario):
