@@ -18,6 +18,7 @@ _TEXTS = {
     name: name for name in ("environment_hash", "run", "suite", *IDENTITY[:5], "threshold_rule", "score", "protocol")
 } | {
     "arithmetic": "precision",
+    "process": "process",
     "scenario": "scenario_hash",
 }
 """Columns of text and the keys of a record they come from."""
@@ -25,6 +26,7 @@ _MEASURED = {
     "train": "train_samples_per_second",
     "scoring": "score_samples_per_second",
     "compile_seconds": "compile_seconds",
+    "compile_warm_seconds": "compile_warm_seconds",
     "first_step_seconds": "first_step_seconds",
     "result_seconds": "result_seconds",
     "latency_p50": "score_latency_p50_seconds",
@@ -68,11 +70,6 @@ Array = NDArray[np.float64]
 
 def mapping(value: object) -> dict[str, Any]:
     return value if isinstance(value, dict) else {}
-
-
-def held(record: Mapping[str, Any], key: str) -> Any:
-    """A record's value; missing and null are one."""
-    return record.get(key)
 
 
 def number(value: object) -> float:

@@ -11,8 +11,9 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from bench.messages import UsageError
+from bench.messages import UsageError, harmless
 
+LONGEST_SECONDS = 366 * 24 * 3600
 VERIFIED_PRECISIONS = ("float32", "float64")
 PRECISIONS = (*VERIFIED_PRECISIONS, "bfloat16", "tf32")
 
@@ -23,12 +24,17 @@ def command_line() -> str:
 
 
 def write(content: bytes, out: Path | None) -> None:
-    """What ``--out`` asks for: the content in that file, or, without one, on the standard output."""
+    """What ``--out`` asks for: the content in that file, or, without one, on the standard output.
+
+    There characters that a terminal would obey or hide are written as escapes, which JSON takes for the same text.
+    """
     if out:
-        out.write_bytes(content)
+        from datasets.storage import replace  # loads more than a command may before it is chosen
+
+        replace(out, content)
     else:
         sys.stdout.flush()
-        sys.stdout.buffer.write(content)
+        sys.stdout.buffer.write(harmless(content.decode("utf-8", "replace")).encode())
 
 
 def data_dir(parser: Any) -> None:
@@ -106,9 +112,10 @@ def port(text: str) -> int:
 
 def seconds(text: str) -> float:
     match = re.fullmatch(r"(\d+(?:\.\d+)?)([smh]?)", text)
-    if match is None or float(match[1]) == 0:
-        raise argparse.ArgumentTypeError(f"expected a time such as 90, 90s, 5m or 1h, got {text!r}")
-    return float(match[1]) * {"": 1, "s": 1, "m": 60, "h": 3600}[match[2]]
+    found = float(match[1]) * {"": 1, "s": 1, "m": 60, "h": 3600}[match[2]] if match else 0.0
+    if not 0 < found <= LONGEST_SECONDS:
+        raise argparse.ArgumentTypeError(f"expected a time such as 90, 90s, 5m or 1h, a year at most, got {text!r}")
+    return found
 
 
 def share(text: str) -> float:

@@ -91,6 +91,7 @@ def add(commands: Any) -> None:
 
 def _run(arguments: argparse.Namespace) -> int:
     from bench.environment import available_cores
+    from bench.records import store
     from bench.run import runner
     from bench.serve.progress import display
     from bench.suites import fits, suite
@@ -150,18 +151,19 @@ def _run(arguments: argparse.Namespace) -> int:
             self_check=not arguments.no_self_check,
         )
     if chosen is not planned:
-        raise UsageError(_asking(trials, outcome.records, arguments.jobs))
+        begun = {trial.key for trial in chosen.trials(threads)}
+        first = [record for record in store.read(out)[0] if store.key(record) in begun]
+        raise UsageError(_asking(trials, first, arguments.jobs))
     path = write_report(out)
     page = write_html(out)
     if outcome.kept:
-        print(f"{outcome.kept} of {len(outcome.records)} trials were finished before and kept")
-    bad = [record for record in outcome.records if record["status"] != "ok"]
-    for record in bad:
+        print(f"{outcome.kept} of {outcome.trials} trials were finished before and kept")
+    for record in outcome.bad:
         what = " ".join(filter(None, (record["dataset"], record["detector"], record["backend"], record["mode"])))
         print(plain(f"{record['status']}: {what} seed {record['seed']}: {record['reason']}"))
-    print(f"{len(outcome.records) - len(bad)} of {len(outcome.records)} trials ended well")
+    print(f"{outcome.trials - len(outcome.bad)} of {outcome.trials} trials ended well")
     print(f"report: {path}, and to look at: {page}")
-    return 1 if bad or not equal else 0
+    return 1 if outcome.bad or not equal else 0
 
 
 def _asking(trials: int, first: Sequence[Mapping[str, Any]], jobs: int) -> str:

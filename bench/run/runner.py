@@ -7,6 +7,7 @@ from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass
 from itertools import groupby
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any, Protocol
 
 import psutil
@@ -15,14 +16,15 @@ from filelock import FileLock, Timeout
 from bench.environment import differences, environment, environment_hash
 from bench.proof import known
 from bench.records import store
+from bench.records.index import Entry, Index
 from bench.records.record import Record
 from bench.run import limits
 from bench.run.limits import Limits
-from bench.run.trial import blank, run_trial
+from bench.run.trial import blank, run_trials
 from bench.suites.checks import SuiteError
 from bench.suites.fits import Shape
 from bench.suites.scenario import Trial
-from bench.suites.suite import Suite
+from bench.suites.suite import SharedProcess, Suite
 
 
 class Display(Protocol):
@@ -46,10 +48,12 @@ class Display(Protocol):
 
 @dataclass(frozen=True)
 class Outcome:
-    """The records of all trials that were asked for, kept ones included, and how many were kept."""
+    """How many trials were asked for, how many of them were found finished, and the records of those that did not end
+    well, found ones included."""
 
-    records: tuple[Record, ...]
+    trials: int
     kept: int
+    bad: tuple[Record, ...]
 
 
 def run(
@@ -82,32 +86,51 @@ def run(
     plan = suite.trials(threads, timed=timed, data_dir=where, results=str(out.resolve()))
     out.mkdir(parents=True, exist_ok=True)
     try:
-        with FileLock(out / ".lock", timeout=0):
+        with FileLock(out / ".lock", timeout=0), TemporaryDirectory(prefix="vaebench-") as shared:
+            several = len(suite.seeds) * suite.rounds > 1
+            apart = suite.warm == "process" or not several
+
+            def cache(trial: Trial) -> Path | None:
+                """Timed trials compile cold, but for the later ones of a scenario where the suite says so; what is not
+                timed finds what any other has compiled."""
+                if not timed:
+                    return Path(shared)
+                return None if apart else Path(shared) / trial.scenario.hash
+
             here = environment()
-            found_before = earlier(out, here)
+            index = index_of(out, here)
             proofs = known.known(here)
-            done = store.finished(found_before, timed=timed)
+            done = index.finished(timed=timed)
             left = [trial for trial in plan if trial.key not in done]
             display.begin(len(plan), len(plan) - len(left))
-            found = dict(done)
+            found: dict[store.Key, Entry | Record] = dict(done)
             found_limits: dict[str, Limits | str] = {}
 
             def keep(trial: Trial, record: Record) -> None:
-                store.append(out, record)
-                found[trial.key] = record
+                index.append(record)
+                # of a trial that ended well nothing more has to be known
+                found.pop(trial.key, None)
+                if record["status"] != "ok":
+                    found[trial.key] = record
                 display.ended(trial, record)
 
-            def one(trial: Trial) -> Record:
-                if reason := unfit.get(trial.scenario.hash):
-                    return blank(trial, here, command) | {"status": "skipped", "reason": reason}
-                record = run_trial(
-                    trial,
+            def run_unit(unit: Sequence[Trial]) -> list[Record]:
+                first = unit[0]
+                if reason := unfit.get(first.scenario.hash):
+                    return [blank(trial, here, command) | {"status": "skipped", "reason": reason} for trial in unit]
+                found = run_trials(
+                    unit,
                     here,
                     timeout=suite.timeout,
                     command=command,
                     self_check=self_check,
-                    progress=lambda what, step, of: display.doing(trial, what, step, of),
+                    warm=apart and (first.seed, first.round) == (suite.seeds[0], 0),
+                    cache=cache(first),
+                    progress=lambda what, step, of: display.doing(first, what, step, of),
                 )
+                return [completed(trial, record) for trial, record in zip(unit, found, strict=True)]
+
+            def completed(trial: Trial, record: Record) -> Record:
                 if entries := suite.published_of(trial.scenario):
                     record["published"] = entries
                 if trial.scenario.backend:
@@ -122,24 +145,28 @@ def run(
                 if timed and any(scenario.backend for scenario in usable):
                     display.measuring()
                     found_limits = limits.measure(usable, shapes)
-                _execute(batch, one, keep, jobs)
+                _execute(units(batch, suite.shared_process), run_unit, keep, jobs)
+            if left:
+                index.save()
+            bad = tuple(
+                index.record(kept) if isinstance(kept, Entry) else kept
+                for trial in plan
+                if (kept := found.get(trial.key)) and (not isinstance(kept, Entry) or kept.status != "ok")
+            )
     except Timeout:
         raise SuiteError(f"{out}: another run is writing here; wait for it or choose another --out") from None
-    return Outcome(tuple(found[trial.key] for trial in plan), len(plan) - len(left))
+    return Outcome(len(plan), len(plan) - len(left), bad)
 
 
-def earlier(out: Path, here: dict[str, Any]) -> list[Record]:
+def index_of(out: Path, here: dict[str, Any]) -> Index:
     """The records in a directory; SuiteError where they come from another environment than ``here``."""
-    if not (out / store.FILE).is_file():
-        return []
-    found, _ = store.read(out)
+    index = Index(out)
     now = environment_hash(here)
-    for record in found:
-        if record["environment_hash"] != now:
-            raise SuiteError(
-                f"{out}: holds records of another environment ({_difference(record, here)}); choose another --out"
-            )
-    return found
+    for entry in index.entries:
+        if entry.environment != now:
+            found = _difference(index.record(entry), here)
+            raise SuiteError(f"{out}: holds records of another environment ({found}); choose another --out")
+    return index
 
 
 def _difference(record: Record, here: dict[str, Any]) -> str:
@@ -148,24 +175,38 @@ def _difference(record: Record, here: dict[str, Any]) -> str:
     return found[0] if found else f"environment {record['environment_hash']}"
 
 
+def units(trials: Sequence[Trial], shared: SharedProcess) -> list[list[Trial]]:
+    """The trials by the process they run in, in order: each has its own, or, as far as a suite says so, all seeds of a
+    scenario and round have one."""
+    found: dict[object, list[Trial]] = {}
+    for trial in trials:
+        sharing = shared == "classical" and trial.scenario.backend is None
+        found.setdefault((trial.scenario.hash, trial.round) if sharing else trial.key, []).append(trial)
+    return list(found.values())
+
+
 def _rounds(trials: Iterable[Trial]) -> Iterable[list[Trial]]:
     return (list(batch) for _, batch in groupby(trials, key=lambda trial: trial.round))
 
 
 def _execute(
-    trials: Sequence[Trial], one: Callable[[Trial], Record], keep: Callable[[Trial, Record], None], jobs: int
+    units: Sequence[list[Trial]],
+    run_unit: Callable[[Sequence[Trial]], list[Record]],
+    keep: Callable[[Trial, Record], None],
+    jobs: int,
 ) -> None:
-    """Runs trials in order, ``jobs`` at a time; records are kept in this thread, as each ends."""
-    waiting = list(reversed(trials))
-    running: dict[Future[Record], Trial] = {}
+    """Runs units in order, ``jobs`` at a time; records are kept in this thread, as each unit ends."""
+    waiting = list(reversed(units))
+    running: dict[Future[list[Record]], list[Trial]] = {}
     with ThreadPoolExecutor(jobs) as pool:
         try:
             while waiting or running:
                 while waiting and len(running) < jobs:
-                    trial = waiting.pop()
-                    running[pool.submit(one, trial)] = trial
+                    unit = waiting.pop()
+                    running[pool.submit(run_unit, unit)] = unit
                 for future in wait(running, return_when=FIRST_COMPLETED).done:
-                    keep(running.pop(future), future.result())
+                    for trial, record in zip(running.pop(future), future.result(), strict=True):
+                        keep(trial, record)
         except BaseException:
             # stopped by the user, or the disk is full: end the workers, so that the threads that wait for them end too
             for child in psutil.Process().children(recursive=True):

@@ -23,8 +23,9 @@ from filelock import FileLock, Timeout
 from bench.environment import environment
 from bench.messages import UsageError
 from bench.records import store
+from bench.records.index import Entry, Index
 from bench.records.record import Record
-from bench.run.runner import earlier
+from bench.run.runner import index_of
 from bench.run.trial import run_trial
 from bench.suites.scenario import Scenario, Trial
 from bench.suites.spaces import Space
@@ -104,9 +105,9 @@ def tune(
     try:
         with FileLock(out / ".lock", timeout=0):
             here = environment()
-            done = store.finished(earlier(out, here), timed=False)
+            index = index_of(out, here)
             storage = JournalStorage(JournalFileBackend(str(out / JOURNAL)))
-            run = _Run(suite, out, here, done, data_dir, command)
+            run = _Run(suite, out, here, index, index.finished(timed=False), data_dir, command)
             return [_search(space, storage, trials, run, tell) for space in spaces]
     except Timeout:
         raise UsageError(f"{out}: another run is writing here; wait for it or choose another --out") from None
@@ -117,7 +118,8 @@ class _Run:
     suite: Suite
     out: Path
     here: dict[str, Any]
-    done: dict[store.Key, Record]
+    index: Index
+    done: dict[store.Key, Entry]
     data_dir: Path | None
     command: str
 
@@ -125,11 +127,12 @@ class _Run:
         """The record of a trial, from the disk where it ended before."""
         where = str(self.data_dir) if self.data_dir else None
         trial = Trial(self.suite.name, scenario, seed, 0, False, where, str(self.out.resolve()))
-        if trial.key not in self.done:
-            record = run_trial(trial, self.here, timeout=self.suite.timeout, command=self.command, heard=heard)
-            store.append(self.out, record)
-            self.done[trial.key] = record
-        return self.done[trial.key]
+        if trial.key in self.done:
+            return self.index.record(self.done[trial.key])
+        record = run_trial(trial, self.here, timeout=self.suite.timeout, command=self.command, heard=heard)
+        self.index.append(record)
+        self.done[trial.key] = self.index.entries[-1]
+        return record
 
 
 def _search(space: Space, storage: Any, trials: int, run: _Run, tell: Callable[[str], None]) -> Found:

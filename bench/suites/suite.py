@@ -15,7 +15,7 @@ from collections import Counter
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, fields, replace
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 import msgspec
 from msgspec import Meta
@@ -30,6 +30,8 @@ from bench.suites.scenario import Positive, Scenario, Seeds, Training, Trial
 
 SHIPPED = Path(__file__).parent
 Seconds = Annotated[float, Meta(gt=0, le=366 * 24 * 3600)]
+SharedProcess = Literal["none", "classical"]
+Warm = Literal["process", "trials"]
 MOST_BLOCKS = 1_000
 MOST_TRIALS = 250_000
 """What one suite may plan; a plan of more is a slip, and would take minutes to write down."""
@@ -47,6 +49,12 @@ class Suite:
     blocks: tuple[Block, ...]
     defaults: Block
     published: tuple[Published, ...] = ()
+    warm: Warm = "process"
+    """Which process compiles with what a scenario's first one has kept: one of its own, or those of later seeds and
+    rounds, which then take less time and tell nothing of cold compilation."""
+    shared_process: SharedProcess = "none"
+    """``classical``: the seeds of a scenario without a backend run in one process, which a fresh one each would tell
+    nothing new of; their timings count as one."""
     notes: tuple[str, ...] = ()
     """What was decided where options left a choice, a sentence each."""
     most: int | None = None
@@ -222,7 +230,18 @@ def single(table: dict[str, Any], *, seed: int, threads: int, where: str) -> tup
 
 def _suite(table: dict[str, Any], stem: str, where: str) -> Suite:
     axes = [f.name for f in fields(Block)]
-    valid = ["name", "description", "seeds", "rounds", "timeout", "scenarios", "published", *axes]
+    valid = [
+        "name",
+        "description",
+        "seeds",
+        "rounds",
+        "timeout",
+        "warm",
+        "shared_process",
+        "scenarios",
+        "published",
+        *axes,
+    ]
     check_keys(table, valid, where)
     if not isinstance(table.get("scenarios"), list) or not table["scenarios"]:
         raise SuiteError(f"{where}: a suite needs at least one [[scenarios]] block")
@@ -254,6 +273,8 @@ def _suite(table: dict[str, Any], stem: str, where: str) -> Suite:
         seeds=convert(table.get("seeds", [0]), Seeds, f"{where}: seeds"),
         rounds=convert(table.get("rounds", 1), Positive, f"{where}: rounds"),
         timeout=convert(table.get("timeout", 1800), Seconds, f"{where}: timeout"),
+        warm=convert(table.get("warm", "process"), Warm, f"{where}: warm"),
+        shared_process=convert(table.get("shared_process", "none"), SharedProcess, f"{where}: shared_process"),
         blocks=tuple(blocks),
         defaults=read_block(top, where),
         published=tuple(

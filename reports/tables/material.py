@@ -13,6 +13,7 @@ from reports.tables.equality import Equality, equalities
 from reports.tables.frames import BLOCK, split
 from reports.tables.quality import Standing, quality, standings
 from reports.tables.ratios import Race, races
+from reports.tables.speed import Slower, slower
 from reports.tables.studies import competing, studies
 from reports.tables.throughput import throughput
 from reports.tables.trials import scored, short, trials
@@ -44,8 +45,14 @@ class Material:
         self.studies = studies(self.trials)
         self.competing = competing(self.trials, self.studies)
         """The trials without those of a sweep's settings that were not chosen."""
-        self.quality = quality(scored(self.competing, records))
-        self.throughput = throughput(self.competing)
+
+    @cached_property
+    def quality(self) -> pd.DataFrame:
+        return quality(scored(self.competing, self.records))
+
+    @cached_property
+    def throughput(self) -> pd.DataFrame:
+        return throughput(self.competing)
 
     @cached_property
     def first_scores(self) -> pd.DataFrame:
@@ -59,6 +66,11 @@ class Material:
     @cached_property
     def races(self) -> list[Race]:
         return races(self.trials, self.throughput)
+
+    @cached_property
+    def slower(self) -> list[Slower]:
+        """Modes that promise speed and are slower than ``idiomatic``, the worst first."""
+        return slower(self.trials, self.throughput)
 
     @cached_property
     def equalities(self) -> list[Equality]:
