@@ -223,7 +223,7 @@ def test_a_report_over_forty_sets_is_read_from_the_top(record) -> None:
     assert "3 detectors on 39 data sets" in page
     assert "Left out: 1 data set without a result of each" in page
     lines = {line.split("|")[1].strip(): [cell.strip() for cell in line.split("|")[2:-1]]
-             for line in page[ranks : page.index("Every pair")].splitlines() if line.startswith("| `")}  # fmt: skip
+             for line in page[ranks : page.index("How sure")].splitlines() if line.startswith("| `")}  # fmt: skip
     # 29 sets where vae leads and 10 where knn does: (29 + 20) / 39 and (58 + 10) / 39
     assert lines["`vae`"] == ["1.26", "1", "29"]
     assert lines["`knn`"] == ["1.74", "2", "10"]

@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from bench.environment import environment_hash
 from bench.records import store
 from bench.run import tuning
 from bench.suites import suite
@@ -14,6 +15,7 @@ from bench.suites.spaces import spaces
 
 optuna = pytest.importorskip("optuna", reason="Optuna is not installed")
 
+HERE: dict[str, Any] = {"machine": {"memory_bytes": 0}, "packages": {}}
 SUITE = """
 seeds = [0, 1]
 datasets = ["digits:4"]
@@ -48,7 +50,7 @@ class Machine:
             "dataset": "digits:4",
             "detector": trial.scenario.detector,
             "scenario_hash": trial.scenario.hash,
-            "environment_hash": "e",
+            "environment_hash": environment_hash(environment),
             "seed": trial.seed,
             "round": 0,
             "timed": False,
@@ -68,8 +70,7 @@ def search(tmp_path, monkeypatch):
         path = tmp_path / "mine.toml"
         path.write_text(SUITE.format(detector=detector, key=key, values=values))
         monkeypatch.setattr(tuning, "run_trial", machine)
-        monkeypatch.setattr(tuning, "environment", lambda: {})
-        monkeypatch.setattr(tuning, "earlier", lambda out, _: store.read(out)[0] if (out / store.FILE).exists() else [])
+        monkeypatch.setattr(tuning, "environment", lambda: HERE)
         chosen = suite.load(str(path))
         lines: list[str] = []
         out = tmp_path / "out"
