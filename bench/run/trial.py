@@ -28,6 +28,7 @@ def run_trial(
     command: str = "",
     self_check: bool = True,
     progress: Progress = lambda doing, done, of: None,
+    started: Callable[[WorkerProcess], object] = lambda worker: None,
 ) -> Record:
     """Runs one trial in a worker of its own and returns its record, whatever happens.
 
@@ -42,6 +43,8 @@ def run_trial(
         The command line to reproduce it by, for the record.
     self_check : bool
         Whether a timed trial follows the reference when all is timed; one that does not has failed.
+    started : callable
+        Given the worker when it has been started; whoever ends it ends the trial.
     progress : callable
         Told what the trial is doing; it is called between the worker's commands, never during one.
     """
@@ -52,13 +55,14 @@ def run_trial(
     if reason := reason or registry.unavailable(scenario.detector, scenario.parameters):
         return record | {"status": "skipped", "reason": reason}
     doing = "starting"
-    started = time.perf_counter()
+    began = time.perf_counter()
     try:
         with WorkerProcess(scenario.threads, scenario.device, timeout) as worker:
+            started(worker)
             progress(doing, 0, 0)
             worker.request("hello")
             if trial.timed:
-                record["start_seconds"] = time.perf_counter() - started
+                record["start_seconds"] = time.perf_counter() - began
             check = self_check and trial.timed
             prepared = worker.request("prepare", trial=msgspec.to_builtins(trial), check=check)
             record["environment"] = {**environment, "backend": prepared["backend"]}
@@ -85,7 +89,7 @@ def run_trial(
     except TrialFailed as failed:
         reason = failed.reason + (f", {doing}" if failed.status == "timeout" else "")
         record |= {"status": failed.status, "reason": reason}
-    record["wall_seconds"] = time.perf_counter() - started
+    record["wall_seconds"] = time.perf_counter() - began
     return record
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from dataclasses import asdict, dataclass, field, replace
+from functools import cached_property
 from typing import Annotated, Any, Literal, Self
 
 import msgspec
@@ -123,7 +124,7 @@ class Scenario:
         """Everything above by its name."""
         return asdict(self) | {"training": self.training.table if self.training else None}
 
-    @property
+    @cached_property
     def hash(self) -> str:
         """16 hex digits over everything above; equal hashes mean equal work."""
         text = msgspec.json.encode(self.table, order="sorted")
