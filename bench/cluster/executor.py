@@ -28,7 +28,7 @@ from bench.suites.fits import Facts
 from bench.suites.scenario import Scenario, Trial
 
 if TYPE_CHECKING:
-    from distributed import Client, Future
+    from distributed import Client
 
 MOST_SENT = 64 << 20
 """Bytes of a file that are sent to workers that do not have it; a larger one needs a path that they share."""
@@ -66,7 +66,7 @@ class OnCluster:
         self.retries, self.mixed = retries, mixed
         self.news: queue.SimpleQueue[tuple[Any, ...]] = queue.SimpleQueue()
         self.limits: dict[tuple[int, str], dict[str, Limits | str]] = {}
-        self.futures: dict[int, Future] = {}
+        self.futures: dict[int, Any] = {}
         self.asked: set[str] = set()
         self.refused: dict[str, str] = {}
         self.known: dict[str, Any] | None = None
@@ -242,10 +242,9 @@ class OnCluster:
         }
         return list(same.values())
 
-    def _on_done(self, what: str, assignment: Assignment, future: Future) -> Iterable[tuple[Trial, Record]]:
-        if self.futures.get(assignment.number) is not future:
+    def _on_done(self, what: str, assignment: Assignment, future: Any) -> Iterable[tuple[Trial, Record]]:
+        if self.futures.pop(assignment.number, None) is None:
             return  # its worker was counted as lost before
-        del self.futures[assignment.number]
         trial, worker = assignment.trial, assignment.worker
         try:
             result = future.result(timeout=60)
