@@ -218,6 +218,7 @@ class OnCluster:
             request,
             key=f"vaebench-{what}-{trial.scenario.hash}-{trial.seed}-{trial.round}-{id(self):x}-{next(self.attempt)}",
             workers=[assignment.worker.address],
+            resources=_resources(assignment),
             allow_other_workers=False,
             pure=False,
             retries=0,
@@ -298,6 +299,13 @@ class OnCluster:
         }
         times = "once" if assignment.attempt == 1 else f"{assignment.attempt} times"
         return assignment.trial, record | {"status": "failed", "reason": f"worker lost {times}, last {worker.name}"}
+
+
+def _resources(assignment: Assignment) -> dict[str, float]:
+    """What the worker itself holds for a trial, whichever client sent it: all threads for one that is timed."""
+    trial, worker = assignment.trial, assignment.worker
+    threads = worker.threads if trial.timed else trial.scenario.threads
+    return {task.THREADS: threads, task.MEMORY: assignment.memory}
 
 
 KEPT = "every finished trial is kept, and the same command goes on from there"

@@ -1,7 +1,9 @@
 """Which trial goes to which worker, and how often one is tried: rules over plain data, without a process or a clock.
 
-A quality trial goes to any worker with enough threads and memory left. A timed trial has its machine to itself, and all
-that is compared with each other (one data set, seed and round) goes to the same machine.
+A quality trial goes to any worker with enough threads and memory left, and one more lies ready there, so that no worker
+waits for the client; one whose worker was lost has the next to itself, so that it takes no other with it. A timed trial
+has its machine to itself, and all that is compared with each other (one data set, seed and round) goes to the same
+machine.
 """
 
 from __future__ import annotations
@@ -61,6 +63,7 @@ class Placement:
         self.running: dict[int, Assignment] = {}
         self.attempts: dict[int, int] = {}
         self.number = 0
+        self.ahead: set[int] = set()  # sent, and begun when another one of its worker ends
         self.waiting: dict[str, deque[Waiting]] = {}  # quality trials by scenario, timed ones by group
         self.left = len(trials)
         self._reasons: dict[tuple[str, str, bool], str | None] = {}
@@ -81,8 +84,11 @@ class Placement:
         """Forgets a worker; what it ran, each with whether it is tried again."""
         self.workers.pop(address, None)
         self._changed()
-        lost = [one for one in self.running.values() if one.worker.address == address]
-        return [(one, self.lost(one)) for one in lost]
+        lost = sorted(
+            (one for one in self.running.values() if one.worker.address == address), key=lambda one: one.place
+        )
+        # the last one first: each goes to the front of its queue
+        return [(one, self.lost(one)) for one in reversed(lost)][::-1]
 
     def _changed(self) -> None:
         self.odd = odd(self.workers.values())
@@ -116,25 +122,31 @@ class Placement:
         self.number += 1
         self.attempts[place] = self.attempts.get(place, 0) + 1
         need = 0 if trial.timed else self._need(worker, trial.scenario)
+        ahead = not trial.timed and not self._has_room(worker, trial.scenario)
         started = Assignment(self.number, place, trial, worker, need, self.attempts[place])
         self.running[started.number] = started
+        if ahead:
+            self.ahead.add(started.number)
         return started
 
     def ended(self, assignment: Assignment) -> bool:
         """Whether this end is the first one that is told of this assignment, so that its record counts."""
         if self.running.pop(assignment.number, None) is None:
             return False
+        self.ahead.discard(assignment.number)
+        self.ahead -= {one.number for one in self._here(assignment.worker)}  # it begins now
         self.left -= 1
         return True
 
     def lost(self, assignment: Assignment, *, counted: bool = True) -> bool:
         """A trial whose worker is gone waits again, at its place; False where that was once too often.
 
-        One that was lost with the connection alone is not ``counted``: its worker may be well.
+        One that was lost with the connection alone is not ``counted``, nor is one that had not begun.
         """
         if self.running.pop(assignment.number, None) is None:
             return True
-        if not counted:
+        if not counted or assignment.number in self.ahead:
+            self.ahead.discard(assignment.number)
             self.attempts[assignment.place] -= 1
         if self.attempts[assignment.place] > self.retries:
             self.left -= 1
@@ -166,23 +178,37 @@ class Placement:
         heads = sorted(queue[0] for queue in self.waiting.values() if not queue[0][1].timed) if self.waiting else []
         for head in heads:
             trial = head[1]
-            free = [worker for worker in self.workers.values() if self._fits(worker, trial)]
-            if free:
+            open_to = [worker for worker in self.workers.values() if self._may(worker, *head)]
+            if free := [worker for worker in open_to if self._has_room(worker, trial.scenario)]:
                 return head, max(free, key=lambda worker: self._left(worker)[0])
+            if ready := [worker for worker in open_to if self._may_wait(worker)]:
+                return head, ready[0]
         return None
 
-    def _fits(self, worker: Worker, trial: Trial) -> bool:
+    def _here(self, worker: Worker) -> list[Assignment]:
+        return [one for one in self.running.values() if one.worker.address == worker.address]
+
+    def _may(self, worker: Worker, place: int, trial: Trial) -> bool:
+        """Whether a worker may have a trial beside what it has, threads and memory aside."""
         if self.cannot(worker, trial) or any(one.trial.timed for one in self._on(worker.machine)):
             return False
+        here = self._here(worker)
+        if here and (self.attempts.get(place) or any(one.attempt > 1 for one in here)):
+            return False
+        return not (trial.scenario.device == "gpu" and any(one.trial.scenario.device == "gpu" for one in here))
+
+    def _may_wait(self, worker: Worker) -> bool:
+        """Whether one more can lie ready on a worker that is busy."""
+        here = self._here(worker)
+        return bool(here) and not any(one.number in self.ahead for one in here)
+
+    def _has_room(self, worker: Worker, scenario: Scenario) -> bool:
         threads, memory = self._left(worker)
-        busy_gpu = trial.scenario.device == "gpu" and any(
-            one.trial.scenario.device == "gpu" for one in self.running.values() if one.worker.address == worker.address
-        )
-        return threads >= trial.scenario.threads and memory >= self._need(worker, trial.scenario) and not busy_gpu
+        return threads >= scenario.threads and memory >= self._need(worker, scenario)
 
     def _left(self, worker: Worker) -> tuple[int, int]:
         """Threads and bytes that nothing takes now."""
-        here = [one for one in self.running.values() if one.worker.address == worker.address]
+        here = [one for one in self._here(worker) if one.number not in self.ahead]
         threads = worker.threads - sum(one.trial.scenario.threads for one in here)
         return threads, worker.memory - sum(one.memory for one in here)
 

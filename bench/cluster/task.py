@@ -37,6 +37,8 @@ from bench.suites.scenario import Scenario, Trial
 from bench.worker.process import TrialFailed, WorkerProcess
 
 PLUGIN = "vaebench"
+THREADS, MEMORY = "vaebench-threads", "vaebench-memory"
+"""Dask resources of a worker."""
 FACTS_TIMEOUT = 600.0
 
 running: dict[str, WorkerProcess] = {}
@@ -63,6 +65,7 @@ async def describe(question: bytes, dask_worker: Any) -> bytes:
         _undo_dask_environment()
         await dask_worker.plugin_add(plugin=Trials(), name=PLUGIN)
     told = await asyncio.to_thread(_described, msgspec.json.decode(question), dask_worker)
+    await dask_worker.set_resources(**{THREADS: told.threads, MEMORY: told.memory})
     return msgspec.json.encode(asdict(told))
 
 
