@@ -1,7 +1,7 @@
 """A suite's trials on the machines of a Dask cluster, behind the same seam as those on this machine.
 
 ``address`` reads what ``--cluster`` names and ``connection`` opens it; ``executor.OnCluster`` runs a plan there.
-``workers`` says what a worker is and which trials it cannot run, ``placement`` decides what goes where (both are rules
+``asking`` finds out what a worker is; ``workers`` says so in plain data, and which trials it cannot run; ``placement`` decides what goes where (both are rules
 without a process), ``task`` is the part that runs on the workers, and ``check`` tells of a cluster in lines.
 
 Dask carries trials and records and tells who lives. Which trial goes where is decided here, since Dask knows no

@@ -107,7 +107,7 @@ def threads(client: Client, suite: Suite, out: Path) -> int:
         for number in dict.fromkeys(record["threads"] for record in records):
             if any(scenario.hash in begun for scenario in suite.scenarios(number)):
                 return int(number)
-    from bench.cluster.executor import described, question
+    from bench.cluster.asking import described, question
 
     found = described(client, question([], None), list(client.nthreads()))
     usable = [worker for worker in found.values() if isinstance(worker, Worker)]

@@ -3,40 +3,36 @@
 from __future__ import annotations
 
 import queue
-from collections.abc import Generator, Iterable, Mapping, Sequence
+import time
+from collections.abc import Generator, Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import replace
 from itertools import count
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-import datasets
 from bench import __version__
 from bench.cluster import task
 from bench.cluster.address import ClusterError
+from bench.cluster.asking import described, question, send_files
 from bench.cluster.placement import Assignment, Group, Placement, sent
-from bench.cluster.workers import Memory, Worker, wanted
+from bench.cluster.workers import Memory, Worker
 from bench.records import arrays
 from bench.records.record import Record
 from bench.run import limits
 from bench.run.executor import Display, Plan
 from bench.run.limits import Limits
 from bench.run.trial import blank
-from bench.suites.fits import Facts
 from bench.suites.scenario import Scenario, Trial
 
 if TYPE_CHECKING:
     from distributed import Client
 
-MOST_SENT = 64 << 20
-"""Bytes of a file that are sent to workers that do not have it; a larger one needs a path that they share."""
 LOOK = 5.0
-"""Seconds without news after which it is asked who is there: no message that was lost may be waited for."""
+"""Seconds after which it is asked who is there, whatever was heard: no message that was lost may be waited for."""
 PATIENCE = 600.0
 """Seconds without any worker after which a run stops with what it has."""
-DESCRIBING = 120.0
 IDLE_SHARE = 0.01
 """Of a core, what the Dask process may take beside a timed trial before the record says so."""
 
@@ -91,6 +87,7 @@ class OnCluster:
         self.attempt = count()
         self.pool = ThreadPoolExecutor(1)
         silent = 0.0
+        self.looked = 0.0
         try:
             self.client.subscribe_topic("all", self._heard)
             self._look()
@@ -98,11 +95,12 @@ class OnCluster:
                 yield from self._settle()
                 if not self.placement.left:
                     break
+                if time.monotonic() - self.looked > LOOK:
+                    self._require_scheduler()
+                    self._look()
                 try:
                     kind, *what = self.news.get(timeout=LOOK)
                 except queue.Empty:
-                    self._require_scheduler()
-                    self._look()
                     silent = 0.0 if self.placement.workers else silent + LOOK
                     if silent > PATIENCE:
                         raise ClusterError(f"no worker for {PATIENCE:.0f} s; {KEPT}") from None
@@ -128,6 +126,7 @@ class OnCluster:
 
     def _look(self) -> list[tuple[Trial, Record]]:
         """Compares who is there with who is known; newcomers are asked what they are, off this thread."""
+        self.looked = time.monotonic()
         try:
             there = set(self.client.nthreads())
         except (OSError, TimeoutError, ValueError):
@@ -310,88 +309,6 @@ def _resources(assignment: Assignment) -> dict[str, float]:
 
 KEPT = "every finished trial is kept, and the same command goes on from there"
 NO_LIMITS = "no limits"
-
-
-def question(scenarios: Sequence[Scenario], data_dir: str | None) -> dict[str, Any]:
-    """What every worker is asked: whether it has what these scenarios need."""
-    data: dict[str, str | None] = {}
-    for reference in dict.fromkeys(scenario.dataset for scenario in scenarios):
-        path = own_file(reference)
-        data[reference] = task.sha256(path) if path else None
-    detectors = {wanted(scenario): (scenario.detector, scenario.parameters) for scenario in scenarios}
-    return {
-        "backends": sorted({scenario.backend for scenario in scenarios if scenario.backend}),
-        "detectors": [(label, name, parameters) for label, (name, parameters) in detectors.items()],
-        "data": data,
-        "data_dir": data_dir,
-    }
-
-
-def own_file(reference: str) -> Path | None:
-    """The file here that a reference of the family ``file`` names; None for any other, or where there is none."""
-    if not reference.startswith("file:"):
-        return None
-    path = Path(str(datasets.parse(reference).arguments["path"])).expanduser()
-    return path if path.is_file() else None
-
-
-def described(client: Client, asked: Mapping[str, Any], addresses: Sequence[str]) -> dict[str, Worker | str]:
-    """What each worker is, or in one line why it cannot be used."""
-    if not addresses:
-        return {}
-    try:
-        replies = client.run(task.describe, msgspec.json.encode(asked), workers=list(addresses), on_error="return")
-    except Exception as error:  # a worker that went away meanwhile
-        return dict.fromkeys(addresses, _unusable(error))
-    return {
-        address: msgspec.json.decode(reply, type=Worker) if isinstance(reply, bytes) else _unusable(reply)
-        for address, reply in replies.items()
-    }
-
-
-def _unusable(error: object) -> str:
-    text = " ".join(str(error).split())[:200]
-    if "No module named 'bench" in text:
-        return "vaebench is not installed there, or another version of it"
-    return f"it did not answer: {text or type(error).__name__}"
-
-
-def send_files(client: Client, worker: Worker, asked: Mapping[str, Any]) -> Worker:
-    """The worker with the user's own files that it did not have, as far as they are small enough to be sent."""
-    data, folders = dict(worker.data), dict(worker.folders)
-    for reference in list(worker.data):
-        path = own_file(reference)
-        if path is None or "is another file here" in worker.data[reference]:
-            continue
-        if path.stat().st_size > MOST_SENT:
-            data[reference] = (
-                f"{path} is not there, and larger than the {MOST_SENT >> 20} MiB that are sent: it needs a shared path"
-            )
-            continue
-        try:
-            reply = client.run(task.receive, path.name, path.read_bytes(), workers=[worker.address], on_error="return")
-        except OSError as error:
-            data[reference] = f"{path} could not be sent: {error}"
-            continue
-        folder = reply[worker.address]
-        if isinstance(folder, str):
-            del data[reference]
-            folders[reference] = folder
-        else:
-            data[reference] = f"{path} could not be sent: {folder}"
-    return replace(worker, data=data, folders=folders)
-
-
-def facts_there(client: Client, reference: str, seed: int, data_dir: Path | None) -> Facts | str | None:
-    """What some worker knows of a data set that is not here; None where none has it."""
-    where = str(data_dir) if data_dir else None
-    asked = question([], where) | {"data": {reference: None}}
-    for address, worker in described(client, asked, list(client.nthreads())).items():
-        if isinstance(worker, Worker) and reference not in worker.data:
-            reply = client.submit(task.facts, reference, seed, where, workers=[address], pure=False).result()
-            found = msgspec.json.decode(reply)
-            return str(found["unusable"]) if "unusable" in found else msgspec.convert(found, Facts)
-    return None
 
 
 def _homes(kept: Iterable[Record]) -> dict[Group, str]:

@@ -41,7 +41,7 @@ def _check(arguments: argparse.Namespace) -> int:
     scenarios = suite.load(arguments.suite).scenarios(arguments.threads) if arguments.suite else []
     data_dir = str(arguments.data_dir) if arguments.data_dir else None
     with connection.opened(where) as client:
-        from bench.cluster.executor import described, question
+        from bench.cluster.asking import described, question
 
         connection.greet(client)
         asked = question(scenarios, data_dir)

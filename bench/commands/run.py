@@ -143,7 +143,8 @@ def _cluster(arguments: argparse.Namespace) -> Any:
 
 def _on_cluster(arguments: argparse.Namespace, address: Any, chosen: Any) -> int:
     from bench.cluster import connection
-    from bench.cluster.executor import OnCluster, facts_there
+    from bench.cluster.asking import facts_there
+    from bench.cluster.executor import OnCluster
 
     with connection.opened(address) as client:
         connection.greet(client)
