@@ -56,7 +56,9 @@ def opened(address: Address) -> Iterator[Client]:
     import dask
     from distributed import Client, LocalCluster
 
-    for name in ("distributed", "tornado", "asyncio"):
+    # Dask gives loggers below its own a level each
+    below = [name for name in logging.root.manager.loggerDict if name.startswith("distributed.")]
+    for name in ("distributed", "tornado", "asyncio", *below):
         logging.getLogger(name).setLevel(logging.CRITICAL + 1)  # what it means for the run is said in one line
     with dask.config.set(QUIET), dask.config.set(dict(address.dask)):
         if address.local:

@@ -230,6 +230,7 @@ def test_what_a_stopped_client_has_started_ends_and_a_lost_scheduler_is_one_line
     stderr = client.communicate(timeout=90)[1]
     assert "bench: the scheduler is gone; every finished trial is kept" in stderr
     assert "Traceback" not in stderr
+    assert "ERROR" not in stderr, "Dask says nothing of its own"
     assert client.returncode == 2
 
 
