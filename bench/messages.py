@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import difflib
+import re
 from collections.abc import Iterable
 
 LONGEST = 600
 """Characters of a line; a longer one keeps its beginning, which says where, and its end, which says what."""
 _ENDING = 200
+_OBEYED = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069]")
 
 
 class UsageError(ValueError):
@@ -19,6 +21,11 @@ def plain(text: str) -> str:
     return "".join(c if c.isprintable() else repr(c)[1:-1] for c in text)
 
 
+def harmless(text: str) -> str:
+    """The text, of many lines, with each control character and mark of direction written as JSON would: ``\\u001b``."""
+    return _OBEYED.sub(lambda found: f"\\u{ord(found[0]):04x}", text)
+
+
 def one_line(error: BaseException) -> str:
     """Its message without line breaks, fit for a terminal, and of bounded length."""
     line = " ".join(str(error).split())
@@ -27,11 +34,16 @@ def one_line(error: BaseException) -> str:
     return plain(line)
 
 
-def nearest(name: str, valid: Iterable[str]) -> str:
-    """``; did you mean 'x'?``, or the whole list where nothing is near."""
-    known = list(valid)
-    near = difflib.get_close_matches(name[:LONGEST], known, n=1)
-    return f"; did you mean {near[0]!r}?" if near else f"; valid are {', '.join(known) or 'none'}"
+def nearest(name: str, valid: Iterable[str], otherwise: str = "valid are", prefix: str = "") -> str:
+    """``; did you mean 'x'?``, in any case of the letters, or the whole list where nothing is near.
+
+    `prefix` stands before what is meant, as the user writes it.
+    """
+    known = {each.lower(): each for each in valid}
+    near = difflib.get_close_matches(name[:LONGEST].lower(), known, n=1)
+    if near:
+        return f"; did you mean {prefix + known[near[0]]!r}?"
+    return f"; {otherwise} {', '.join(known.values()) or 'none'}"
 
 
 def quoted(name: str, valid: Iterable[str]) -> str:

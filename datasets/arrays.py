@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import io
+import struct
+import tokenize
+import warnings
 import zipfile
 import zlib
 from collections.abc import Iterator
@@ -15,8 +18,11 @@ from numpy.typing import NDArray
 from datasets.dataset import DatasetError, require
 from datasets.storage import check_size, first_line
 
-_LIES = (ValueError, EOFError, MemoryError, TypeError, OverflowError, RecursionError)
-"""What NumPy raises for a header that promises what cannot be."""
+_LIES = (
+    *(ValueError, EOFError, MemoryError, TypeError, OverflowError, RecursionError),
+    *(tokenize.TokenError, SyntaxError, KeyError, IndexError, struct.error),
+)
+"""What NumPy raises for a header that promises what cannot be, or that its parser cannot even take apart."""
 
 
 def read_npy(content: bytes, path: str) -> NDArray[Any]:
@@ -91,7 +97,7 @@ class _opened:  # noqa: N801  it is used as a function is
     def __enter__(self) -> zipfile.ZipFile:
         try:
             return zipfile.ZipFile(self.file)
-        except zipfile.BadZipFile as error:
+        except (zipfile.BadZipFile, zlib.error, OSError, RuntimeError, *_LIES) as error:
             raise self._fault(error) from error
 
     def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
@@ -124,7 +130,9 @@ def _array(file: IO[bytes], size: int) -> NDArray[Any]:
     if not dtype.hasobject and count * dtype.itemsize > size:
         raise ValueError(f"its header promises {count * dtype.itemsize:,} bytes, and it has {size:,}")
     file.seek(0)
-    found: NDArray[Any] = np.lib.format.read_array(file, allow_pickle=False)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        found: NDArray[Any] = np.lib.format.read_array(file, allow_pickle=False)
     return found
 
 
@@ -132,7 +140,9 @@ def _header(member: IO[bytes]) -> tuple[tuple[int, ...], bool, np.dtype[Any]]:
     """Shape, whether it lies by columns, and type of the array that begins here."""
     version = np.lib.format.read_magic(member)
     read = np.lib.format.read_array_header_1_0 if version == (1, 0) else np.lib.format.read_array_header_2_0
-    shape, by_columns, dtype = read(member)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # NumPy advises whoever wrote the file
+        shape, by_columns, dtype = read(member)
     if any(type(length) is not int or length < 0 for length in shape):  # True is an int to NumPy
         raise ValueError(f"its header tells of the shape {shape}")
     return shape, by_columns, dtype

@@ -46,7 +46,8 @@ def read(content: bytes, path: str, limit: int) -> tuple[dict[str, Any], list[st
         check_names(names, path)
         flat = [field.name for field in file.schema_arrow if not pa.types.is_nested(field.type)]
         long: set[str] = set()
-        batches = list(_batches(file, flat, path, limit, long))
+        # texts are counted first and written out when it is known that all of them fit
+        batches = [_spelled(batch) for batch in list(_batches(file, flat, path, limit, long))]
         schema = batches[0].schema if batches else pa.schema((name, pa.null()) for name in flat)
         table = pa.Table.from_batches(batches, schema)
         columns = {name: column for name, column in zip(flat, table.columns, strict=True) if name not in long}
@@ -64,7 +65,7 @@ def stream(place: Path, path: str, columns: Sequence[str] | None, rows: int, lim
             file = _opened(source, path)
             flat = [field.name for field in file.schema_arrow if not pa.types.is_nested(field.type)]
             wanted = flat if columns is None else [name for name in dict.fromkeys(columns) if name in flat]
-            for batch in _batches(file, wanted, path, limit):
+            for batch in map(_spelled, _batches(file, wanted, path, limit)):
                 for start in range(0, len(batch), rows):
                     yield batch.slice(start, rows)
     except DatasetError:
@@ -85,7 +86,7 @@ def _opened(source: Any, path: str) -> pq.ParquetFile:
 def _batches(
     file: pq.ParquetFile, columns: Sequence[str], path: str, limit: int, long: set[str] | None = None
 ) -> Iterator[pa.RecordBatch]:
-    """Batches whose text is text, each of them within the limit.
+    """Batches whose texts are dictionaries, each of them within the limit once they are written out.
 
     With the set `long` it is all of them together, and columns of texts that are too long are empty and named there.
     """
@@ -93,6 +94,7 @@ def _batches(
     rows = max(1, min(TEXTS if texts & set(columns) else BATCH, CELLS // max(1, len(columns))))
     total = 0
     for batch in file.iter_batches(rows, columns=list(columns)):
+        batch.validate(full=True)  # text that is none would be found when somebody reads it
         total = 0 if long is None else total
         found = []
         for name, column in zip(batch.schema.names, batch.columns, strict=True):
@@ -107,8 +109,14 @@ def _batches(
                 size = 0
             total += size
             check_size(total, path, limit)
-            found.append(column.dictionary_decode() if isinstance(column, pa.DictionaryArray) else column)
+            found.append(column)
         yield pa.RecordBatch.from_arrays(found, names=batch.schema.names)
+
+
+def _spelled(batch: pa.RecordBatch) -> pa.RecordBatch:
+    """The batch with each text where it stands, instead of its number in a dictionary."""
+    found = [column.dictionary_decode() if isinstance(column, pa.DictionaryArray) else column for column in batch]
+    return pa.RecordBatch.from_arrays(found, names=batch.schema.names)
 
 
 def _size(column: pa.Array) -> tuple[int, int]:

@@ -168,6 +168,7 @@ class Delimited:
             if line := undecodable_line(file, self.form.encoding):
                 kind = "UTF-8" if self.form.encoding.startswith("utf-8") else self.form.encoding
                 raise DatasetError(f"{self.path}: line {line} is not {kind} text; {self.save}") from error
+        self._refuse_endless_line()
         for line, fields in self._records():
             if len(fields) not in (0, width) and "".join(fields).strip():
                 found = f"line {line} has {len(fields)} fields, the header {width}{self.advice}"
@@ -178,6 +179,15 @@ class Delimited:
                     raise DatasetError(f"{self.path}: line {line}, column {name!r} holds a NUL byte{self.advice}")
         why = str(error).partition("\n")[0]
         raise DatasetError(f"{self.path}: not a table of comma-separated values ({why})") from error
+
+    def _refuse_endless_line(self) -> None:
+        """Raises DatasetError for a line that is better not looked at: it has no end for a whole block."""
+        line = 1
+        with self.opened() as file:
+            while block := file.read(BLOCK):
+                ends = block.count(b"\n") or block.count(b"\r")
+                require(ends > 0 or len(block) < BLOCK, f"{self.path}: line {line} is longer than {BLOCK >> 20} MiB")
+                line += ends
 
     def _misfits(self) -> list[tuple[int, str]]:
         """Lines with too few or too many fields."""

@@ -319,7 +319,8 @@ def _ordered(
     import pandas as pd
 
     for place in table.columns[[not pd.api.types.is_numeric_dtype(kind) for kind in table.dtypes]]:
-        table[place] = table[place].str.strip()
+        # a damaged column may hold numbers beside texts
+        table[place] = table[place].map(lambda cell: cell.strip() if isinstance(cell, str) else cell)
     if known := set(header) & set(COLUMNS):
         lacking = [name for name in COLUMNS if name not in known]
         labels = [place for place, name in enumerate(header) if name in LABELS]

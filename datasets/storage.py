@@ -11,7 +11,7 @@ import urllib.error
 import urllib.request
 import zlib
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeVar
@@ -20,6 +20,9 @@ from datasets.dataset import Dataset, DatasetError, Request, SourceFile, require
 
 L = TypeVar("L", bound=Callable[..., Dataset])
 
+_PIECE = 1 << 20
+PUBLISHED = 1 << 27
+"""Bytes of a published file, unpacked; the largest that is known here has 75 MB."""
 LIMIT = 1 << 30
 """Bytes that a file may hold once unpacked: an archive that claims or yields more is refused before memory fills."""
 
@@ -62,7 +65,7 @@ class Download:
         if path is None:
             raise DatasetError(str(self.missing(data_dir)))
         try:
-            return read(path, name=f"{self.folder}/{path.name}")
+            return read(path, name=f"{self.folder}/{path.name}", limit=PUBLISHED)
         except DatasetError as error:
             raise DatasetError(f"{error}; get it again from {self.origin}") from error
 
@@ -73,13 +76,19 @@ class Download:
 
 def read(path: Path, *, name: str, limit: int = LIMIT) -> tuple[bytes, SourceFile]:
     """All bytes of a file, unpacked if it is named ``.gz``, at most `limit`; raises `DatasetError` with one line."""
+    require(path.is_file(), f"{path}: cannot be read (it is no file)")
     try:
         with path.open("rb") as file:
             packed = file.read(limit + 1)
         content = packed
         if path.suffix == ".gz":
             with gzip.GzipFile(fileobj=io.BytesIO(packed)) as archive:
-                content = archive.read(limit + 1)
+                pieces, size = [], 0
+                while size <= limit and (piece := archive.read(_PIECE)):
+                    pieces.append(piece)
+                    size += len(piece)
+                require(size <= limit, f"{path}: unpacks to more than the {limit >> 20} MiB that are read")
+                content = b"".join(pieces)
     except EOFError as error:
         raise DatasetError(f"{path}: the gzip stream ends too early (an interrupted download?)") from error
     except (gzip.BadGzipFile, zlib.error) as error:
@@ -91,13 +100,39 @@ def read(path: Path, *, name: str, limit: int = LIMIT) -> tuple[bytes, SourceFil
     return content, SourceFile(name, hashlib.sha256(packed).hexdigest())
 
 
+@contextmanager
+def replacing(path: Path) -> Iterator[Path]:
+    """A draft to write to, which takes the file's place when the block ends well, and is gone when it does not.
+
+    Whoever looks finds the file as it was or as it is to be, whole, also after a power cut. A process that is killed
+    leaves a draft beside it, which nothing reads. A link stays one; a device or a pipe is written to as it is.
+    """
+    path = path.resolve() if path.is_symlink() else path
+    if path.exists() and not path.is_file() and not path.is_dir():
+        yield path
+        return
+    draft = path.with_name(f".{path.name[:100]}.{os.getpid()}.draft")
+    try:
+        yield draft
+        with draft.open("rb") as file:
+            os.fsync(file.fileno())
+        draft.replace(path)
+    finally:
+        with suppress(OSError):
+            draft.unlink(missing_ok=True)
+
+
+def replace(path: Path, content: bytes) -> None:
+    """Writes a file that is either whole or as it was, whoever else is writing it too. Raises OSError."""
+    with replacing(path) as draft:
+        draft.write_bytes(content)
+
+
 def write_atomically(path: Path, content: bytes) -> None:
-    """Write a file that is either whole or not there, whoever else is writing it too; raises `DatasetError`."""
-    partial = path.with_name(f"{path.name}.{os.getpid()}.partial")
+    """`replace`, and its folder is made; raises `DatasetError`."""
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        partial.write_bytes(content)
-        partial.replace(path)
+        replace(path, content)
     except OSError as error:
         raise DatasetError(f"{path}: cannot be written ({error.strerror})") from error
 

@@ -109,8 +109,8 @@ def page(
 
 
 def replace(path: Path, content: bytes) -> None:
-    """Writes a file as a whole or not at all."""
-    draft = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    """Writes a file as a whole or not at all; a report is made again at will, so nothing waits for the disk."""
+    draft = path.with_name(f".{path.name[:100]}.{os.getpid()}.draft")
     try:
         draft.write_bytes(content)
         draft.replace(path)

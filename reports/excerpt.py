@@ -17,6 +17,7 @@ import pandas as pd
 from reports import numbers, tables
 from reports.blocks import Cell, Column, Table, code, table, words
 from reports.sections import columns
+from reports.spreadsheets import inert
 from reports.surveys import COUNTS, QUALITY
 from reports.tables.equality import equalities
 from reports.tables.frames import Row, rows
@@ -39,6 +40,7 @@ _MEASURED = {
     "ratio_low": "times_slowest_low",
     "ratio_high": "times_slowest_high",
     "compile_seconds": "compile_seconds",
+    "compile_warm_seconds": "compile_warm_seconds",
     "first_step_seconds": "first_step_seconds",
     "result_seconds": "result_seconds",
     "fit_seconds": "median_sample_seconds",
@@ -160,7 +162,9 @@ def _turned_keys(frame: pd.DataFrame) -> list[str]:
 def _data(frame: pd.DataFrame, form: str) -> bytes:
     frame.columns.name = None
     if form == "csv":
-        return frame.to_csv(index=False, lineterminator="\n").encode()
+        words = frame.map(lambda cell: inert(cell) if isinstance(cell, str) else cell)
+        words.columns = [inert(str(name)) for name in frame.columns]
+        return words.to_csv(index=False, lineterminator="\n").encode()
     if form == "json":
         return (frame.to_json(orient="records", indent=2, double_precision=15, force_ascii=False) + "\n").encode()
     written = io.BytesIO()

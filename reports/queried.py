@@ -13,6 +13,7 @@ import msgspec
 
 from reports.blocks import Cell, Column, Table, words
 from reports.excerpt import NoTableError
+from reports.spreadsheets import inert
 from reports.writers import latex, markdown
 
 _JSON = msgspec.json.Encoder(decimal_format="number")
@@ -48,7 +49,7 @@ def written(found: Any, form: str) -> bytes:
         return msgspec.json.format(encoded, indent=2) + b"\n"
     if form == "csv":
         text = io.StringIO()
-        csv.writer(text, lineterminator="\n").writerows([names, *(map(_field, line) for line in lines)])
+        csv.writer(text, lineterminator="\n").writerows([map(inert, names), *(map(_field, line) for line in lines)])
         return text.getvalue().encode()
     kinds = ["number" if _numeric(column) else "text" for column in zip(*lines, strict=True)] or ["text"] * len(names)
     columns = [Column(words(name), str, kind) for name, kind in zip(names, kinds, strict=True)]
@@ -63,7 +64,9 @@ def _numeric(values: Sequence[Any]) -> bool:
 def _field(value: Any) -> Any:
     if isinstance(value, float):
         return value if math.isfinite(value) else ""
-    return value if value is None or isinstance(value, str | int) else _text(value)
+    if isinstance(value, str):
+        return inert(value)
+    return value if value is None or isinstance(value, int) else _text(value)
 
 
 def _cell(value: Any) -> Cell:

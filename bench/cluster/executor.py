@@ -202,7 +202,8 @@ class OnCluster:
         request = msgspec.json.encode(
             {
                 "trial": sent(assignment),
-                "timeout": self.plan.timeout,
+                "timeout": self.plan.suite.timeout,
+                "warm": self.plan.warm(trial),
                 "command": self.plan.command,
                 "self_check": self.plan.self_check,
             }

@@ -159,7 +159,8 @@ def run(request: bytes) -> tuple[bytes, bytes | None]:
                 timeout=asked["timeout"],
                 command=asked["command"],
                 self_check=asked["self_check"],
-                started=started,
+                warm=asked["warm"],
+                launched=started,
             )
             share = (time.process_time() - idle) / (time.perf_counter() - began)
         if trial.scenario.backend:

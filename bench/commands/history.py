@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import argparse
-import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from bench.commands import options
-from bench.messages import UsageError
+from bench.messages import UsageError, harmless, plain
 
 if TYPE_CHECKING:
     from bench.history.changes import Change
@@ -94,7 +93,7 @@ def _add(arguments: argparse.Namespace) -> int:
     if path is None:
         print(f"{source} is in {arguments.history} already")
     else:
-        print(f"{path}: {len(entry.points)} points of revision {entry.run.revision or 'unknown'}")
+        print(plain(f"{path}: {len(entry.points)} points of revision {entry.run.revision or 'unknown'}"))
         if newer := store.later(arguments.history, entry):
             print(
                 f"note: dated {entry.run.date:%Y-%m-%d %H:%M}, it stands before {len(newer)} of the runs there, "
@@ -110,12 +109,11 @@ def _show(arguments: argparse.Namespace) -> int:
 
     entries = store.read(arguments.history)
     if arguments.format == "csv":
-        sys.stdout.flush()
-        sys.stdout.buffer.write(export.as_csv(_chosen_points(entries, arguments)))
+        options.write(export.as_csv(_chosen_points(entries, arguments)), None)
         return 0
     lines = [_line(found, _found(found)) for found in _chosen(series(entries), arguments)]
     print(f"{arguments.history}: {_runs(entries)}\n")
-    print(history.text(lines))
+    print(harmless(history.text(lines)))
     if arguments.figures:
         from reports.figures.history import write_figures
 
@@ -139,7 +137,7 @@ def _check(arguments: argparse.Namespace) -> int:
         if last and len(found.points) - last[0].place <= arguments.newest and abs(last[0].size) >= limit:
             (opened if last[0].worse else better).append(_line(found, last).told(_told(found, last[0])))
     for told in (*opened, *better):
-        print(told)
+        print(plain(told))
     if len(judged) < len(chosen):
         print(f"{len(chosen) - len(judged)} of {len(chosen)} series have under {changes.FEWEST} points: not judged yet")
     print(f"{len(opened)} of {len(judged)} series end in a regression")

@@ -10,7 +10,7 @@ from typing import Any
 
 from bench.commands import options
 from bench.commands.options import port
-from bench.messages import UsageError
+from bench.messages import UsageError, plain
 
 
 def add(commands: Any) -> None:
@@ -95,9 +95,9 @@ def _table(arguments: argparse.Namespace) -> int:
     if arguments.format == "parquet" and not arguments.out:
         raise UsageError("Parquet is no text: say with --out into which file it goes")
     found, warnings, _ = _read(arguments.directories)
-    for warning in warnings:
-        print(f"bench: {warning}", file=sys.stderr)
     text = excerpt.written(found, arguments.table or "quality", arguments.format or "markdown", arguments.pivot)
+    for warning in warnings:
+        print(plain(f"bench: {warning}"), file=sys.stderr)
     options.write(text, arguments.out)
     return 0
 
@@ -113,7 +113,7 @@ def _query(arguments: argparse.Namespace) -> int:
     runs = {name or path.resolve().name: path for name, path in _named(arguments.directories).items()}
     found, warnings = query.answer(runs, arguments.sql)
     for warning in warnings:
-        print(f"bench: {warning}", file=sys.stderr)
+        print(plain(f"bench: {warning}"), file=sys.stderr)
     options.write(queried.written(found, arguments.format or "markdown"), arguments.out)
     return 0
 

@@ -10,6 +10,7 @@ import msgspec
 
 from bench.history.entry import METRICS, Entry
 from bench.history.store import HistoryError
+from reports.spreadsheets import inert
 
 _COLUMNS = (
     *("date", "revision", "suite", "machine", "scenario", "label", "backend", "metric", "unit", "better"),
@@ -31,18 +32,13 @@ def as_csv(entries: Iterable[Entry]) -> bytes:
             metric = METRICS[point.metric]
             lines.writerow(
                 [
-                    *(run.date.isoformat(), _inert(run.revision or ""), _inert(run.suite), run.machine_hash),
-                    *map(_inert, (point.scenario, point.label, point.backend)),
+                    *(run.date.isoformat(), inert(run.revision or ""), inert(run.suite), run.machine_hash),
+                    *map(inert, (point.scenario, point.label, point.backend)),
                     *(point.metric, metric.unit, metric.better, point.median, point.low, point.high),
                     *(point.n, point.marked),
                 ]
             )
     return text.getvalue().encode()
-
-
-def _inert(text: str) -> str:
-    """Text that a spreadsheet would take for a formula, made text again by an apostrophe."""
-    return f"'{text}" if text[:1] in ("=", "+", "-", "@", "\t", "\r") else text
 
 
 def for_github_action_benchmark(entry: Entry, better: str) -> bytes:

@@ -3,9 +3,7 @@ unless it is the same run, and git merges them without a conflict."""
 
 from __future__ import annotations
 
-import contextlib
 import hashlib
-import os
 import re
 from datetime import UTC, datetime
 from pathlib import Path
@@ -13,6 +11,7 @@ from pathlib import Path
 import msgspec
 
 from bench.history.entry import SCHEMA, Entry, Point, Run
+from datasets.storage import replace
 
 MOST_BYTES = 16 * 2**20
 """A file of the history holds medians; one beyond this is something else."""
@@ -40,17 +39,10 @@ def add(directory: Path, entry: Entry) -> Path | None:
     path = directory / f"{entry.run.date:%Y%m%dT%H%M%SZ}-{_digest(content)}.jsonl"
     if path.exists():
         return None
-    draft = path.with_name(f".{path.name}.{os.getpid()}")
     try:
         directory.mkdir(parents=True, exist_ok=True)
-        with draft.open("wb") as file:
-            file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
-        draft.replace(path)
+        replace(path, content)
     except OSError as error:
-        with contextlib.suppress(OSError):
-            draft.unlink(missing_ok=True)
         raise HistoryError(f"{path}: cannot be written ({error.strerror or error})") from None
     return path
 
@@ -83,6 +75,8 @@ def read(directory: Path) -> list[Entry]:
 def _read(path: Path) -> Entry:
     if not (named := _NAME.fullmatch(path.name)):
         raise HistoryError(f"{path}: not a name that 'bench history add' gives; move the file elsewhere")
+    if not path.is_file():
+        raise HistoryError(f"{path}: is no file; move it elsewhere")
     if path.stat().st_size > MOST_BYTES:
         raise HistoryError(f"{path}: over {MOST_BYTES >> 20} MiB, which no run of a history needs")
     content = path.read_bytes().replace(b"\r\n", b"\n")

@@ -186,7 +186,10 @@ def restored(model: Model, kind: str, *, backend: str | None = None, threads: in
             raise ModelError(f"{scenario.detector}: {reason}")
         groups = model.preprocessing.groups
         detector = built(replace(scenario, threads=threads), 0, None, seed=card.seed, groups=groups)
-        detector.fit(model.arrays[ROWS])
+        try:
+            detector.fit(model.arrays[ROWS])
+        except (ValueError, MemoryError) as error:
+            raise ModelError(f"{scenario.detector} cannot be fitted to the model's rows: {one_line(error)}") from None
     else:
         name = backend or scenario.backend
         if name not in backends.names():
@@ -233,19 +236,14 @@ def _weights(arrays: dict[str, NDArray[Any]]) -> dict[str, NDArray[Any]]:
 def _checked(card: Card, arrays: dict[str, NDArray[Any]]) -> Model:
     """The model, once every field is what it has to be; ValueError in one line otherwise."""
     scenario = card.scenario
-    block = {
-        "datasets": ["blobs"],  # that it was trained on is not needed here
-        "detectors": [scenario.detector],
-        "backends": [scenario.backend] if scenario.backend else [],
-        "parameters": {scenario.detector: scenario.parameters} if scenario.parameters else {},
-    }
-    suite.single(block, seed=card.seed, threads=1, where="settings")
-    if registry.needs_backend(scenario.detector) != (scenario.training is not None and scenario.backend is not None):
-        raise ValueError(f"settings and the detector {scenario.detector} do not go together")
-    if not scenario.thresholds:
-        raise ValueError("it has no rule for its thresholds")
+    _check_scenario(scenario, card.seed)
     if not card.scores or len(card.levels) != len(card.scores) or not np.isfinite(card.levels).all():
         raise ValueError("it has not one threshold for each of its scores")
+    valid = kinds(scenario)
+    if foreign := [name for name in card.scores if name not in valid] or len(set(card.scores)) < len(card.scores):
+        raise ValueError(f"{scenario.detector} has the scores {', '.join(valid)}, and the model says {card.scores}")
+    if card.image is not None and min(card.image) < 1:
+        raise ValueError(f"it says that its rows are images of {card.image[0]} × {card.image[1]} pixels")
     fitted = {name.removeprefix(FITTED): array for name, array in arrays.items() if name.startswith(FITTED)}
     preprocessing = Preprocessing.restored(card.preprocessing, fitted)
     features = len(preprocessing.feature_names)
@@ -271,6 +269,32 @@ def _checked(card: Card, arrays: dict[str, NDArray[Any]]) -> Model:
     if foreign := [name for name in arrays if name not in known]:
         raise ValueError(f"it holds an array {foreign[0]!r} that no model has")
     return Model(card, preprocessing, arrays)
+
+
+def _check_scenario(scenario: Scenario, seed: int) -> None:
+    """Raises ValueError unless a suite could have planned the scenario, with all that it says."""
+    network = registry.needs_backend(scenario.detector) if scenario.detector in registry.names() else False
+    if network != (scenario.training is not None and scenario.backend is not None and scenario.mode is not None):
+        raise ValueError(f"settings and the detector {scenario.detector} do not go together")
+    training = scenario.training.table if scenario.training else {}
+    block = {
+        "datasets": ["blobs"],  # that it was trained on is not needed here
+        "detectors": [scenario.detector],
+        "backends": [scenario.backend] if scenario.backend else [],
+        "modes": [scenario.mode or "idiomatic"],
+        "devices": [scenario.device],
+        "precisions": [scenario.precision],
+        "threads": [scenario.threads],
+        # what has no entry is what such a detector never has any of
+        "training": {name: value for name, value in training.items() if value != ()},
+        "thresholds": msgspec.to_builtins(scenario.thresholds),
+        "parameters": {scenario.detector: scenario.parameters} if scenario.parameters else {},
+        "protocol": scenario.protocol,
+        "pictures": scenario.pictures,
+    }
+    _, planned = suite.single(block, seed=seed, threads=1, where="settings")
+    if replace(planned, dataset=scenario.dataset) != scenario:
+        raise ValueError(f"settings: no suite could say this of {scenario.detector}")
 
 
 def _probe(model: Model, detector: Any, kind: str) -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import difflib
-import os
 import sys
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -20,6 +19,7 @@ from datasets.columns import shown
 from datasets.preprocessing import Preprocessing, listed
 from datasets.readings import PLAIN, Dialect
 from datasets.scaling import LARGEST
+from datasets.storage import replacing
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -216,18 +216,12 @@ def write(found: Iterable[pd.DataFrame], out: Path | None) -> tuple[int, int]:
         return _written(found, _csv(sys.stdout.buffer))
     if out.suffix not in FORMATS:
         raise ModelError(f"{out}: wants a name that ends in {' or '.join(FORMATS)}")
-    draft = out.with_name(f"{out.name}.{os.getpid()}.partial")
-    try:
+    with replacing(out) as draft:
         if out.suffix == ".csv":
             with draft.open("wb") as file:
-                counts = _written(found, _csv(file))
-        else:
-            with _parquet(draft) as add:
-                counts = _written(found, add)
-        draft.replace(out)
-    finally:
-        draft.unlink(missing_ok=True)
-    return counts
+                return _written(found, _csv(file))
+        with _parquet(draft) as add:
+            return _written(found, add)
 
 
 Add = Callable[["pd.DataFrame"], None]

@@ -17,6 +17,7 @@ from platformdirs import user_state_path
 from bench import DISTRIBUTION
 from bench.environment import environment_hash, source_digest
 from bench.suites.scenario import Scenario
+from datasets.storage import replace
 
 Result = dict[str, Any]
 """What ``bench.proof.verify.verify`` returns."""
@@ -32,9 +33,7 @@ def keep(result: Result) -> Path:
     path.parent.mkdir(parents=True, exist_ok=True)
     with FileLock(path.with_suffix(".lock")):
         lines = [*_lines(path), msgspec.json.encode(result)][-MOST:]
-        draft = path.with_suffix(".new")
-        draft.write_bytes(b"\n".join(lines) + b"\n")
-        draft.replace(path)
+        replace(path, b"\n".join(lines) + b"\n")
     return path
 
 

@@ -5,13 +5,14 @@ One safetensors file a trial, under ``arrays`` in the results directory. It is w
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 from safetensors.numpy import save
+
+from datasets.storage import replace
 
 FOLDER = "arrays"
 Arrays = dict[str, NDArray[Any]]
@@ -30,13 +31,5 @@ def write(results: Path, name: str, arrays: Arrays) -> str:
 def keep(path: Path, content: bytes) -> None:
     """Writes a trial's file, whole or not at all. Raises OSError where it cannot be written to."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    draft = path.with_suffix(f".{os.getpid()}")
-    try:
-        with draft.open("wb") as file:
-            file.write(content)
-            file.flush()
-            # the record that names it is on the disk when the next trial starts, so this is too
-            os.fsync(file.fileno())
-        draft.replace(path)
-    finally:
-        draft.unlink(missing_ok=True)
+    # the record that names it is on the disk when the next trial starts, so this is too
+    replace(path, content)

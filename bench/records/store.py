@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import suppress
+from io import FileIO
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -13,6 +15,9 @@ import msgspec
 from bench.records.record import REQUIRED, SCHEMA, Record
 
 FILE = "records.jsonl"
+LONGEST = 16 * 2**20
+"""Bytes of a line; a longer one is no record."""
+_PIECE = 2**20
 _WELL_FORMED = msgspec.json.Decoder(msgspec.Raw)
 _DIGITS = 4000
 """Of a whole number: Python reads no longer ones."""
@@ -36,8 +41,8 @@ def read(directory: Path) -> tuple[list[Record], list[str]]:
     """
     records: list[Record] = []
     warnings: list[str] = []
-    with opened(directory) as lines:
-        for number, line in enumerate(lines, start=1):
+    with opened(directory) as file:
+        for number, line in enumerate(_lines(file), start=1):
             found = checked(line)
             if isinstance(found, str):
                 warnings.append(f"line {number} of {FILE} {found}")
@@ -51,6 +56,21 @@ def opened(directory: Path) -> BinaryIO:
     if not path.is_file():
         raise RecordsError(f"{directory}: no {FILE} here; 'bench run SUITE --out {directory}' would make one")
     return path.open("rb")
+
+
+def _lines(file: BinaryIO) -> Iterator[bytes]:
+    """The lines; of one that is longer than any record only the beginning, which is none either."""
+    while line := file.readline(LONGEST):
+        yield line
+        if not line.endswith(b"\n"):
+            past_line(file, 2**63)
+
+
+def past_line(file: BinaryIO, stop: int) -> int:
+    """Goes on to the end of the line that the file stands in, or to where it stops, and tells where that is."""
+    while (piece := file.readline(min(_PIECE, stop - file.tell()))) and not piece.endswith(b"\n"):
+        continue
+    return file.tell()
 
 
 def checked(line: bytes) -> Record | str | None:
@@ -85,30 +105,32 @@ def _fault(record: object) -> str:
     return ""
 
 
-def append(directory: Path, record: Record) -> None:
-    """Adds one record and returns when it is on the disk. A line that a killed run left torn is cut off first."""
+def append(directory: Path, record: Record) -> tuple[int, int]:
+    """Adds one record and returns, when it is on the disk, from which byte to which it stands there.
+
+    A line that a killed run left torn is cut off first; one that lacks nothing but its end gets it, since whoever read
+    the file has taken it for a record.
+    """
     directory.mkdir(parents=True, exist_ok=True)
     line = msgspec.json.encode(record) + b"\n"
-    with (directory / FILE).open("ab+") as file:
-        _cut_torn_line(file)
-        file.write(line)
-        file.flush()
+    with (directory / FILE).open("ab+", buffering=0) as file:
+        _mend_last_line(file)
+        start = file.seek(0, os.SEEK_END)
+        try:
+            written = 0
+            while written < len(line):
+                written += file.write(line[written:])
+        except OSError:
+            with suppress(OSError):
+                os.ftruncate(file.fileno(), start)  # the disk is full: half a line is no record
+            raise
         os.fsync(file.fileno())
+    return start, start + len(line)
 
 
 def key(record: Record) -> Key:
     """Which trial of a plan a record is of, in whatever environment."""
     return record["scenario_hash"], record["seed"], record["round"]
-
-
-def finished(records: Iterable[Record], *, timed: bool) -> dict[Key, Record]:
-    """The trials that need not run again. A skipped trial never ran, so it is not among them; one that ran for its
-    quality alone does not stand in for a timed one."""
-    return {
-        key(record): record
-        for record in records
-        if record["status"] != "skipped" and (record.get("timed", True) or not timed)
-    }
 
 
 def latest(records: Iterable[Record]) -> list[Record]:
@@ -117,14 +139,22 @@ def latest(records: Iterable[Record]) -> list[Record]:
     return list({(record["environment_hash"], *key(record)): record for record in records}.values())
 
 
-def _cut_torn_line(file: Any) -> None:
+def _mend_last_line(file: FileIO) -> None:
+    """Leaves the file at the end of a whole line."""
     size = file.seek(0, os.SEEK_END)
     position = size
+    end = 0  # of the last line that has one
     while position > 0:
         step = min(4096, position)
         position = file.seek(position - step)
         newline = file.read(step).rfind(b"\n")
         if newline >= 0:
-            file.truncate(position + newline + 1)
-            return
-    file.truncate(0)
+            end = position + newline + 1
+            break
+    if end == size:
+        return
+    file.seek(end)
+    if size - end < LONGEST and isinstance(checked(file.read()), dict):
+        file.write(b"\n")
+    else:
+        file.truncate(end)

@@ -22,6 +22,7 @@ from numpy.typing import NDArray
 from bench.records import store
 from bench.records.record import REQUIRED, SCHEMA, Record
 from reports import surveys
+from reports.processes import die_with
 
 _PIECE = 2 * 2**20
 """Bytes decoded at a time: what comes of them stays in a processor's cache until columns have it."""
@@ -120,7 +121,8 @@ def shares(directory: Path, most: int = 2**62) -> list[Share]:
         size = os.fstat(file.fileno()).st_size
         edges = [0]
         while edges[-1] < size:
-            edges.append(file.seek(min(edges[-1] + most, size)) + len(file.readline(size - file.tell())))
+            file.seek(min(edges[-1] + most, size))
+            edges.append(store.past_line(file, size))
     return [(directory, start, end) for start, end in pairwise(edges)] or [(directory, 0, 0)]
 
 
@@ -130,7 +132,7 @@ def _parts(work: Sequence[Share], processes: int) -> list[_Part]:
     with catch_warnings():
         # what is copied has idle threads of numpy's, which nothing in a copy waits for
         filterwarnings("ignore", ".*fork", DeprecationWarning)
-        with ProcessPoolExecutor(processes) as pool:
+        with ProcessPoolExecutor(processes, initializer=die_with, initargs=(os.getpid(),)) as pool:
             return list(pool.map(_part, work))
 
 
@@ -198,7 +200,10 @@ def batches(share: Share, decoder: msgspec.json.Decoder[Record]) -> Iterator[Bat
     with store.opened(directory) as file:
         file.seek(position)
         while piece := file.read(min(_PIECE, stop - position)):
-            piece += file.readline(stop - position - len(piece))
+            piece += file.readline(min(stop - position - len(piece), store.LONGEST))
+            more = 0
+            if not piece.endswith(b"\n") and position + len(piece) < stop:
+                more = store.past_line(file, stop) - position - len(piece)  # no record is as long: what is cut is none
             ends = np.flatnonzero(np.frombuffer(piece, np.uint8) == ord("\n"))
             if not piece.endswith(b"\n"):
                 ends = np.append(ends, len(piece))
@@ -213,7 +218,7 @@ def batches(share: Share, decoder: msgspec.json.Decoder[Record]) -> Iterator[Bat
                 places = places[[isinstance(one, dict) for one in found]]
                 faults = [(int(line), one) for line, one in zip(lines, found, strict=True) if isinstance(one, str)]
             count += len(ends)
-            position += len(piece)
+            position += len(piece) + more
             yield Batch(records, places, faults, count)
 
 

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator, Mapping, Sequence
+from collections.abc import Generator, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
 from bench.records.record import Record
 from bench.suites.fits import Shape
 from bench.suites.scenario import Trial
+from bench.suites.suite import Suite
 
 
 class Display(Protocol):
@@ -35,19 +36,28 @@ class Display(Protocol):
 
 @dataclass(frozen=True)
 class Plan:
-    """What is left to run, in order, and how.
+    """What is left to run of a suite, in order, and how.
 
     ``kept`` are the records of the trials that were finished before. ``shapes`` are those of ``fits.survey``;
-    ``timeout``, ``command`` and ``self_check`` are as in ``run_trial``.
+    ``command`` and ``self_check`` are as in ``run_trials``.
     """
 
+    suite: Suite
     trials: Sequence[Trial]
-    kept: Sequence[Record]
+    kept: Iterable[Record]
     timed: bool
     shapes: Mapping[str, Shape]
-    timeout: float
     command: str
     self_check: bool
+
+    @property
+    def apart(self) -> bool:
+        """Whether a process of its own compiles with what was kept, and not the later trials of a scenario."""
+        return self.suite.warm == "process" or len(self.suite.seeds) * self.suite.rounds == 1
+
+    def warm(self, trial: Trial) -> bool:
+        """Whether this is the trial of its scenario whose programs are compiled once more."""
+        return self.apart and (trial.seed, trial.round) == (self.suite.seeds[0], 0)
 
 
 class Executor(Protocol):

@@ -12,6 +12,7 @@ from filelock import FileLock, Timeout
 
 from bench.environment import differences, environment_hash
 from bench.records import store
+from bench.records.index import Entry, Index
 from bench.records.record import Record
 from bench.run.executor import Display, Executor, Plan
 from bench.run.trial import blank
@@ -23,10 +24,12 @@ from bench.suites.suite import Suite
 
 @dataclass(frozen=True)
 class Outcome:
-    """The records of all trials that were asked for, kept ones included, and how many were kept."""
+    """How many trials were asked for, how many of them were found finished, and the records of those that did not end
+    well, found ones included."""
 
-    records: tuple[Record, ...]
+    trials: int
     kept: int
+    bad: tuple[Record, ...]
 
 
 def run(
@@ -59,42 +62,61 @@ def run(
     out.mkdir(parents=True, exist_ok=True)
     try:
         with FileLock(out / ".lock", timeout=0):
-            earlier = store.read(out)[0] if (out / store.FILE).is_file() else []
-            if executor.one_environment and earlier:
-                _require_same(out, earlier, executor.environment())
-            done = store.finished(earlier, timed=timed)
+            index = index_of(out, executor.environment() if executor.one_environment else None)
+            done = index.finished(timed=timed)
             left = [trial for trial in plan if trial.key not in done]
             display.begin(len(plan), len(plan) - len(left))
-            found = dict(done)
+            found: dict[store.Key, Entry | Record] = dict(done)
 
             def keep(trial: Trial, record: Record) -> None:
-                store.append(out, record)
-                found[trial.key] = record
+                index.append(record)
+                # of a trial that ended well nothing more has to be known
+                found.pop(trial.key, None)
+                if record["status"] != "ok":
+                    found[trial.key] = record
                 display.ended(trial, record)
 
             for trial in left:
                 if reason := unfit.get(trial.scenario.hash):
                     record = blank(trial, executor.environment(), command)
                     keep(trial, record | {"status": "skipped", "reason": reason})
-            fit = [trial for trial in left if trial.scenario.hash not in unfit]
-            todo = Plan(fit, list(done.values()), timed, shapes, suite.timeout, command, self_check)
+            todo = Plan(
+                suite=suite,
+                trials=[trial for trial in left if trial.scenario.hash not in unfit],
+                kept=(index.record(entry) for entry in done.values()),
+                timed=timed,
+                shapes=shapes,
+                command=command,
+                self_check=self_check,
+            )
             with closing(executor.records(todo, display)) as ended:
                 for trial, record in ended:
                     if entries := suite.published_of(trial.scenario):
                         record["published"] = entries
                     keep(trial, record)
+            if left:
+                index.save()
+            bad = tuple(
+                index.record(kept) if isinstance(kept, Entry) else kept
+                for trial in plan
+                if (kept := found.get(trial.key)) and (not isinstance(kept, Entry) or kept.status != "ok")
+            )
     except Timeout:
         raise SuiteError(f"{out}: another run is writing here; wait for it or choose another --out") from None
-    return Outcome(tuple(found[trial.key] for trial in plan), len(plan) - len(left))
+    return Outcome(len(plan), len(plan) - len(left), bad)
 
 
-def _require_same(out: Path, earlier: list[Record], here: dict[str, Any]) -> None:
+def index_of(out: Path, here: dict[str, Any] | None) -> Index:
+    """The records in a directory; SuiteError where they come from another environment than ``here``, if it matters."""
+    index = Index(out)
+    if here is None:
+        return index
     now = environment_hash(here)
-    for record in earlier:
-        if record["environment_hash"] != now:
-            raise SuiteError(
-                f"{out}: holds records of another environment ({_difference(record, here)}); choose another --out"
-            )
+    for entry in index.entries:
+        if entry.environment != now:
+            found = _difference(index.record(entry), here)
+            raise SuiteError(f"{out}: holds records of another environment ({found}); choose another --out")
+    return index
 
 
 def _difference(record: Record, here: dict[str, Any]) -> str:

@@ -29,6 +29,7 @@ from bench.verdict.comparison import NAMES, SCHEMA, Found, Terms, fault, verdict
 from bench.verdict.duet import Part, play
 from bench.verdict.pairing import Pair
 from bench.verdict.sides import Side
+from datasets import storage
 
 PLAN = "comparison.json"
 LOGS = "logs"
@@ -238,7 +239,7 @@ class Duets:
         elif any((folder / store.FILE).exists() for folder in self.folders):
             raise SuiteError(f"{self.out}: holds records, but no {PLAN}; choose another --out")
         else:
-            path.write_bytes(text)
+            storage.replace(path, text)
         for place, folder in enumerate(self.folders):
             if (folder / store.FILE).is_file():
                 kept, _ = store.read(folder)

@@ -62,7 +62,7 @@ def pair(baseline: Record, candidate: Record, folders: tuple[Path, Path], metric
     """Compares two records that ended well, on the metrics named."""
     found = Pair(
         seconds=max(baseline.get("wall_seconds", 0.0), candidate.get("wall_seconds", 0.0)),
-        checksum=baseline.get("data", {}).get("checksum"),
+        checksum=str(baseline.get("data", {}).get("checksum")),
         seed=baseline.get("seed"),
     )
     for name in metrics:

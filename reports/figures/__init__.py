@@ -6,6 +6,7 @@ with fixed identifiers, the same bytes for the same data.
 
 from __future__ import annotations
 
+import os
 import signal
 import warnings
 from collections.abc import Callable, Sequence
@@ -16,6 +17,7 @@ from importlib import import_module
 from typing import Any
 
 from reports.blocks import Drawing
+from reports.processes import die_with
 
 DRAWERS = {
     "answer": "answer",
@@ -30,6 +32,8 @@ DRAWERS = {
     "ranks": "ranks",
     "batch": "sweeps",
     "rows": "sweeps",
+    "sweep": "studies",
+    "heat": "studies",
     "equality": "ladder",
 }
 """The module of this package that draws each kind, by its function of the kind's name; file names end with the kind."""
@@ -57,15 +61,16 @@ def draw(drawings: Sequence[Drawing], png: bool = False, processes: int = 1) -> 
     with warnings.catch_warnings():
         # what is copied has idle threads of numpy's, which nothing in a copy waits for
         warnings.filterwarnings("ignore", ".*fork", DeprecationWarning)
-        with ProcessPoolExecutor(processes, initializer=_begin) as pool:
+        with ProcessPoolExecutor(processes, initializer=_begin, initargs=(os.getpid(),)) as pool:
             drawn = list(pool.map(partial(_draw, png), [drawings[place] for place in order]))
     by_place = dict(zip(order, drawn, strict=True))
     return [by_place[place] for place in range(len(drawings))]
 
 
-def _begin() -> None:
+def _begin(parent: int) -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C ends the process that waits, and it ends these
     signal.signal(signal.SIGTERM, signal.SIG_DFL)
+    die_with(parent)
 
 
 def _draw(png: bool, drawing: Drawing) -> Drawn:

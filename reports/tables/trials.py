@@ -15,7 +15,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from reports.surveys import ASKED, COUNTS, IDENTITY, QUALITY, Surveyed, columns, held, mapping, number, numbers, text
+from reports.surveys import ASKED, COUNTS, IDENTITY, QUALITY, Surveyed, columns, mapping, number, numbers, text
 from reports.tables.frames import BLOCK, ROW, RUNNER, Row, numbered, rows, split
 
 
@@ -52,7 +52,7 @@ def _pooled(frame: pd.DataFrame, records: Sequence[Mapping[str, Any]]) -> dict[s
     for position, own in frame.drop_duplicates("environment_hash")[["position", "environment_hash"]].itertuples(
         index=False, name=None
     ):
-        environment = mapping(held(records[position], "environment"))
+        environment = mapping(records[position].get("environment"))
         packages = mapping(environment.get("packages"))
         if own in timed or not packages:
             continue
@@ -117,7 +117,7 @@ def _variants(frame: pd.DataFrame, records: Sequence[Mapping[str, Any]]) -> list
                 "protocol": row["protocol"],
                 "threshold": row["threshold_rule"],
                 "score": row["score"],
-                **mapping(held(records[row["position"]], "settings")),
+                **mapping(records[row["position"]].get("settings")),
             }
             for row in scenarios
         ]

@@ -8,6 +8,8 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -294,3 +296,52 @@ def test_a_file_that_is_not_there_is_missing_and_not_loadable(tmp_path: Path) ->
     assert f"there is no file {tmp_path / 'rows.csv'}" in str(datasets.missing(reference))
     with pytest.raises(DatasetError, match="there is no file"):
         datasets.load(reference)
+
+
+def _npy(header: str) -> bytes:
+    text = header.encode() + b" " * ((-len(header) - 11) % 64) + b"\n"
+    return b"\x93NUMPY\x01\0" + len(text).to_bytes(2, "little") + text + bytes(80)
+
+
+def _version(archive: bytes) -> bytes:
+    """An archive that says it takes a program of version 25.5 to read it."""
+    place = archive.find(b"PK\x01\x02") + 6
+    return archive[:place] + b"\xff" + archive[place + 1 :]
+
+
+def _no_text() -> bytes:
+    buffer = io.BytesIO()
+    kinds = pa.Array.from_buffers(
+        pa.utf8(), 2, [None, pa.py_buffer(b"\0\0\0\0\1\0\0\0\2\0\0\0"), pa.py_buffer(b"\xee\x80")]
+    )
+    pq.write_table(pa.table({"label": kinds, "x": [1.0, 2.0]}), buffer)
+    return buffer.getvalue()
+
+
+def _zip() -> bytes:
+    buffer = io.BytesIO()
+    np.savez(buffer, X=np.zeros((3, 2)), y=np.zeros(3))
+    return buffer.getvalue()
+
+
+@pytest.mark.parametrize(
+    ("name", "content"),
+    [
+        ("rows.npy", _npy("{'descr': '<f8', 'shape': ((")),  # what NumPy's own parser cannot take apart
+        ("rows.npz", _version(_zip())),
+        ("rows.parquet", _no_text()),
+        ("rows.csv", b"x,label\n1,normal\n2," + b"a" * (20 << 20)),
+    ],
+)
+def test_what_a_library_cannot_take_apart_is_refused_in_one_line(tmp_path, name, content):
+    (tmp_path / name).write_bytes(content)
+    with pytest.raises(DatasetError) as failure:
+        datasets.load(f"file:{tmp_path / name}?label=label&normal=normal")
+    assert "\n" not in str(failure.value)
+
+
+def test_numpy_s_advice_for_old_files_does_not_reach_the_terminal(tmp_path, recwarn):
+    (tmp_path / "rows.npy").write_bytes(_npy("{'descr': '<f8', 'fortran_order': False, 'shape': (5L, 2L), }"))
+    with pytest.raises(DatasetError, match="label"):
+        datasets.load(f"file:{tmp_path / 'rows.npy'}?label=x0&normal=7")
+    assert not recwarn.list

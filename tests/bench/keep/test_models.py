@@ -368,8 +368,13 @@ def array(name: str, value: Any) -> Callable[[dict[str, Any], dict[str, Any]], N
         (setting("scenario.detector", "os.system"), "no detector 'os.system'"),
         (setting("scenario.detector", "vae"), "do not go together"),
         (setting("scenario.parameters", {"command": "rm"}), "has no parameter 'command'"),
-        (setting("scenario.thresholds", []), "it has no rule for its thresholds"),
+        (setting("scenario.thresholds", []), "thresholds: expected `array` of length >= 1"),
         (setting("scores", ["decision", "elbo"]), "one threshold for each"),
+        (setting("scores", ["reconstruction"]), "has the scores decision"),
+        (setting("scenario.backend", "torch"), "do not go together"),
+        (setting("scenario.mode", "tuned"), "no suite could say this"),
+        (setting("scenario.training", {}), "do not go together"),
+        (setting("image", [0, 0]), "images of 0 × 0 pixels"),
         (setting("levels", ["high"]), "levels"),
         (setting("seed", -1), "seed"),
         (setting("train_rows", 7), "'rows'"),
@@ -407,3 +412,9 @@ def test_a_model_whose_library_has_changed_since_says_so(capsys, fit, training):
     model = fit()
     rewritten(model, lambda card, arrays: (card["versions"].update(numpy="1.0"), arrays["rows"].__iadd__(1)))
     assert "it was made with numpy 1.0, here " in refusal(capsys, "score", model, training)
+
+
+def test_a_model_with_more_neighbours_than_rows_is_refused_in_one_line(capsys, fit, training):
+    model = fit("knn")
+    rewritten(model, setting("scenario.parameters", {"n_neighbors": 10**6}))
+    assert "cannot be fitted to the model's rows" in refusal(capsys, "score", model, training)

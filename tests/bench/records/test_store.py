@@ -228,11 +228,6 @@ def test_a_directory_without_records_is_an_error_in_one_line(tmp_path):
         store.read(tmp_path)
 
 
-def test_a_skipped_trial_counts_as_unfinished_and_its_later_record_replaces_it():
+def test_a_later_record_replaces_that_of_a_skipped_trial():
     skipped, ran = record(0, status="skipped"), record(0)
-    assert store.finished([skipped], timed=True) == {}
     assert store.latest([skipped, record(1), ran]) == [ran, record(1)]
-
-
-def test_a_failed_trial_is_finished():
-    assert len(store.finished([record(0, status="failed")], timed=True)) == 1
