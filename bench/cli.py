@@ -16,7 +16,7 @@ from bench.messages import UsageError, one_line
 
 COMMANDS = (
     *("list", "run", "tune", "fit", "score", "verify", "report"),
-    *("compare", "calibrate", "history", "export", "env"),
+    *("compare", "calibrate", "history", "export", "env", "cluster"),
 )
 """Modules of ``bench.commands``, in the order of the help."""
 

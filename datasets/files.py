@@ -24,7 +24,14 @@ FEWEST_NORMAL_ROWS = 10
 
 
 def _absent(request: Request, path: str, **_: object) -> str | None:
-    return None if os.path.isfile(os.path.expanduser(path)) else f"data set '{request.name}': there is no file {path}"
+    return None if _place(request, path).is_file() else f"data set '{request.name}': there is no file {path}"
+
+
+def _place(request: Request, path: str) -> Path:
+    """The file itself, or, where there is none at its path, the one of its name in the data directory."""
+    place = Path(os.path.expanduser(path))
+    beside = request.data_dir / place.name
+    return beside if not place.is_file() and beside.is_file() else place
 
 
 def _expanded(name: str, path: str) -> list[str]:
@@ -73,7 +80,7 @@ def load_file(
     """Your own .csv, .parquet, .npz (arrays X and y) or .npy: file:PATH?label=COLUMN&normal=VALUE,VALUE."""
     require((reason := _absent(request, path)) is None, str(reason))
     check_contamination(request, train_contamination)
-    place = Path(os.path.expanduser(path))
+    place = _place(request, path)
     require(place.suffix in tables.READERS, f"{path}: wants a name that ends in {', '.join(tables.READERS)}")
     content, source = read(place, name=path)
     skip = bad_lines == "skip"

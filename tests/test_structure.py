@@ -35,9 +35,10 @@ keep        messages environment detect quality suites
 proof       messages environment suites worker
 run         messages environment detect records suites worker proof
 verdict     messages environment detect records quality suites worker run
+cluster     messages environment detect records suites worker proof run
 history     messages detect records verdict
 serve       messages records suites run
-commands    messages environment detect records suites worker keep proof run verdict history serve
+commands    messages environment detect records suites worker keep proof run verdict cluster history serve
 cli         messages commands
 """
 """From the ground up: a room of ``bench``, and the rooms that it may use, all of them above it in this list."""

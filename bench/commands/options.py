@@ -46,6 +46,20 @@ def data_dir(parser: Any) -> None:
     )
 
 
+def cluster(parser: Any) -> None:
+    parser.add_argument(
+        "--cluster",
+        metavar="WHERE",
+        help="run on a Dask cluster: local:N, tcp://HOST:PORT, a scheduler's FILE.json, or an entry of clusters.toml",
+    )
+    parser.add_argument(
+        "--retries", type=natural, metavar="N", help="runs more of a trial whose cluster worker was lost (default: 2)"
+    )
+    parser.add_argument(
+        "--mixed", action="store_true", help="let cluster workers with other versions run timed trials as well"
+    )
+
+
 def names(text: str) -> list[str]:
     found = [name.strip() for name in text.split(",")]
     if not all(found):

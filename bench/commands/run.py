@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 import contextlib
 import sys
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -66,6 +66,10 @@ def add(commands: Any) -> None:
     how.add_argument(
         "--jobs", type=options.positive, metavar="N", default=1, help="trials side by side; above 1 nothing is timed"
     )
+    how.add_argument(
+        "--untimed", action="store_true", help="for quality alone: nothing is timed, as with --jobs above 1"
+    )
+    options.cluster(how)
     how.add_argument("--timeout", type=options.seconds, metavar="TIME", help="limit for one trial: 90, 90s, 5m or 1h")
     how.add_argument("--out", type=Path, metavar="DIR", help="where results go (default: results/SUITE)")
     how.add_argument(
@@ -91,11 +95,9 @@ def add(commands: Any) -> None:
 
 def _run(arguments: argparse.Namespace) -> int:
     from bench.environment import available_cores
-    from bench.records import store
-    from bench.run import runner
-    from bench.serve.progress import display
-    from bench.suites import fits, suite
+    from bench.suites import suite
 
+    address = _cluster(arguments)
     chosen = suite.load(arguments.suite).vary(
         seeds=arguments.seeds,
         rounds=arguments.rounds,
@@ -112,6 +114,8 @@ def _run(arguments: argparse.Namespace) -> int:
         labelled=arguments.labelled_validation,
         sweep=options.swept(arguments.sweep),
     )
+    if address is not None and not arguments.dry_run:
+        return _on_cluster(arguments, address, chosen)
     threads = max(1, available_cores() // arguments.jobs)
     most = max((scenario.threads for scenario in chosen.scenarios(threads)), default=threads)
     if most > available_cores():
@@ -125,16 +129,80 @@ def _run(arguments: argparse.Namespace) -> int:
             file=sys.stderr,
         )
         return 0
-    out: Path = arguments.out or Path("results") / chosen.name
-    data_dir = arguments.data_dir.absolute() if arguments.data_dir else None
-    fitting = fits.survey(chosen, data_dir, threads)
+    from bench.run.side_by_side import SideBySide
+
+    executor = SideBySide(arguments.jobs)
+    return _execute(arguments, chosen, threads, lambda fitting: executor)
+
+
+def _cluster(arguments: argparse.Namespace) -> Any:
+    """Where ``--cluster`` leads, checked before anything is read; None without it."""
+    if arguments.cluster is None:
+        for name in ("mixed", "retries"):
+            if getattr(arguments, name):
+                raise UsageError(f"--{name} is of --cluster, which is not given")
+        return None
+    if arguments.jobs > 1:
+        raise UsageError("--jobs is of this machine; on a cluster --untimed runs as many side by side as fit")
+    if arguments.verify:
+        raise UsageError("--verify proves the backends of this machine; run 'bench verify' on the workers' machines")
+    from bench.cluster import address, connection
+
+    connection.require()
+    return address.read(arguments.cluster)
+
+
+def _on_cluster(arguments: argparse.Namespace, address: Any, chosen: Any) -> int:
+    from bench.cluster import connection
+    from bench.cluster.asking import facts_there
+    from bench.cluster.executor import OnCluster
+
+    with connection.opened(address) as client:
+        connection.greet(client)
+        retries = 2 if arguments.retries is None else arguments.retries
+        out = _out(arguments, chosen)
+        threads = 1 if arguments.untimed else connection.threads(client, chosen, out)
+        return _execute(
+            arguments,
+            chosen,
+            threads,
+            lambda fitting: OnCluster(client, out, sizes=fitting.sizes, retries=retries, mixed=arguments.mixed),
+            lambda reference: facts_there(client, reference, chosen.seeds[0], _data_dir(arguments)),
+        )
+
+
+def _out(arguments: argparse.Namespace, chosen: Any) -> Path:
+    return arguments.out or Path("results") / str(chosen.name)
+
+
+def _data_dir(arguments: argparse.Namespace) -> Path | None:
+    return arguments.data_dir.absolute() if arguments.data_dir else None
+
+
+def _execute(
+    arguments: argparse.Namespace,
+    chosen: Any,
+    threads: int,
+    executor: Callable[[Any], Any],
+    elsewhere: Callable[[str], Any] = lambda reference: None,
+) -> int:
+    """Runs what is left by the executor that suits the data sets, writes the report, and says how it went."""
+    from bench.records import store
+    from bench.run import runner
+    from bench.run.executor import Display
+    from bench.serve.progress import display
+    from bench.suites import fits
+
+    out = _out(arguments, chosen)
+    data_dir = _data_dir(arguments)
+    fitting = fits.survey(chosen, data_dir, threads, elsewhere)
     _tell(chosen.notes)
     chosen = chosen.with_categories(fitting.categorical)
     trials = len(chosen.trials(threads)) if chosen.swept and not arguments.yes else 0
     planned, chosen = chosen, chosen.beginning(FIRST) if trials > MOST_UNASKED else chosen
     equal = proved(chosen.scenarios(threads)) if arguments.verify else True
     with contextlib.ExitStack() as stack:
-        shown: runner.Display = display()
+        shown: Display = display()
         if arguments.watch:
             shown = _watched(shown, out, stack)
         stack.callback(shown.close)
@@ -142,7 +210,8 @@ def _run(arguments: argparse.Namespace) -> int:
             chosen,
             out,
             threads=threads,
-            jobs=arguments.jobs,
+            timed=arguments.jobs == 1 and not arguments.untimed,
+            executor=executor(fitting),
             data_dir=data_dir,
             shapes=fitting.shapes,
             unfit=fitting.unfit,

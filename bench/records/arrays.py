@@ -24,8 +24,12 @@ def write(results: Path, name: str, arrays: Arrays) -> str:
     Raises OSError where it cannot be written to.
     """
     place = f"{FOLDER}/{name}.safetensors"
-    path = results / place
+    keep(results / place, save({key: np.ascontiguousarray(array) for key, array in arrays.items()}))
+    return place
+
+
+def keep(path: Path, content: bytes) -> None:
+    """Writes a trial's file, whole or not at all. Raises OSError where it cannot be written to."""
     path.parent.mkdir(parents=True, exist_ok=True)
     # the record that names it is on the disk when the next trial starts, so this is too
-    replace(path, save({key: np.ascontiguousarray(array) for key, array in arrays.items()}))
-    return place
+    replace(path, content)

@@ -86,6 +86,7 @@ KEYS = {
         Key("self_check", "json", "what the harness finds when it measures itself"),
         Key("environment", "json", "machine, versions and revision"),
         Key("arrays", "text", "the file of scores and labels, relative to the directory"),
+        Key("cluster", "json", "worker, machine and attempts of a trial on a cluster, and what the idle worker took"),
         Key("command", "text", "the command line"),
         Key("started", "text", "when, in UTC"),
         Key("duet_scorings", "integer", "how often both sides of a comparison scored in turn"),

@@ -43,6 +43,7 @@ def run_trials(
     cache: Path | None = None,
     progress: Progress = lambda doing, done, of: None,
     heard: Callable[[int, Mapping[str, Any]], None] = lambda epoch, losses: None,
+    launched: Callable[[WorkerProcess], object] = lambda worker: None,
 ) -> Iterator[Record]:
     """Runs trials of one scenario in one worker and gives the record of each as it ends, whatever happens.
 
@@ -69,6 +70,8 @@ def run_trials(
         Told which of a trial's steps comes next; it is called between the worker's commands, never during one.
     heard : callable
         Told each epoch, counted from 0, and its losses; what it raises ends the worker and passes on.
+    launched : callable
+        Given each worker when it has been started; whoever ends it ends the trial.
     """
     with ExitStack() as whole:
         kept = cache or Path(whole.enter_context(TemporaryDirectory(prefix="vaebench-", ignore_cleanup_errors=True)))
@@ -90,6 +93,7 @@ def run_trials(
                     worker = stack.enter_context(
                         WorkerProcess(scenario.threads, scenario.device, timeout, variables=caches.variables(kept))
                     )
+                    launched(worker)
                 assert worker is not None
                 worker.extend(timeout)
                 record["process"] = process

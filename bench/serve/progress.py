@@ -7,13 +7,16 @@ from collections import defaultdict
 from statistics import fmean
 from typing import TextIO
 
-from rich.console import Console
+from rich.console import Console, RenderableType
 from rich.markup import escape
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, ProgressColumn, Task, TaskID, TextColumn
 
 from bench.messages import plain
 from bench.records.record import Record
 from bench.suites.scenario import Trial
+
+MOST_WORKERS = 16
+"""Lines of workers, the first ones."""
 
 
 class PlainDisplay:
@@ -32,6 +35,9 @@ class PlainDisplay:
 
     def measuring(self) -> None:
         self._print("measuring the limits of the hardware")
+
+    def working(self, worker: str, what: str) -> None:
+        """Nothing: each line says which worker it is of."""
 
     def close(self) -> None:
         """Nothing to take down."""
@@ -55,8 +61,8 @@ class LiveDisplay:
         self.console = console
         self.bar = Progress(
             TextColumn("{task.description}"),
-            BarColumn(bar_width=24),
-            MofNCompleteColumn(),
+            _OfAll(BarColumn(bar_width=24)),
+            _OfAll(MofNCompleteColumn()),
             TextColumn("{task.fields[left]}"),
             console=console,
             auto_refresh=False,
@@ -67,6 +73,7 @@ class LiveDisplay:
             self.console.print(f"{kept} of {trials} trials kept from before")
         self.task = self.bar.add_task("starting", total=trials, completed=kept, left="")
         self.clock = _TimeLeft(trials - kept)
+        self.workers: dict[str, TaskID] = {}
         self.bar.start()
 
     def doing(self, trial: Trial, what: str, done: int, of: int) -> None:
@@ -77,6 +84,17 @@ class LiveDisplay:
     def measuring(self) -> None:
         self.bar.update(self.task, description="measuring the limits of the hardware", refresh=True)
 
+    def working(self, worker: str, what: str) -> None:
+        text = escape(plain(f"  {worker}: {what}"))
+        if not what:
+            if (gone := self.workers.pop(worker, None)) is not None:
+                self.bar.remove_task(gone)
+        elif worker in self.workers:
+            self.bar.update(self.workers[worker], description=text)
+        elif len(self.workers) < MOST_WORKERS:
+            self.workers[worker] = self.bar.add_task(text, total=None, left="")
+        self.bar.update(self.task, description=f"{len(self.workers)} workers", left=self.clock.text(), refresh=True)
+
     def ended(self, trial: Trial, record: Record) -> None:
         self.clock.add(trial, record)
         style = {"ok": "", "skipped": "[yellow]"}.get(record["status"], "[red]")
@@ -85,6 +103,17 @@ class LiveDisplay:
 
     def close(self) -> None:
         self.bar.stop()
+
+
+class _OfAll(ProgressColumn):
+    """A column that only the line of all trials has, and not those of workers."""
+
+    def __init__(self, column: ProgressColumn) -> None:
+        super().__init__()
+        self.column = column
+
+    def render(self, task: Task) -> RenderableType:
+        return self.column.render(task) if task.total is not None else ""
 
 
 class _TimeLeft:
@@ -112,6 +141,8 @@ def line(trial: Trial, record: Record) -> str:
         text += f" round {trial.round}"
     if record["status"] == "ok":
         text += f"  AUC {record['metrics']['roc_auc']:.3f}  F1 {record['metrics']['f1']:.3f}"
+    if "cluster" in record:
+        text += f"  on {record['cluster']['worker']}"
     if "wall_seconds" in record:
         text += f"  {record['wall_seconds']:.1f} s"
     return plain(text + (f"  {record['reason']}" if record["reason"] else ""))

@@ -6,7 +6,7 @@ import time
 from collections.abc import Callable
 
 from bench.records.record import Record
-from bench.run.runner import Display
+from bench.run.executor import Display
 from bench.serve.server import Board
 from bench.suites.scenario import Trial
 
@@ -53,6 +53,9 @@ class Watched:
 
     def measuring(self) -> None:
         self.display.measuring()
+
+    def working(self, worker: str, what: str) -> None:
+        self.display.working(worker, what)
 
     def ended(self, trial: Trial, record: Record) -> None:
         self.display.ended(trial, record)

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import datasets
@@ -24,16 +24,19 @@ class Fitting:
     shapes: Mapping[str, Shape]
     unfit: Mapping[str, str]
     categorical: frozenset[str] = frozenset()
+    sizes: Mapping[str, int] = field(default_factory=dict)
+    """Bytes of all rows, by data set."""
 
 
 @dataclass(frozen=True)
-class _Facts:
-    """What decides whether a scenario can run on a data set."""
+class Facts:
+    """What decides whether a scenario can run on a data set, and the bytes of all its rows."""
 
     shape: Shape
     rows: int
     unit_interval: bool
     categorical: bool
+    size: int = 0
 
 
 def check(suite: Suite, data_dir: Path | None) -> dict[str, Shape]:
@@ -44,29 +47,40 @@ def check(suite: Suite, data_dir: Path | None) -> dict[str, Shape]:
     SuiteError
         A data set is missing or unusable, or does not fit its training settings; one line.
     """
-    facts = {reference: _facts(suite, reference, data_dir) for reference in _references(suite)}
+    facts = {reference: examine(reference, suite.seeds[0], data_dir) for reference in _references(suite)}
     for known in facts.values():
         if isinstance(known, str):
             raise SuiteError(known)
     for scenario in suite.scenarios(1):
         if reason := _reason(scenario, facts[scenario.dataset]):
             raise SuiteError(reason)
-    return {reference: known.shape for reference, known in facts.items() if isinstance(known, _Facts)}
+    return {reference: known.shape for reference, known in facts.items() if isinstance(known, Facts)}
 
 
-def survey(suite: Suite, data_dir: Path | None, threads: int) -> Fitting:
+def survey(
+    suite: Suite,
+    data_dir: Path | None,
+    threads: int,
+    elsewhere: Callable[[str], Facts | str | None] = lambda reference: None,
+) -> Fitting:
     """As ``check``, for a suite whose data sets need not all be usable: others are run where at least one is.
+
+    Of a data set that is not here ``elsewhere`` is asked; it knows None where nobody has it.
 
     Raises
     ------
     SuiteError
         A data set is not there, or each has scenarios that cannot run on it; one line.
     """
-    facts: dict[str, _Facts | str] = {}
+    facts: dict[str, Facts | str] = {}
     for reference in _references(suite):
         if reason := datasets.missing(reference, data_dir):
-            raise SuiteError(reason)
-        facts[reference] = _facts(suite, reference, data_dir)
+            known = elsewhere(reference)
+            if known is None:
+                raise SuiteError(reason)
+            facts[reference] = known
+        else:
+            facts[reference] = examine(reference, suite.seeds[0], data_dir)
     unfit: dict[str, str] = {}
     spoilt: set[str] = set()
     for scenario in suite.scenarios(threads):
@@ -75,25 +89,32 @@ def survey(suite: Suite, data_dir: Path | None, threads: int) -> Fitting:
             spoilt.add(scenario.dataset)
     if unfit and len(spoilt) == len(facts):
         raise SuiteError(next(iter(unfit.values())))
-    usable = {name: known for name, known in facts.items() if isinstance(known, _Facts)}
+    usable = {name: known for name, known in facts.items() if isinstance(known, Facts)}
     categorical = frozenset(name for name, known in usable.items() if known.categorical)
-    return Fitting({name: known.shape for name, known in usable.items()}, unfit, categorical)
+    sizes = {name: known.size for name, known in usable.items()}
+    return Fitting({name: known.shape for name, known in usable.items()}, unfit, categorical, sizes)
 
 
 def _references(suite: Suite) -> list[str]:
     return list(dict.fromkeys(name for block in suite.blocks for name in block.datasets))
 
 
-def _facts(suite: Suite, reference: str, data_dir: Path | None) -> _Facts | str:
+def examine(reference: str, seed: int, data_dir: Path | None) -> Facts | str:
     """What there is to know of a data set, or why it cannot be used."""
     try:
-        data = datasets.load(reference, seed=suite.seeds[0], data_dir=data_dir)
+        data = datasets.load(reference, seed=seed, data_dir=data_dir)
     except datasets.DatasetError as error:
         return str(error)
-    return _Facts((data.features, data.image_shape), len(data.X_train), data.unit_interval, bool(data.groups))
+    return Facts(
+        (data.features, data.image_shape),
+        len(data.X_train),
+        data.unit_interval,
+        bool(data.groups),
+        sum(rows.nbytes for rows in (data.X_train, data.X_val, data.X_test)),
+    )
 
 
-def _reason(scenario: Scenario, facts: _Facts | str) -> str | None:
+def _reason(scenario: Scenario, facts: Facts | str) -> str | None:
     """Why a scenario cannot run, or None."""
     if isinstance(facts, str):
         return facts

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from dataclasses import asdict, dataclass, field, replace
+from functools import cached_property
 from typing import Annotated, Any, Literal, Self
 
 import msgspec
@@ -134,7 +135,7 @@ class Scenario:
             del table["labelled"]
         return table
 
-    @property
+    @cached_property
     def hash(self) -> str:
         """16 hex digits over the ``table``; equal hashes mean equal work."""
         text = msgspec.json.encode(self.table, order="sorted")

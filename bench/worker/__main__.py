@@ -4,8 +4,9 @@ Commands are JSON lines on standard input, replies JSON lines on what was standa
 goes to standard error. ``prepare`` comes first, then ``epoch`` as often as the driver likes, then ``score``, and in the
 end ``self_check`` where ``prepare`` was told so; ``hello`` is answered at once with the protocol, which tells how long
 a process takes to start; ``capabilities`` tells of a backend and needs no trial; ``climb`` and ``exchange`` are the
-ladder's, ``limits`` the hardware's. A driver that steps two workers in turn sends ``rehearse`` once and ``scoring`` as
-often as it likes before ``score``. The parent only waits, so nothing competes with the timed work.
+ladder's, ``limits`` the hardware's, and ``facts`` a data set's. A driver that steps two workers in turn sends
+``rehearse`` once and ``scoring`` as often as it likes before ``score``. The parent only waits, so
+nothing competes with the timed work.
 """
 
 from __future__ import annotations
@@ -29,7 +30,7 @@ LADDER = "bench.proof.ladder"
 """Who climbs; it stands above the worker, and is loaded where somebody asks for it."""
 COMMANDS = frozenset(
     {"hello", "capabilities", "prepare", "epoch", "rehearse", "scoring", "score", "self_check"}
-    | {"limits", "climb", "exchange"}
+    | {"facts", "limits", "climb", "exchange"}
 )
 PROTOCOL = 2
 """Told by ``hello``; a worker of protocol 1 does not. From 2 on it knows ``rehearse``, and ``scoring`` takes
@@ -73,6 +74,15 @@ class Service:
 
     def self_check(self) -> dict[str, Any]:
         return self.session.self_check()
+
+    def facts(self, reference: str, seed: int, data_dir: str | None) -> dict[str, Any]:
+        from pathlib import Path
+
+        from bench.suites import fits
+
+        found = fits.examine(reference, seed, Path(data_dir) if data_dir else None)
+        told: dict[str, Any] = {"unusable": found} if isinstance(found, str) else msgspec.to_builtins(found)
+        return told
 
     def limits(self, threads: int, *arguments: Any) -> dict[str, Any]:
         from bench.worker import products

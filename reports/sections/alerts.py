@@ -4,14 +4,20 @@ from __future__ import annotations
 
 from reports.blocks import code, listing, words
 from reports.sections import equality
-from reports.tables.material import Material
+from reports.tables.material import Material, label
 
 MOST_WARNINGS = 20
 
 
 def alerts(material: Material) -> list[str]:
     """One line each, in the order of their weight."""
-    return [*_environments(material), *_changed(material), *equality.alerts(material), *_warnings(material)]
+    return [
+        *_environments(material),
+        *_pooled(material),
+        *_changed(material),
+        *equality.alerts(material),
+        *_warnings(material),
+    ]
 
 
 def _environments(material: Material) -> list[str]:
@@ -29,6 +35,16 @@ def _environments(material: Material) -> list[str]:
         f"**These records come from {len(labels)} different environments ({listing(labels)}).** They are shown "
         "apart and never averaged; differences between them are differences of machines or versions too. "
         "[Environment](#environment) tells them apart."
+    ]
+
+
+def _pooled(material: Material) -> list[str]:
+    machines = material.trials.groupby("environment")["environment_hash"].nunique()
+    return [
+        f"Quality{label(str(environment))} is pooled over {count} kinds of machines: nothing was timed there, and "
+        "their versions and the checksums of the data agree."
+        for environment, count in machines.items()
+        if count > 1
     ]
 
 

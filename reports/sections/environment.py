@@ -18,7 +18,7 @@ MOST_ENVIRONMENTS = 12
 def section(material: Material) -> list[Section]:
     if material.trials.empty:
         return []
-    firsts = rows(material.trials.drop_duplicates(["environment", "backend"]))
+    firsts = rows(material.trials.drop_duplicates(["environment", "environment_hash", "backend"]))
     found: dict[str, dict[str, str]] = {}
     for row in firsts:
         _describe(row, mapping(material.records[row["position"]].get("environment")), found)
@@ -46,7 +46,7 @@ def _same(key: str, found: list[dict[str, str]]) -> str:
 def _describe(row: Row, environment: Mapping[str, Any], found: dict[str, dict[str, str]]) -> None:
     """Adds what one record tells of its environment to what is known of it."""
     own = found.setdefault(row["environment"], {"run": code(row["run"])} if row["run"] else {})
-    own.setdefault("environment hash", code(row["environment_hash"][:12]))
+    _tell(own, "environment hash", code(row["environment_hash"][:12]))
     parts = {
         "": {key: environment.get(key) for key in (DISTRIBUTION, "revision")},
         "machine ": mapping(environment.get("machine")),
@@ -56,7 +56,14 @@ def _describe(row: Row, environment: Mapping[str, Any], found: dict[str, dict[st
     for prefix, values in parts.items():
         for key, value in values.items():
             if value is not None:
-                own.setdefault(prefix + str(key).removesuffix("_bytes"), _value(str(key), value))
+                _tell(own, prefix + str(key).removesuffix("_bytes"), _value(str(key), value))
+
+
+def _tell(own: dict[str, str], key: str, value: str) -> None:
+    """Adds what another machine says that is pooled with the first."""
+    known = own.setdefault(key, value)
+    if value not in known.split(" / "):
+        own[key] = f"{known} / {value}"
 
 
 def _value(key: str, value: object) -> str:

@@ -24,7 +24,8 @@ def trials(records: Sequence[Mapping[str, Any]]) -> pd.DataFrame:
 
     Of several records of one trial the last counts: one that failed and was run again has two. ``environment`` names
     the environments of each run ``A``, ``B``, ... in the order in which they first appear, or is empty where there is
-    only one; ``run`` is what the records themselves are labelled with, mostly nothing.
+    only one. Environments without a timed trial, and with equal versions, are one: quality does not depend on the
+    machine, as long as the rows are the same. ``run`` is what the records themselves are labelled with, mostly nothing.
     """
     found = records.columns if isinstance(records, Surveyed) else columns(records)
     frame = pd.DataFrame({name: pd.Series(found[name], dtype=found[name].dtype) for name in found if name not in ASKED})
@@ -34,12 +35,39 @@ def trials(records: Sequence[Mapping[str, Any]]) -> pd.DataFrame:
         parts = frame.loc[nameless, [*IDENTITY]].itertuples(index=False, name=None)
         frame.loc[nameless, "scenario"] = [" ".join(map(str, one)) for one in parts]
     frame = _last(frame, ["run", "environment_hash", "scenario", *IDENTITY, "seed", "round"])
-    sources = list(zip(frame["run"], frame["environment_hash"], strict=True))
+    shown = frame["environment_hash"].replace(_pooled(frame, records))
+    sources = list(zip(frame["run"], shown, strict=True))
     distinct = list(dict.fromkeys(sources))
     labels = {source: _letters(i) if len(distinct) > 1 else "" for i, source in enumerate(distinct)}
     frame["environment"] = pd.Series([labels[source] for source in sources], dtype=object)
     frame["variant"] = _variants(frame, records)
     return frame
+
+
+def _pooled(frame: pd.DataFrame, records: Sequence[Mapping[str, Any]]) -> dict[str, str]:
+    """The environment that another one is shown with, by their hashes."""
+    timed = set(frame.loc[frame["timed"].astype(bool), "environment_hash"])
+    found: dict[str, str] = {}
+    first: dict[str, str] = {}
+    for position, own in frame.drop_duplicates("environment_hash")[["position", "environment_hash"]].itertuples(
+        index=False, name=None
+    ):
+        environment = mapping(records[position].get("environment"))
+        packages = mapping(environment.get("packages"))
+        if own in timed or not packages:
+            continue
+        software = {key: environment.get(key) for key in ("vaebench", "revision")} | packages
+        software["python"] = mapping(environment.get("machine")).get("python")
+        other = first.setdefault(repr(sorted(software.items(), key=lambda item: str(item[0]))), own)
+        if other != own and not _other_rows(frame, [other, own]):
+            found[own] = other
+    return found
+
+
+def _other_rows(frame: pd.DataFrame, environments: Sequence[str]) -> bool:
+    """Whether some data set with some seed had different rows in these environments."""
+    known = frame[frame["environment_hash"].isin(environments) & (frame["checksum"] != "")]
+    return bool((known.groupby(["dataset", "seed"])["checksum"].nunique() > 1).any())
 
 
 def short(frame: pd.DataFrame) -> pd.DataFrame:

@@ -20,7 +20,7 @@ from bench.detect import registry
 from bench.environment import environment_hash
 from bench.quality.thresholds import Threshold
 from bench.records import store
-from bench.run import limits, runner
+from bench.run import limits, runner, side_by_side
 from bench.serve.progress import PlainDisplay
 from bench.suites.scenario import Scenario, Training
 from bench.suites.suite import load
@@ -355,13 +355,14 @@ def run_backends(tmp_path, monkeypatch):
         )
 
     monkeypatch.setattr(limits, "measure", measure)
-    monkeypatch.setattr(runner, "run_trial", run_trial)
-    monkeypatch.setattr(runner, "environment", lambda: here)
+    monkeypatch.setattr(side_by_side, "run_trials", lambda unit, *_, **__: map(run_trial, unit))
+    monkeypatch.setattr(side_by_side, "environment", lambda: here)
 
     def run(names: list[str], rounds: int, jobs: int = 1) -> list[list[str]]:
         measured.clear()
         outcome = runner.run(
-            load(str(path)).vary(backends=names, rounds=rounds), tmp_path / "out", threads=1, jobs=jobs, data_dir=None,
+            load(str(path)).vary(backends=names, rounds=rounds), tmp_path / "out", threads=1, timed=jobs == 1,
+            executor=side_by_side.SideBySide(jobs), data_dir=None,
             shapes=SHAPES, unfit={}, command="", display=PlainDisplay(io.StringIO()),
         )  # fmt: skip
         assert not outcome.bad

@@ -14,7 +14,7 @@ import psutil
 import pytest
 
 import backends
-from bench.run import runner
+from bench.run import side_by_side
 from bench.suites.suite import load
 
 COMMAND_TAIL = ("--out", "out")
@@ -84,8 +84,8 @@ def test_seeds_of_one_scenario_and_round_are_one_unit_where_they_share_a_process
     block = 'datasets = ["blobs-2d"]\n[[scenarios]]\ndetectors = ["vae"]\nbackends = ["torch"]\n'
     file.write_text("rounds = 2\nseeds = [0, 1]\n" + block)
     trials = load(str(file)).trials(1)
-    assert [len(unit) for unit in runner.units(trials, "none")] == [1] * len(trials)
-    for unit in runner.units(trials, "classical"):
+    assert [len(unit) for unit in side_by_side.units(trials, "none")] == [1] * len(trials)
+    for unit in side_by_side.units(trials, "classical"):
         assert len(unit) == (1 if unit[0].scenario.backend else 2)
         assert len({(trial.scenario.hash, trial.round) for trial in unit}) == 1
 

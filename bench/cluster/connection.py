@@ -1,0 +1,123 @@
+"""The client's end of a cluster: opened in one line or refused in one, and quiet otherwise."""
+
+from __future__ import annotations
+
+import logging
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from bench.cluster.address import Address, ClusterError, unencrypted
+from bench.cluster.workers import Worker
+from bench.environment import available_cores
+from bench.records import store
+from bench.suites.suite import Suite
+
+if TYPE_CHECKING:
+    from distributed import Client
+
+CONNECT_SECONDS = 10
+FIRST_WORKER_SECONDS = 60
+EXTRA = "--cluster needs Dask's distributed, which is not installed: pip install 'vaebench[cluster]'"
+
+QUIET = {
+    # samples every thread of a worker a hundred times a second otherwise, also while a trial is timed
+    "distributed.worker.profile.enabled": False,
+    "distributed.admin.system-monitor.interval": "2s",
+    "distributed.admin.system-monitor.disk": False,
+    "distributed.worker.memory.monitor-interval": "1s",
+    "distributed.comm.timeouts.connect": f"{CONNECT_SECONDS}s",
+    # how often a task may lose its worker is counted here, by trial
+    "distributed.scheduler.allowed-failures": 10**6,
+}
+"""Dask's settings for workers on this machine; docs/cluster.md names those that others want."""
+
+
+def require() -> None:
+    """Raises ClusterError, one line, without the extra."""
+    from importlib.util import find_spec
+
+    if find_spec("distributed") is None:
+        raise ClusterError(EXTRA)
+
+
+@contextmanager
+def opened(address: Address) -> Iterator[Client]:
+    """A client of the cluster, once it has a worker. Workers on this machine end with it.
+
+    Raises
+    ------
+    ClusterError
+        No scheduler answers there, or it has no worker.
+    """
+    require()
+    import dask
+    from distributed import Client, LocalCluster
+
+    # Dask gives loggers below its own a level each
+    below = [name for name in logging.root.manager.loggerDict if name.startswith("distributed.")]
+    for name in ("distributed", "tornado", "asyncio", *below):
+        logging.getLogger(name).setLevel(logging.CRITICAL + 1)  # what it means for the run is said in one line
+    with dask.config.set(QUIET), dask.config.set(dict(address.dask)):
+        if address.local:
+            cluster = LocalCluster(
+                n_workers=address.local,
+                threads_per_worker=max(1, available_cores() // address.local),
+                host="127.0.0.1",
+                dashboard_address="127.0.0.1:0",
+                silence_logs=logging.CRITICAL + 1,
+            )
+            with cluster, Client(cluster, timeout=CONNECT_SECONDS) as client:
+                yield client
+            return
+        where = address.url or str(address.file)
+        try:
+            target: dict[str, Any] = {"address": address.url} if address.url else {"scheduler_file": str(address.file)}
+            client = Client(**target, timeout=CONNECT_SECONDS)
+        except (OSError, TimeoutError, ValueError, KeyError, TypeError) as error:
+            raise ClusterError(f"no Dask scheduler answers at {where}: {_short(error)}") from None
+        with client:
+            try:
+                client.wait_for_workers(1, timeout=FIRST_WORKER_SECONDS)
+            except TimeoutError:
+                raise ClusterError(
+                    f"the scheduler at {where} has had no worker for {FIRST_WORKER_SECONDS} s; start one with: "
+                    f"dask worker {client.scheduler.address}"
+                ) from None
+            yield client
+
+
+def greet(client: Client) -> None:
+    """Says where the dashboard is, if the scheduler has one, and warns of a scheduler that anybody may use."""
+    scheduler = client.scheduler.address
+    if warning := unencrypted(scheduler):
+        print(f"warning: {warning}", file=sys.stderr)
+    if client.scheduler_info().get("services", {}).get("dashboard"):
+        print(f"Dask's dashboard: {client.dashboard_link}", file=sys.stderr, flush=True)
+
+
+def threads(client: Client, suite: Suite, out: Path) -> int:
+    """What a timed trial takes where the suite names no number: the cores of the smallest machine.
+
+    A run that goes on keeps the number that it began with, whoever is there now: another number is another scenario.
+    """
+    if (out / store.FILE).is_file():
+        records, _ = store.read(out)
+        begun = {record["scenario_hash"] for record in records}
+        for number in dict.fromkeys(record["threads"] for record in records):
+            if any(scenario.hash in begun for scenario in suite.scenarios(number)):
+                return int(number)
+    from bench.cluster.asking import described, question
+
+    found = described(client, question([], None), list(client.nthreads()))
+    usable = [worker for worker in found.values() if isinstance(worker, Worker)]
+    if not usable:
+        raise ClusterError(f"no worker can be used: {next(iter(found.values()), 'there is none')}")
+    return min(worker.cores for worker in usable)
+
+
+def _short(error: BaseException) -> str:
+    text = " ".join(str(error).split()) or type(error).__name__
+    return text if len(text) <= 200 else text[:199] + "…"

@@ -1,0 +1,210 @@
+"""The part that runs on a worker of the cluster: what it is, and one trial in a fresh process beside it.
+
+The Dask process imports no framework, and while a trial is timed it only waits.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import os
+import platform
+import shutil
+import socket
+import tempfile
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import asdict, replace
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import dask
+import msgspec
+import psutil
+from distributed import WorkerPlugin, get_worker
+
+import backends
+import datasets
+from bench.cluster.workers import Worker
+from bench.detect import registry
+from bench.environment import available_cores, environment
+from bench.proof import known
+from bench.run import limits
+from bench.run.trial import run_trial
+from bench.suites.scenario import Scenario, Trial
+from bench.worker.process import TrialFailed, WorkerProcess
+
+PLUGIN = "vaebench"
+THREADS, MEMORY = "vaebench-threads", "vaebench-memory"
+"""Dask resources of a worker."""
+FACTS_TIMEOUT = 600.0
+
+running: dict[str, WorkerProcess] = {}
+"""The processes of this worker's trials, by the task's key."""
+unwanted: set[str] = set()
+"""Tasks that nobody waits for any more, and that have not ended yet."""
+
+
+class Trials(WorkerPlugin):  # type: ignore[misc]
+    """Ends the process of a trial whose task was given up, with its client for example: a thread cannot be stopped."""
+
+    name = PLUGIN
+
+    def transition(self, key: Any, start: str, finish: str, **_: Any) -> None:
+        if start == "executing" and finish == "cancelled":
+            unwanted.add(str(key))
+            if process := running.get(str(key)):
+                process.process.kill()
+
+
+async def describe(question: bytes, dask_worker: Any) -> bytes:
+    """What this worker is, and why what the plan wants does not work here: a ``Worker`` as JSON."""
+    if PLUGIN not in dask_worker.plugins:
+        _undo_dask_environment()
+        await dask_worker.plugin_add(plugin=Trials(), name=PLUGIN)
+    told = await asyncio.to_thread(_described, msgspec.json.decode(question), dask_worker)
+    await dask_worker.set_resources(**{THREADS: told.threads, MEMORY: told.memory})
+    return msgspec.json.encode(asdict(told))
+
+
+def _undo_dask_environment() -> None:
+    """Takes back what Dask's nanny set for its worker: a trial would inherit it and allocate otherwise than elsewhere.
+
+    Threads are each trial's own anyway.
+    """
+    set_by_dask = dask.config.get("distributed.nanny.pre-spawn-environ", {})
+    name = "MALLOC_TRIM_THRESHOLD_"
+    if name in os.environ and os.environ[name] == str(set_by_dask.get(name)):
+        del os.environ[name]
+
+
+def _described(question: Mapping[str, Any], worker: Any) -> Worker:
+    wanted = {name: backends.unavailable(name) for name in question["backends"] if name in backends.names()}
+    found = {label: registry.unavailable(name, parameters) for label, name, parameters in question["detectors"]}
+    data_dir = question["data_dir"]
+    data = {name: _missing(name, data_dir, digest) for name, digest in question["data"].items()}
+    return Worker(
+        address=worker.address,
+        name=str(worker.name),
+        host=socket.gethostname(),
+        machine=machine(),
+        threads=worker.state.nthreads,
+        cores=available_cores(),
+        memory=int(worker.memory_manager.memory_limit or psutil.virtual_memory().total),
+        environment=environment(),
+        backends={name: reason for name, reason in wanted.items() if reason},
+        detectors={name: reason for name, reason in found.items() if reason},
+        data={name: reason for name, reason in data.items() if reason},
+    )
+
+
+def _missing(reference: str, data_dir: str | None, digest: str | None) -> str | None:
+    """Why a data set cannot be read here; a file of the client's, told by its SHA-256, has to be the same one."""
+    if reason := datasets.missing(reference, Path(data_dir) if data_dir else None):
+        return reason
+    if digest is not None:
+        path = Path(str(datasets.parse(reference).arguments["path"])).expanduser()
+        if path.is_file() and sha256(path) != digest:
+            return f"{path} is another file here than where the run was started"
+    return None
+
+
+def sha256(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+@cache
+def machine() -> str:
+    """What workers on one machine have in common, whatever their containers are called: the kernel's boot."""
+    try:
+        boot = Path("/proc/sys/kernel/random/boot_id").read_text().strip()
+    except OSError:
+        boot = platform.node()
+    return boot[:13]
+
+
+def receive(name: str, content: bytes, dask_worker: Any) -> str:
+    """Keeps a file that was sent, and returns its folder."""
+    folder = Path(dask_worker.local_directory) / "vaebench-files" / hashlib.sha256(content).hexdigest()[:16]
+    folder.mkdir(parents=True, exist_ok=True)
+    draft = folder / f".{os.getpid()}"
+    draft.write_bytes(content)
+    draft.replace(folder / name)
+    return str(folder)
+
+
+def run(request: bytes) -> tuple[bytes, bytes | None]:
+    """One trial: its record as JSON, and its file of arrays, if it left one."""
+    asked = msgspec.json.decode(request)
+    trial = msgspec.convert(asked["trial"], Trial)
+    worker = get_worker()
+    key = str(worker.get_current_task())
+    results = Path(tempfile.mkdtemp(prefix="vaebench-", dir=worker.local_directory))
+    here = environment()
+
+    def started(process: WorkerProcess) -> None:
+        running[key] = process
+        if key in unwanted:
+            process.kill()
+
+    try:
+        with _alone(exclusive=trial.timed):
+            idle, began = time.process_time(), time.perf_counter()
+            record = run_trial(
+                replace(trial, results=str(results)),
+                here,
+                timeout=asked["timeout"],
+                command=asked["command"],
+                self_check=asked["self_check"],
+                warm=asked["warm"],
+                launched=started,
+            )
+            share = (time.process_time() - idle) / (time.perf_counter() - began)
+        if trial.scenario.backend:
+            record["equality"] = known.of_scenario(trial.scenario, known.known(here))
+        record["cluster"] = {"worker": str(worker.name), "host": socket.gethostname(), "machine": machine()}
+        if trial.timed:
+            record["cluster"]["dask_cpu_share"] = share
+        arrays = (results / record["arrays"]).read_bytes() if record.get("arrays") else None
+        return msgspec.json.encode(record), arrays
+    finally:
+        running.pop(key, None)
+        unwanted.discard(key)
+        shutil.rmtree(results, ignore_errors=True)
+
+
+def measured(request: bytes) -> bytes:
+    """The limits of this machine for some scenarios, as ``limits.measure`` gives them."""
+    asked = msgspec.json.decode(request)
+    scenarios = msgspec.convert(asked["scenarios"], list[Scenario])
+    shapes = {name: (features, tuple(image) if image else None) for name, (features, image) in asked["shapes"].items()}
+    with _alone(exclusive=True):
+        return msgspec.json.encode(limits.measure(scenarios, shapes))
+
+
+def facts(reference: str, seed: int, data_dir: str | None) -> bytes:
+    """What ``fits.examine`` finds of a data set that lies here, found in a process of its own."""
+    try:
+        with WorkerProcess(1, "cpu", FACTS_TIMEOUT) as process:
+            return msgspec.json.encode(process.request("facts", reference, seed, data_dir))
+    except TrialFailed as failed:
+        return msgspec.json.encode({"unusable": f"data set '{reference}': {failed.reason}"})
+
+
+@contextmanager
+def _alone(*, exclusive: bool) -> Iterator[None]:
+    """Holds this machine's token: many quality trials at a time, or one timed trial, whoever started them.
+
+    A lock of the kernel's ends with the process that holds it, so that no fault leaves one behind.
+    """
+    try:
+        import fcntl
+    except ImportError:  # not on Windows, where the client's own order has to do
+        yield
+        return
+    with (Path(tempfile.gettempdir()) / f"vaebench-{os.getuid()}-machine.lock").open("a") as file:
+        fcntl.flock(file, fcntl.LOCK_EX if exclusive else fcntl.LOCK_SH)
+        yield

@@ -1,0 +1,69 @@
+"""What ``--cluster`` names, and the one line for what it cannot mean."""
+
+from __future__ import annotations
+
+import pytest
+
+from bench.cluster import address
+from bench.cluster.address import Address, ClusterError, read, unencrypted
+
+
+@pytest.fixture(autouse=True)
+def folder(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(address, "user_config_path", lambda *_, **__: tmp_path / "config")
+    return tmp_path
+
+
+def test_every_kind_of_cluster_is_told_from_the_others(folder):
+    (folder / "scheduler.json").write_text("{}")
+    (folder / "clusters.toml").write_text(
+        '[lab]\naddress = "tls://lab:8786"\ndask = {"distributed.comm.tls.ca-file" = "ca.pem"}\n'
+        '[shared]\nfile = "scheduler.json"\n'
+    )
+    assert read("local:4") == Address(local=4)
+    assert read("tcp://head:8786") == Address(url="tcp://head:8786")
+    assert read("scheduler.json").file is not None
+    assert read("lab") == Address(url="tls://lab:8786", dask={"distributed.comm.tls.ca-file": "ca.pem"})
+    assert read(f"{folder}/clusters.toml:shared").file == folder / "scheduler.json"
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("local:0", "from 1 to 512 workers"),
+        ("local:9999999", "from 1 to 512 workers"),
+        ("local", "expected local:N"),
+        ("tcp://head", "a host and a port"),
+        ("tcp://head:99999", "a host and a port"),
+        ("http://head:80", "a host and a port"),
+        ("none.json", "there is no scheduler file"),
+        ("lab", "no entry 'lab'; did you mean 'lap'?"),
+        ("empty.toml:x", "not a TOML file"),
+        ("absent.toml:x", "cannot be read"),
+        ("clusters.toml:both", "wants an address or the file"),
+        ("clusters.toml:key", "no key 'adress'; did you mean 'address'?"),
+        ("", "expected local:N"),
+    ],
+)
+def test_what_names_no_cluster_gets_one_line(folder, text, said):
+    (folder / "clusters.toml").write_text(
+        '[lap]\naddress = "tcp://a:1"\n[both]\naddress = "tcp://a:1"\nfile = "b"\n[key]\nadress = "tcp://a:1"\n'
+    )
+    (folder / "empty.toml").write_text("[")
+    with pytest.raises(ClusterError) as error:
+        read(text)
+    assert said in str(error.value)
+    assert "\n" not in str(error.value)
+
+
+@pytest.mark.parametrize(
+    "url", ["tcp://127.0.0.1:1", "tcp://[::1]:1", "tcp://localhost:1", "tls://head:1", "wss://h:1"]
+)
+def test_a_scheduler_that_is_encrypted_or_reached_from_here_alone_gets_no_warning(url):
+    assert unencrypted(url) is None
+
+
+@pytest.mark.parametrize("url", ["tcp://10.0.0.1:8786", "tcp://head:8786", "ws://head:1"])
+def test_a_scheduler_that_anybody_may_use_gets_a_warning(url):
+    assert "TLS" in str(unencrypted(url))

@@ -1,0 +1,55 @@
+"""What ``bench cluster check`` says of three machines, two alike and one with other versions."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from bench.cluster.check import lines
+from bench.cluster.workers import Worker
+from bench.quality.thresholds import Threshold
+from bench.suites.scenario import Scenario
+
+GIB = 1 << 30
+
+
+def machine(name: str, jax: str = "0.9", **changes: Any) -> Worker:
+    told = {"cpu": "one", "cores": 2, "memory_bytes": 8 * GIB, "os": "Linux 6", "python": "3.12.1", "gpu": None}
+    environment = {"machine": told, "packages": {"jax": jax}, "vaebench": "0.1.0", "revision": "abc"}
+    return Worker(f"tcp://{name}:1", name, name, name, 2, 2, 8 * GIB, environment, **changes)
+
+
+def scenario(dataset: str, threads: int = 1) -> Scenario:
+    return Scenario(dataset, "norm", None, None, "cpu", "float64", threads, (Threshold("oracle_f1"),))
+
+
+def check(*workers: Worker, scenarios: tuple[Scenario, ...] = ()) -> tuple[str, bool]:
+    told, well = lines({worker.address: worker for worker in workers}, scenarios)
+    return "\n".join(told), well
+
+
+def test_the_odd_machine_is_named_with_why():
+    told, well = check(machine("a"), machine("b"), machine("c", jax="0.8"))
+    assert not well
+    assert told.startswith("3 workers on 3 machines, 2 environments; rates of different environments are shown apart")
+    (odd,) = [line for line in told.splitlines() if "--mixed" in line]
+    assert "jax 0.8, most have 0.9" in odd
+    assert told.index("c at tcp://c:1") < told.index(odd)
+    assert check(machine("a"), machine("b"))[1]
+
+
+def test_what_a_worker_lacks_and_what_can_run_nowhere_is_said():
+    lacking = machine("a", data={"mnist:4": "no file of it"})
+    told, well = check(lacking, machine("b"), scenarios=(scenario("mnist:4"),))
+    assert well
+    assert "mnist:4: no file of it" in told
+    assert "nowhere" not in told
+    told, well = check(lacking, scenarios=(scenario("mnist:4"), scenario("blobs", threads=4)))
+    assert not well
+    assert "nowhere: mnist:4 norm threads 1: no file of it" in told
+    assert "nowhere: blobs norm threads 4: 4 threads are more than its 2" in told
+
+
+def test_a_worker_that_did_not_answer_is_refused_in_one_line():
+    told, well = lines({"tcp://x:1": "vaebench is not installed there"}, ())
+    assert told[1] == "tcp://x:1: refused: vaebench is not installed there"
+    assert not well
