@@ -4,10 +4,13 @@ PYTHON ?= python3
 BIN := .venv/bin
 STAMP := .venv/.installed
 
-.PHONY: bench test check setup lint benchmarks campaign track showcase constraints clean
+.PHONY: bench test check quick-tests setup lint benchmarks campaign track showcase constraints clean
 
 bench: setup
 	@$(BIN)/bench run quick --verify
+
+# What Python has compiled is kept for the next start: two workers and hundreds of processes read the same files.
+export PYTHONDONTWRITEBYTECODE :=
 
 # Tests of one framework share its process and what it compiled, those of a file what they made: each group stays in one
 # worker of pytest (tests/conftest.py). More than four workers would wait for each other.
@@ -17,8 +20,11 @@ test: setup
 	$(PYTEST)
 	@$(MAKE) --no-print-directory lint
 
-# between two edits: nothing that starts a process or loads a framework
-check: lint
+# between two edits: nothing that starts a process or loads a framework; lint beside it, since one worker ends alone
+check: setup
+	@$(MAKE) --no-print-directory --jobs=2 lint quick-tests
+
+quick-tests: setup
 	$(PYTEST) -m "not process"
 
 setup: $(STAMP)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable
 from dataclasses import replace
+from itertools import chain
 from typing import NamedTuple
 
 from backends.spec import KERNEL, Layer, NetworkSpec
@@ -18,13 +19,37 @@ class Product(NamedTuple):
     columns: int
 
 
+class Convolution(NamedTuple):
+    """A convolutional layer's step: images (rows, height, width, outer) on one side, and on the other those of half
+    the sides and of ``inner`` channels. ``transposed`` goes from the smaller to the larger ones; ``first`` reads the
+    input, which needs no gradient."""
+
+    rows: int
+    outer: int
+    inner: int
+    larger: tuple[int, int]
+    transposed: bool
+    first: bool
+
+
+class Part(NamedTuple):
+    """What is computed together of a training step, as products; a convolution is itself too."""
+
+    products: tuple[Product, ...]
+    convolution: Convolution | None = None
+
+
+DENSE = "dense"
+"""The part that all dense layers are together."""
+
+
 def scoring_products(spec: NetworkSpec, rows: int) -> list[Product]:
     """The products of one forward pass over so many rows, from the input to the output.
 
     A convolution is the product of its patches, one row for each position its kernel takes, with the kernel; a
     transposed one is the adjoint of that. Two heads read the same rows, so they are one product of both widths.
     """
-    return [_product(layer, rows) for layer in _layers(spec)]
+    return [_product(layer, rows) for layer in _layers(spec).values()]
 
 
 def training_products(spec: NetworkSpec, batch: int) -> list[Product]:
@@ -33,12 +58,26 @@ def training_products(spec: NetworkSpec, batch: int) -> list[Product]:
     With Y = X W a layer has the gradients dW = Xᵀ dY and dX = dY Wᵀ; the layer that reads the input needs no dX.
     """
     forward = scoring_products(spec, batch)
-    backward = []
-    for layer, (rows, inner, columns) in reversed(list(enumerate(forward))):
-        backward.append(Product(inner, rows, columns))
-        if layer > 0:
-            backward.append(Product(rows, columns, inner))
-    return forward + backward
+    backward = [_gradients(product, first=place == 0) for place, product in enumerate(forward)]
+    return [*forward, *chain.from_iterable(reversed(backward))]
+
+
+def training_parts(spec: NetworkSpec, batch: int) -> dict[str, Part]:
+    """The same by what a library can compute otherwise than as products: each convolutional layer by its name, and
+    the dense ones together."""
+    parts, forward, backward = {}, [], []
+    for place, (name, layer) in enumerate(_layers(spec).items()):
+        product, first = _product(layer, batch), place == 0
+        gradients = _gradients(product, first)
+        if layer.kind == "dense":
+            forward.append(product)
+            backward.append(gradients)
+        else:
+            transposed = layer.kind == "transposed"
+            channels = (layer.outputs, layer.inputs) if transposed else (layer.inputs, layer.outputs)
+            larger = layer.after if transposed else layer.before
+            parts[name] = Part((product, *gradients), Convolution(batch, *channels, larger, transposed, first))
+    return {DENSE: Part((*forward, *chain.from_iterable(reversed(backward)))), **parts}
 
 
 def flops(products: Iterable[Product]) -> int:
@@ -46,12 +85,17 @@ def flops(products: Iterable[Product]) -> int:
     return sum(2 * math.prod(product) for product in products)
 
 
-def _layers(spec: NetworkSpec) -> list[Layer]:
+def _gradients(product: Product, first: bool) -> list[Product]:
+    rows, inner, columns = product
+    return [Product(inner, rows, columns), *([] if first else [Product(rows, columns, inner)])]
+
+
+def _layers(spec: NetworkSpec) -> dict[str, Layer]:
     layers = spec.layers()
     if "logvar" in layers:
         logvar = layers.pop("logvar")
         layers["mu"] = replace(logvar, outputs=2 * logvar.outputs)
-    return list(layers.values())
+    return layers
 
 
 def _product(layer: Layer, rows: int) -> Product:

@@ -15,7 +15,7 @@ from bench import DISTRIBUTION, __version__
 from bench.messages import UsageError, one_line
 
 COMMANDS = (
-    *("list", "run", "fit", "score", "verify", "report"),
+    *("list", "run", "tune", "fit", "score", "verify", "report"),
     *("compare", "calibrate", "history", "export", "env"),
 )
 """Modules of ``bench.commands``, in the order of the help."""

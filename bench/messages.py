@@ -34,11 +34,16 @@ def one_line(error: BaseException) -> str:
     return plain(line)
 
 
-def nearest(name: str, valid: Iterable[str]) -> str:
-    """``; did you mean 'x'?``, or the whole list where nothing is near."""
-    known = list(valid)
-    near = difflib.get_close_matches(name[:LONGEST], known, n=1)
-    return f"; did you mean {near[0]!r}?" if near else f"; valid are {', '.join(known) or 'none'}"
+def nearest(name: str, valid: Iterable[str], otherwise: str = "valid are", prefix: str = "") -> str:
+    """``; did you mean 'x'?``, in any case of the letters, or the whole list where nothing is near.
+
+    `prefix` stands before what is meant, as the user writes it.
+    """
+    known = {each.lower(): each for each in valid}
+    near = difflib.get_close_matches(name[:LONGEST].lower(), known, n=1)
+    if near:
+        return f"; did you mean {prefix + known[near[0]]!r}?"
+    return f"; {otherwise} {', '.join(known.values()) or 'none'}"
 
 
 def quoted(name: str, valid: Iterable[str]) -> str:

@@ -18,16 +18,18 @@ from reports.sections import (
     reproduce,
     runs,
     speed,
+    sweeps,
     trials,
 )
 from reports.sections.alerts import alerts
 from reports.sections.answer import answer
-from reports.surveys import held, mapping
+from reports.surveys import mapping
 from reports.tables.material import Material
 
 SECTIONS: tuple[Callable[[Material], list[Section]], ...] = (
     quality.section,
     ranks.section,
+    sweeps.section,
     protocols.section,
     published.section,
     runs.section,
@@ -65,7 +67,7 @@ def _summary(material: Material) -> str:
         several(frame["dataset"].nunique(), "data set"),
         f"seeds {numbers.ranges(frame['seed'])}",
     ]
-    machine = mapping(mapping(held(material.records[frame["position"].iloc[0]], "environment")).get("machine"))
+    machine = mapping(mapping(material.records[frame["position"].iloc[0]].get("environment")).get("machine"))
     cpu, cores = clean(machine.get("cpu") or ""), machine.get("cores")
     if len(material.environments) > 1:
         words.append(f"{len(material.environments)} environments")

@@ -40,6 +40,7 @@ _MEASURED = {
     "ratio_low": "times_slowest_low",
     "ratio_high": "times_slowest_high",
     "compile_seconds": "compile_seconds",
+    "compile_warm_seconds": "compile_warm_seconds",
     "first_step_seconds": "first_step_seconds",
     "result_seconds": "result_seconds",
     "fit_seconds": "median_sample_seconds",

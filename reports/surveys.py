@@ -18,6 +18,7 @@ _TEXTS = {
     name: name for name in ("environment_hash", "run", "suite", *IDENTITY[:5], "threshold_rule", "score", "protocol")
 } | {
     "arithmetic": "precision",
+    "process": "process",
     "scenario": "scenario_hash",
 }
 """Columns of text and the keys of a record they come from."""
@@ -25,6 +26,7 @@ _MEASURED = {
     "train": "train_samples_per_second",
     "scoring": "score_samples_per_second",
     "compile_seconds": "compile_seconds",
+    "compile_warm_seconds": "compile_warm_seconds",
     "first_step_seconds": "first_step_seconds",
     "result_seconds": "result_seconds",
     "latency_p50": "score_latency_p50_seconds",
@@ -45,6 +47,7 @@ ASKED = (*_SAID, *(f"has {key}" for key in _PRESENT), "equality")
 """The columns of ``asked``."""
 _FLAT = (
     *(*_TEXTS.values(), *_SAID, *_PRESENT[:3], "threads", "seed", "round", "status", "reason", "oracle", "collapsed"),
+    *("swept", "labelled_validation", "validation_loss", "mean_kl", "wall_seconds"),
     *("active_units", "timed", "train_rows_per_sample", "score_rows_per_sample", "import_memory_bytes", "marks"),
 )
 READ: dict[str, Sequence[str]] = {
@@ -53,7 +56,7 @@ READ: dict[str, Sequence[str]] = {
     "intervals": QUALITY,
     "samples": ("train", "score"),
     "data": _DATA,
-    "settings": ("batch_size",),
+    "settings": ("batch_size", "likelihood", "beta"),
     "confusion": COUNTS,
     "self_check": ("followed", "steps"),
 }
@@ -67,11 +70,6 @@ Array = NDArray[np.float64]
 
 def mapping(value: object) -> dict[str, Any]:
     return value if isinstance(value, dict) else {}
-
-
-def held(record: Mapping[str, Any], key: str) -> Any:
-    """A record's value; missing and null are one."""
-    return record.get(key)
 
 
 def number(value: object) -> float:
@@ -216,6 +214,11 @@ def columns(records: Sequence[Mapping[str, Any]]) -> Columns:
         "oracle": _flags(value is True for value in found["oracle"]),
         "collapsed": _flags(flag is True or active == 0 for flag, active in collapsed),
         "timed": _flags(value is not False for value in found["timed"]),
+        "swept": np.fromiter(map(_sorted_json, found["swept"]), object, len(records)),
+        "likelihood": _coded(inner["settings"]["likelihood"], text),
+        "validation": _validation(found, inner["settings"]["beta"]),
+        "labelled_auc": np.array(list(map(_labelled, found["labelled_validation"], found["score"])), dtype=np.float64),
+        "wall_seconds": _numbers(found["wall_seconds"]),
         "self_check": _coded(list(map(_checked, found["self_check"])), text),
         "train": train,
         "scoring": scoring,
@@ -236,6 +239,36 @@ def columns(records: Sequence[Mapping[str, Any]]) -> Columns:
         bounds = [b if type(b) is list and len(b) == 2 else (None, None) for b in intervals[name]]
         made[f"{name}_low"], made[f"{name}_high"] = _numbers(list(chain.from_iterable(bounds))).reshape(-1, 2).T
     return made
+
+
+def _sorted_json(value: object) -> str:
+    """A sweep's values as JSON, the same for equal ones; empty where nothing was swept."""
+    return msgspec.json.encode(value, order="sorted").decode() if isinstance(value, dict) and value else ""
+
+
+def _validation(found: Mapping[str, list[Any]], betas: list[Any]) -> Array:
+    """What a network is chosen by without labels: its validation loss when training ended, with the KL divergence
+    counted once whatever β trained it, that is reconstruction + KL of a VAE (the negative of the ELBO, at z = mu), and
+    the reconstruction alone of a plain autoencoder.
+
+    The loss of a record is reconstruction + β · KL, and its ``mean_kl`` the KL of the same rows and weights.
+    """
+    values = np.full(len(betas), np.nan)
+    for place, (losses, kl, best, beta) in enumerate(
+        zip(found["validation_loss"], found["mean_kl"], found["best_epoch"], betas, strict=True)
+    ):
+        if isinstance(losses, list) and losses:
+            kept = best if type(best) is int and 0 <= best < len(losses) else -1
+            more = (1.0 - number(beta)) * number(kl) if kl is not None and beta is not None else 0.0
+            values[place] = number(losses[kept]) + more
+    return values
+
+
+def _labelled(value: object, score: object) -> float:
+    """ROC AUC over the test rows that were taken out to choose by, of the first score."""
+    metrics = mapping(mapping(value).get("metrics"))
+    own = metrics.get(score) if isinstance(score, str) else next(iter(metrics.values()), None)
+    return number(mapping(own).get("roc_auc"))
 
 
 def _checked(value: object) -> str:

@@ -6,14 +6,18 @@ It is marked so, and ``make check`` leaves it out; one that does so without the 
 
 from __future__ import annotations
 
+import json
+import os
 import sys
 from collections.abc import Iterator
+from functools import cached_property
 from multiprocessing.process import BaseProcess
 from pathlib import Path
 from typing import Any
 
 import pytest
 from hypothesis import settings
+from xdist.scheduler import LoadScopeScheduling
 
 import backends
 from bench.environment import machine
@@ -25,7 +29,16 @@ settings.load_profile("same")
 FRAMEWORKS = frozenset({"torch", "tensorflow", "keras", "jax"})
 SHARED = ("climb",)
 """Fixtures that take so long that all tests with one run in one worker, beside their files."""
-LONGEST = ("climb", "keras", "jax", "torch")
+LONGEST = (
+    "climb",
+    "keras",
+    "jax",
+    "torch",
+    "tests/bench/run/test_runner.py",
+    "tests/datasets/test_datasets_contract.py",
+    "tests/reports/writers/test_markdown.py",
+    "tests/reports/writers/test_page.py",
+)
 """The groups of tests that take longest; they begin first, so that no worker is left alone with one."""
 
 
@@ -40,22 +53,54 @@ def starts_a_process(item: pytest.Item) -> bool:
 
 # ------------------------------------------------------------------------------------------- what shares a worker
 
+# xdist's own groups are in the names of tests, which pytest 9.2 does not let it change: without a word each test went
+# to any worker (pytest-xdist issue 1386). So the workers write down the groups, and the one that schedules reads them.
 
-@pytest.hookimpl(tryfirst=True)  # before xdist reads the groups
+GROUPS = "groups"
+"""What a worker is told: the file for the groups."""
+
+
+class Grouped(LoadScopeScheduling):
+    """Tests of one group go to one worker, one group after the other, in their order."""
+
+    def __init__(self, config: pytest.Config, log: Any, path: Path) -> None:
+        super().__init__(config, log)
+        self.path = path
+
+    @cached_property
+    def groups(self) -> dict[str, str]:
+        found: dict[str, str] = json.loads(self.path.read_text())
+        self.path.unlink()
+        return found
+
+    def _split_scope(self, nodeid: str) -> str:
+        return self.groups[nodeid]
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_configure_node(node: Any) -> None:
+    node.workerinput[GROUPS] = str(groups_file(node.config))
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Grouped | None:
+    return Grouped(config, log, groups_file(config)) if config.getvalue("dist") == "loadgroup" else None
+
+
+def groups_file(config: pytest.Config) -> Path:
+    return Path(str(config.cache.mkdir(GROUPS))) / f"{os.getpid()}.json"  # type: ignore[union-attr]
+
+
+@pytest.hookimpl(tryfirst=True)  # before pytest leaves out what was not asked for by its mark
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
         if starts_a_process(item):
             item.add_marker("process")
-        if item.get_closest_marker("xdist_group") is None:
-            item.add_marker(pytest.mark.xdist_group(group(item)))
     items.sort(key=rank)
 
 
 def group(item: pytest.Item) -> str:
     """A framework's name for tests that send tasks to its process; for all others their file."""
-    marked = item.get_closest_marker("xdist_group")
-    if marked is not None:
-        return str(marked.args[0])
     fixtures = set(getattr(item, "fixturenames", ()))
     for name in SHARED:
         if name in fixtures:
@@ -107,6 +152,11 @@ def pytest_configure(config: pytest.Config) -> None:
 
 
 def pytest_collection_finish(session: pytest.Session) -> None:
+    told = getattr(session.config, "workerinput", None)
+    if told is not None:
+        path, own = Path(told[GROUPS]), Path(f"{told[GROUPS]}.{told['workerid']}")
+        own.write_text(json.dumps({item.nodeid: group(item) for item in session.items}))
+        own.replace(path)  # each worker writes the same
     if session.items:
         machine()  # asks some programs, once a process: no test does so by itself
 

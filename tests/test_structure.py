@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import ast
 from collections.abc import Iterator
+from functools import cache
 from graphlib import TopologicalSorter
 from pathlib import Path
 
@@ -75,7 +76,10 @@ def imported(module: str) -> Iterator[str]:
         yield from (name for name in names if name in MODULES)
 
 
-IMPORTS = {module: set(imported(module)) - {module} for module in MODULES}
+@cache
+def imports() -> dict[str, set[str]]:
+    """What each module imports of ours."""
+    return {module: set(imported(module)) - {module} for module in MODULES}
 
 
 def rooms() -> dict[str, set[str]]:
@@ -101,21 +105,21 @@ def test_a_file_of_bench_imports_only_what_its_room_may_use(module):
     allowed = rooms() | PROMISED
     here = room(module)
     assert here in allowed, f"{module} is in no room; give it one, or the map a line"
-    used = {room(other) for other in IMPORTS[module] if other.split(".")[0] == "bench"}
+    used = {room(other) for other in imports()[module] if other.split(".")[0] == "bench"}
     assert used - {here, "__init__"} <= allowed[here]
 
 
 @pytest.mark.parametrize("package", PACKAGES)
 def test_packages_import_one_way(package):
     own = [module for module in MODULES if module.split(".")[0] == package]
-    used = {other.split(".")[0] for module in own for other in IMPORTS[module]}
+    used = {other.split(".")[0] for module in own for other in imports()[module]}
     assert used - {package} <= PACKAGES[package]
 
 
 def test_no_import_goes_in_a_circle():
     # a package's face is loaded before its files and may name them; as an import it would make each of them a circle
     faces = {module for module, path in MODULES.items() if path.name == "__init__.py"}
-    graph = {module: others - faces for module, others in IMPORTS.items() if module not in faces}
+    graph = {module: others - faces for module, others in imports().items() if module not in faces}
     list(TopologicalSorter(graph).static_order())
 
 

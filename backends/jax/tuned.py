@@ -13,9 +13,8 @@ from flax import nnx
 from jax import Array
 from numpy.typing import NDArray
 
-from backends.inference import RowFunction
+from backends.inference import RowFunction, tracing_rows
 from backends.interface import Weights
-from backends.jax import layers
 from backends.jax.idiomatic import Draws, IdiomaticModel, draw, update
 from backends.jax.network import Network
 
@@ -112,7 +111,7 @@ class TunedModel(IdiomaticModel):
 
     def run_rows(self, function: RowFunction, X: NDArray[Any]) -> tuple[NDArray[Any], ...]:
         self.settle()
-        with layers.rows_alone():
+        with tracing_rows():
             return super().run_rows(function, X)
 
     def export_weights(self) -> dict[str, NDArray[Any]]:

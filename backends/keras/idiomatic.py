@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from functools import cached_property
 from typing import Any, get_args
 
 import keras
@@ -12,7 +13,7 @@ from numpy.typing import NDArray
 
 from backends import randomness
 from backends import weights as canonical
-from backends.inference import SIZES, Inference, RowFunction, padded_chunks
+from backends.inference import Inference, RowFunction, padded_chunks
 from backends.interface import EpochLoss, Weights
 from backends.keras.engines import engine
 from backends.keras.engines.batches import Recorder
@@ -55,7 +56,7 @@ class IdiomaticModel(Inference):
             before = [ops.copy(variable) for variable in variables]
         self.first_step()
         for function in self.scoring_functions(scores):
-            for size in SIZES:
+            for size in self.sizes:
                 self.run_rows(function, np.zeros((size, self.spec.features), self.settings.storage))
         with keras.device(self.device):
             for variable, value in zip(variables, before, strict=True):
@@ -96,10 +97,13 @@ class IdiomaticModel(Inference):
                 visited = recorder.visited(batches)
             yield visited
 
+    @cached_property
+    def draw_batch(self) -> Callable[[], Arrays]:
+        return engine.drawing(self.network, self.settings.batch_size)
+
     def redraw(self) -> Arrays:
         """An epoch's ε and masks, batch by batch from the generator as it is."""
-        draw = engine.drawing(self.network, self.settings.batch_size)
-        batches = [draw() for _ in range(len(self.data) // self.settings.batch_size)]
+        batches = [self.draw_batch() for _ in range(len(self.data) // self.settings.batch_size)]
         return keras.tree.map_structure(lambda *arrays: ops.concatenate(arrays), *batches)
 
     def make_batches(self, arrays: Arrays, shuffle: bool) -> Any:
@@ -132,7 +136,7 @@ class IdiomaticModel(Inference):
 
     def run_rows(self, function: RowFunction, X: NDArray[Any]) -> tuple[NDArray[Any], ...]:
         with keras.device(self.device):
-            return padded_chunks(self.row_models[function].predict_on_batch, X)
+            return padded_chunks(self.row_models[function].predict_on_batch, X, self.sizes)
 
     def device_memory_peak(self) -> int | None:
         return engine.memory_peak() if self.settings.device == "gpu" else None

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from contextlib import nullcontext
 from typing import Any
 
 import keras
@@ -10,7 +11,7 @@ import numpy as np
 from keras import ops
 from numpy.typing import NDArray
 
-from backends.inference import RowFunction, padded_chunks
+from backends.inference import RowFunction, padded_chunks, tracing_rows
 from backends.interface import EpochLoss, Weights
 from backends.keras import layers
 from backends.keras.engines import engine
@@ -38,7 +39,10 @@ class TunedModel(IdiomaticModel):
     def __init__(self, spec: NetworkSpec, weights: Weights, settings: TrainingSettings) -> None:
         super().__init__(spec, weights, settings)
         self.train_steps = engine.compiled_epoch(self.network, self.optimizer)
-        self.row_functions = {function: engine.compiled(model) for function, model in self.row_models.items()}
+        self.score_by_products = settings.device == "cpu" and layers.all_small(spec)
+        self.row_functions = {
+            function: engine.compiled(model, self.score_by_products) for function, model in self.row_models.items()
+        }
 
     def load_data(self, X: NDArray[Any]) -> None:
         with keras.device(self.device):
@@ -90,5 +94,5 @@ class TunedModel(IdiomaticModel):
         def fetch(results: tuple[Array, ...]) -> tuple[NDArray[Any], ...]:
             return tuple(map(ops.convert_to_numpy, results))
 
-        with keras.device(self.device), layers.rows_alone():
-            return padded_chunks(lambda x: self.row_functions[function](ops.convert_to_tensor(x)), X, fetch)
+        with keras.device(self.device), nullcontext() if self.score_by_products else tracing_rows():
+            return padded_chunks(lambda x: self.row_functions[function](ops.convert_to_tensor(x)), X, self.sizes, fetch)

@@ -13,7 +13,7 @@ from torch.utils.data import DataLoader, Sampler, TensorDataset
 
 from backends import randomness
 from backends import weights as canonical
-from backends.inference import CHUNK, Inference, RowFunction
+from backends.inference import Inference, RowFunction
 from backends.interface import EpochLoss, Weights
 from backends.spec import NetworkSpec, Score, TrainingSettings
 from backends.torch.network import Network
@@ -195,7 +195,7 @@ class IdiomaticModel(Inference):
     @torch.inference_mode()
     def run_rows(self, function: RowFunction, X: NDArray[Any]) -> tuple[NDArray[Any], ...]:
         row_function = getattr(self.network, function)
-        results = [row_function(chunk.to(self.device)) for chunk in torch.tensor(X).split(CHUNK)]
+        results = [row_function(chunk.to(self.device)) for chunk in torch.tensor(X).split(self.sizes[0])]
         return tuple(torch.cat(parts).cpu().numpy() for parts in zip(*results, strict=True))
 
     def device_memory_peak(self) -> int | None:

@@ -51,8 +51,12 @@ def compiled(step: Step) -> Step:
     """The step as one function. It is compiled for one model alone and its arguments never change their form, so that
     nothing needs guarding; the compiler keeps what it has made by code object, and so the step gets one of its own."""
     step.__code__ = step.__code__.replace()
-    unguarded = {"guard_filter_fn": torch.compiler.skip_all_guards_unsafe}
-    return torch.compile(step, fullgraph=True, dynamic=False, options=unguarded)
+    options: dict[str, Any] = {"guard_filter_fn": torch.compiler.skip_all_guards_unsafe}
+    if not torch.cpu._is_amx_tile_supported():
+        # All compilers that PyTorch can be used with know AVX-512, and the processor has told what it has: to compile
+        # and load a test program for each set of instructions takes a fifth of all compiling. Not all know AMX.
+        options["cpp.vec_isa_ok"] = True
+    return torch.compile(step, fullgraph=True, dynamic=False, options=options)
 
 
 class Replay:

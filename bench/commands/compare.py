@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from bench.commands import options
-from bench.messages import UsageError
+from bench.messages import UsageError, nearest
 
 if TYPE_CHECKING:
     from bench.verdict.comparison import Terms
@@ -122,16 +122,12 @@ def _live(arguments: argparse.Namespace, terms: Terms) -> dict[str, Any]:
 
 def terms_of(arguments: argparse.Namespace) -> Terms:
     """What is compared and how much counts, from the options; those that a command does not have are as by default."""
-    import difflib
-
     from bench.verdict.comparison import Terms
     from bench.verdict.rules import METRICS
 
     for name in arguments.metric or ():
         if name not in METRICS:
-            near = difflib.get_close_matches(name, METRICS, n=1)
-            hint = f"did you mean {near[0]!r}?" if near else f"valid are {', '.join(METRICS)}"
-            raise UsageError(f"--metric: {name!r} is not compared; {hint}")
+            raise UsageError(f"--metric: {name!r} is not compared{nearest(name, METRICS)}")
     given = {
         "metrics": tuple(dict.fromkeys(arguments.metric)) if arguments.metric else None,
         "named": bool(arguments.metric),

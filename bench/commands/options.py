@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from bench.messages import harmless
+from bench.messages import UsageError, harmless
 
 LONGEST_SECONDS = 366 * 24 * 3600
 VERIFIED_PRECISIONS = ("float32", "float64")
@@ -166,6 +166,62 @@ def pair(text: str) -> tuple[str, Any]:
         return name, toml.value(value)
     except toml.TOMLError as error:
         raise argparse.ArgumentTypeError(str(error)) from None
+
+
+_RANGE = re.compile(r"([^.,]+(?:\.\d+)?(?:e[+-]?\d+)?)\.\.([^,:]+)(:log)?", re.IGNORECASE)
+
+
+def sweep(text: str) -> tuple[str, Any]:
+    """``KEY=VALUE,VALUE``, ``KEY=LOW..HIGH`` with ``:log`` behind it or without, or ``sample=N``, as a suite's table of
+    sweeps has it."""
+    key, equals, given = text.partition("=")
+    if not key or not equals or not given:
+        raise argparse.ArgumentTypeError(f"expected KEY=VALUE,VALUE or KEY=LOW..HIGH or sample=N, got {text!r}")
+    if key == "sample":
+        return key, positive(given)
+    if match := _RANGE.fullmatch(given):
+        low, high = (_read(bound) for bound in match.group(1, 2))
+        return key, {"low": low, "high": high} | ({"log": True} if match[3] else {})
+    # a comma inside of brackets is one of a value that is a list itself
+    return key, [_read(part) for part in re.split(r",(?![^\[]*\])", given)]
+
+
+def swept(given: Sequence[tuple[str, Any]] | None) -> dict[str, Any]:
+    """What ``--sweep`` was given, as one table; UsageError where a key was given twice."""
+    table: dict[str, Any] = {}
+    for key, values in given or ():
+        if key in table:
+            raise UsageError(f"--sweep {key}: given twice; name all of its values at once, separated by commas")
+        table[key] = values
+    return table
+
+
+def _read(text: str) -> Any:
+    """A value as TOML has it, or a word."""
+    from bench.suites import toml
+
+    try:
+        return toml.value(re.sub(r"^([+-]?\d+)e", r"\1.0e", text.strip()))
+    except toml.TOMLError as error:
+        raise argparse.ArgumentTypeError(str(error)) from None
+
+
+def sweeps(axes: Any) -> None:
+    """The options that vary settings, for a command that runs a suite."""
+    axes.add_argument(
+        "--sweep",
+        type=sweep,
+        metavar="KEY=LIST",
+        action="append",
+        help="vary a key of training, or a detector's parameter, for example latent=2,4,8,16 or beta=0.1..10:log or "
+        "knn.n_neighbors=1,5; given again, all combinations; sample=40 draws so many points",
+    )
+    axes.add_argument(
+        "--labelled-validation",
+        type=share,
+        metavar="SHARE",
+        help="take this share of the test rows out of them, with its labels, to choose between settings by",
+    )
 
 
 def threshold(text: str) -> dict[str, Any]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 import contextlib
 import sys
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +13,11 @@ from bench.commands import options
 from bench.commands.report import render_html, write_html, write_report
 from bench.commands.verify import proved
 from bench.messages import UsageError, plain
+
+MOST_UNASKED = 10_000
+"""Trials of a sweep that run without a further word."""
+FIRST = 8
+"""Trials of a larger one that run to tell how long all would take."""
 
 
 def add(commands: Any) -> None:
@@ -56,6 +61,7 @@ def add(commands: Any) -> None:
         "--rounds", type=options.positive, metavar="N", help="passes over all scenarios, for more timings"
     )
     axes.add_argument("--epochs", type=options.positive, metavar="N", help="training epochs of the autoencoders")
+    options.sweeps(axes)
     how = run.add_argument_group("how to run")
     how.add_argument(
         "--jobs", type=options.positive, metavar="N", default=1, help="trials side by side; above 1 nothing is timed"
@@ -75,6 +81,9 @@ def add(commands: Any) -> None:
         action="store_true",
         help="do not let every timed trial follow the reference when it ends (at most 3 %% of its time, or 1 s)",
     )
+    how.add_argument(
+        "--yes", action="store_true", help=f"run a sweep of more than {MOST_UNASKED:,} trials without asking"
+    )
     how.add_argument("--dry-run", action="store_true", help="print the trials and stop")
     options.data_dir(how)
     run.set_defaults(action=_run, interrupted="; every finished trial is kept, and the same command goes on from there")
@@ -82,6 +91,7 @@ def add(commands: Any) -> None:
 
 def _run(arguments: argparse.Namespace) -> int:
     from bench.environment import available_cores
+    from bench.records import store
     from bench.run import runner
     from bench.serve.progress import display
     from bench.suites import fits, suite
@@ -99,6 +109,8 @@ def _run(arguments: argparse.Namespace) -> int:
         modes=arguments.modes,
         devices=[arguments.device] if arguments.device else None,
         precisions=arguments.precision,
+        labelled=arguments.labelled_validation,
+        sweep=options.swept(arguments.sweep),
     )
     threads = max(1, available_cores() // arguments.jobs)
     most = max((scenario.threads for scenario in chosen.scenarios(threads)), default=threads)
@@ -118,6 +130,8 @@ def _run(arguments: argparse.Namespace) -> int:
     fitting = fits.survey(chosen, data_dir, threads)
     _tell(chosen.notes)
     chosen = chosen.with_categories(fitting.categorical)
+    trials = len(chosen.trials(threads)) if chosen.swept and not arguments.yes else 0
+    planned, chosen = chosen, chosen.beginning(FIRST) if trials > MOST_UNASKED else chosen
     equal = proved(chosen.scenarios(threads)) if arguments.verify else True
     with contextlib.ExitStack() as stack:
         shown: runner.Display = display()
@@ -136,6 +150,10 @@ def _run(arguments: argparse.Namespace) -> int:
             display=shown,
             self_check=not arguments.no_self_check,
         )
+    if chosen is not planned:
+        begun = {trial.key for trial in chosen.trials(threads)}
+        first = [record for record in store.read(out)[0] if store.key(record) in begun]
+        raise UsageError(_asking(trials, first, arguments.jobs))
     path = write_report(out)
     page = write_html(out)
     if outcome.kept:
@@ -146,6 +164,19 @@ def _run(arguments: argparse.Namespace) -> int:
     print(f"{outcome.trials - len(outcome.bad)} of {outcome.trials} trials ended well")
     print(f"report: {path}, and to look at: {page}")
     return 1 if outcome.bad or not equal else 0
+
+
+def _asking(trials: int, first: Sequence[Mapping[str, Any]], jobs: int) -> str:
+    """What a large sweep is asked before it goes on: how long it would take, from its first trials."""
+    spent = [record["wall_seconds"] for record in first if record.get("wall_seconds")]
+    if not spent:
+        return f"the sweep has {trials:,} trials, and none of the first {len(first)} ran; add --yes to run them all"
+    hours = sum(spent) / len(spent) * trials / jobs / 3600
+    about = f"{hours:,.0f} hours" if hours >= 2 else f"{60 * hours:,.0f} minutes"
+    return (
+        f"the sweep has {trials:,} trials; at the pace of the first {len(spent)}, which are kept, all would take about "
+        f"{about}; add --yes to run them, or draw some of them by --sweep sample=N"
+    )
 
 
 def _tell(notes: Iterable[str]) -> None:

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import ast
 import contextlib
-import difflib
 import importlib
 import importlib.util
 import sys
@@ -21,6 +20,7 @@ from typing import Any, ClassVar, Self
 import numpy as np
 
 from bench.detect.detector import Rows
+from bench.messages import nearest
 
 GUEST = "pyod:"
 """What the names of PyOD's detectors start with: ``pyod:ECOD`` is its class ``ECOD``."""
@@ -72,10 +72,8 @@ def guest(name: str) -> type[Guest]:
     """
     known = catalogue()
     if known and name not in known:
-        near = difflib.get_close_matches(name.lower(), [each.lower() for each in known], n=1)
-        named = [f"{GUEST}{each}" for each in known if each.lower() in near]
-        hint = f"did you mean {named[0]!r}?" if named else f"PyOD's are {', '.join(known)}"
-        raise ValueError(f"no detector {GUEST + name!r}; {hint}")
+        hint = nearest(name, known, "PyOD's are", GUEST)
+        raise ValueError(f"no detector {GUEST + name!r}{hint}")
     entry = known.get(name, Entry("pyod", ()))
     options = tuple(argument for argument in entry.arguments if argument not in GIVEN) if known else None
     members = {"name": name, "arguments": entry.arguments, "options": options, "requires": (entry.module,)}

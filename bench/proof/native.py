@@ -33,13 +33,16 @@ CHANCE = (ORDER, NOISE, DROPOUT, SEEDS)
 OTHER_SEEDS = (3, 3 + 2**16, 3 + 2**31)
 """Unlike only in bits that a narrower integer would lose."""
 
+OTHER_ROWS = 700
+"""Rows that a model is given first, at most: five batches and a partial one."""
+
 Data = Mapping[str, NDArray[np.float32]]
 Observed = dict[str, dict[str, NDArray[Any]]]
 
 
 @dataclass(frozen=True)
 class Case:
-    """A network that trains on what its backend draws by itself, first on the same rows from the last to the first."""
+    """A network that trains on what its backend draws by itself, first on the last of the same rows."""
 
     name: str
     data: str
@@ -112,7 +115,8 @@ def climb(backend: Backend, case: Case, data: Data) -> tuple[Observed, Observed]
         for epoch in epochs:
             model.run_epoch(epoch)
             losses.append(model.epoch_loss())
-            told.append(_told(model, epochs[: len(losses)]))  # to be asked leaves training as it is
+            if len(losses) in (1, len(epochs)):  # to be asked between epochs leaves training as it is
+                told.append(_told(model, epochs[: len(losses)]))
             if when == "" and epoch == epochs[0]:
                 others.update({seed: _first_epoch(backend, case, rows, seed) for seed in OTHER_SEEDS})
         drawn = told[-1]
@@ -128,8 +132,8 @@ def climb(backend: Backend, case: Case, data: Data) -> tuple[Observed, Observed]
         return drawn
 
     others: dict[int, Epoch] = {}
-    # as many, so that nothing is compiled anew: the rows that a model was given before must not be what it trains on
-    train(np.ascontiguousarray(rows[::-1]), range(1), "on other rows, ")
+    # neither they nor their number must be what it trains on later
+    train(np.ascontiguousarray(rows[::-1][:OTHER_ROWS]), range(1), "on other rows, ")
     drawn = train(rows, range(case.epochs), "")
     found = draws.judged(drawn, len(rows), settings.batch_size, settings.dropout)
     found["seeds"] = draws.seeds(others, len(rows), settings.batch_size, settings.dropout)

@@ -7,14 +7,14 @@ All of it is off the clock. The first score's test rows were scored on it, and c
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from bench.detect.detector import Rows
-from bench.quality.metrics import Quality, quality
+from bench.quality.metrics import Quality, quality, ranked
 from bench.quality.pictures import highest, pictures
 from bench.quality.thresholds import Threshold
 from bench.records.arrays import Arrays
@@ -46,6 +46,7 @@ def evaluate(
     kinds: Sequence[str],
     thresholds: Sequence[Threshold],
     pictured: bool,
+    labelled: float = 0.0,
     seed: int,
 ) -> tuple[dict[str, Any], Arrays]:
     """The part of a record that is about quality, and the arrays to keep beside it.
@@ -62,13 +63,22 @@ def evaluate(
         The first is the one that the record's own metrics are of.
     pictured : bool
         Whether what the pictures of single rows need is kept.
+    labelled : float
+        This share of the test rows, of each class, is taken out of them: everything else is told of the rest, and of
+        these what a choice between settings may go by, under ``labelled_validation``.
     seed : int
-        Of the bootstrap, and of what the pictures sample.
+        Of the bootstrap, of what the pictures sample and of which rows are taken out.
 
     Raises
     ------
     NotFinite
     """
+    told: dict[str, Any] = {}
+    if labelled:
+        taken = taken_out(data.y_test, labelled, seed)
+        told["labelled_validation"] = _labelled(detector, data, scores, kinds, taken)
+        data = replace(data, X_test=np.ascontiguousarray(data.X_test[~taken]), y_test=data.y_test[~taken])
+        scores = scores[~taken]
     wanted: Sequence[str | None] = kinds or (None,)
     entries, arrays = [], {"y_test": data.y_test.astype(np.uint8)}
     for kind in wanted:
@@ -83,12 +93,40 @@ def evaluate(
         limits = np.finfo(np.float32)
         arrays[f"score.{kind or DECISION}"] = parts["test"].clip(limits.min, limits.max).astype(np.float32)
     first, *others = entries
-    found = first | {"other_scores": [_without_resamples(entry) for entry in others]}
+    found = first | told | {"other_scores": [_without_resamples(entry) for entry in others]}
     if (top := top_anomalies(detector, data, scores)) is not None:
         found["top_anomalies"] = top
     if pictured:
         arrays |= pictures(detector, data, scores, seed=seed)
     return found, arrays
+
+
+def taken_out(labels: NDArray[np.integer[Any]], share: float, seed: int) -> NDArray[np.bool_]:
+    """Which test rows are taken out: the share of each class, rounded, but at least one row and never all.
+
+    The same rows for every detector of a data set and a seed. A class of one row keeps it, and gives none.
+    """
+    rng = np.random.Generator(np.random.Philox(seed))
+    taken = np.zeros(len(labels), dtype=bool)
+    for label in (0, 1):
+        rows = rng.permutation(np.flatnonzero(labels == label))
+        taken[rows[: min(max(round(share * len(rows)), 1), len(rows) - 1)]] = True
+    return taken
+
+
+def _labelled(
+    detector: Any, data: Dataset, scores: Rows, kinds: Sequence[str], taken: NDArray[np.bool_]
+) -> dict[str, Any]:
+    """How many rows were taken out and, by score, the metrics over them; none where a class has no row among them, or a
+    score is not finite."""
+    y = data.y_test[taken]
+    found: dict[str, Any] = {}
+    for kind in kinds or (DECISION,):
+        first = not kinds or kind == kinds[0]
+        own = scores[taken] if first else np.asarray(detector.score(data.X_test[taken], kind), dtype=np.float64)
+        if 0 < y.sum() < len(y) and np.isfinite(own).all():
+            found[kind] = ranked(own, y)
+    return {"rows": len(y), "anomalies": int(y.sum()), "metrics": found}
 
 
 def _scores(

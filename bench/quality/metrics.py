@@ -154,6 +154,13 @@ def _poisson_counts() -> NDArray[np.int8]:
     return np.searchsorted(reached, levels).astype(np.int8)
 
 
+def ranked(scores: NDArray[np.floating], labels: NDArray[np.integer]) -> dict[str, float]:
+    """``RANKING`` alone, without intervals; both classes occur."""
+    ranking = _Ranking(np.asarray(scores, dtype=np.float64), np.asarray(labels), ())
+    values = ranking.metrics(np.ones(len(labels), dtype=np.int8))
+    return dict(zip(RANKING, map(float, values[: len(RANKING)]), strict=True))
+
+
 def quality(
     scores: NDArray[np.floating],
     labels: NDArray[np.integer],
@@ -191,7 +198,7 @@ def quality(
 
     auc, ap = float(point[0]), float(point[1])
     positives = len(ranking.places)
-    ranked = dict(zip(RANKING, (auc, ap), strict=True))
+    values_ranked = dict(zip(RANKING, (auc, ap), strict=True))
     ranked_intervals = {
         "roc_auc": intervals.auc(auc, ranking.auc_variance(), positives, rows - positives),
         "average_precision": intervals.average_precision(ap, float(drawn.var(ddof=1)), positives),
@@ -212,7 +219,7 @@ def quality(
         confusion = {"tn": tn, "fp": fp, "fn": fn, "tp": tp}
         flagged.append(Flagged(values | {"threshold": float(threshold)}, bounds, confusion))
     return Quality(
-        metrics=ranked | flagged[0].metrics,
+        metrics=values_ranked | flagged[0].metrics,
         intervals=ranked_intervals | flagged[0].intervals,
         confusion=flagged[0].confusion,
         roc_curve=ranking.roc_curve(),

@@ -79,6 +79,8 @@ KEYS = {
         Key("notes", "json", "what a reader should know, in sentences"),
         Key("data", "json", "checksum, rows, features and provenance of the data"),
         Key("settings", "json", "training settings and the detector's parameters"),
+        Key("swept", "json", "the values that a sweep gave its keys"),
+        Key("labelled_validation", "json", "metrics of the test rows that were taken out to choose by"),
         Key("peer", "json", "the other library's model behind a peer"),
         Key("equality", "json", "the verifications that held when the trial ran"),
         Key("self_check", "json", "what the harness finds when it measures itself"),

@@ -7,6 +7,7 @@ from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass
 from itertools import groupby
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any, Protocol
 
 import psutil
@@ -19,11 +20,11 @@ from bench.records.index import Entry, Index
 from bench.records.record import Record
 from bench.run import limits
 from bench.run.limits import Limits
-from bench.run.trial import blank, run_trial
+from bench.run.trial import blank, run_trials
 from bench.suites.checks import SuiteError
 from bench.suites.fits import Shape
 from bench.suites.scenario import Trial
-from bench.suites.suite import Suite
+from bench.suites.suite import SharedProcess, Suite
 
 
 class Display(Protocol):
@@ -85,9 +86,19 @@ def run(
     plan = suite.trials(threads, timed=timed, data_dir=where, results=str(out.resolve()))
     out.mkdir(parents=True, exist_ok=True)
     try:
-        with FileLock(out / ".lock", timeout=0):
+        with FileLock(out / ".lock", timeout=0), TemporaryDirectory(prefix="vaebench-") as shared:
+            several = len(suite.seeds) * suite.rounds > 1
+            apart = suite.warm == "process" or not several
+
+            def cache(trial: Trial) -> Path | None:
+                """Timed trials compile cold, but for the later ones of a scenario where the suite says so; what is not
+                timed finds what any other has compiled."""
+                if not timed:
+                    return Path(shared)
+                return None if apart else Path(shared) / trial.scenario.hash
+
             here = environment()
-            index = _index(out, here)
+            index = index_of(out, here)
             proofs = known.known(here)
             done = index.finished(timed=timed)
             left = [trial for trial in plan if trial.key not in done]
@@ -103,17 +114,23 @@ def run(
                     found[trial.key] = record
                 display.ended(trial, record)
 
-            def one(trial: Trial) -> Record:
-                if reason := unfit.get(trial.scenario.hash):
-                    return blank(trial, here, command) | {"status": "skipped", "reason": reason}
-                record = run_trial(
-                    trial,
+            def run_unit(unit: Sequence[Trial]) -> list[Record]:
+                first = unit[0]
+                if reason := unfit.get(first.scenario.hash):
+                    return [blank(trial, here, command) | {"status": "skipped", "reason": reason} for trial in unit]
+                found = run_trials(
+                    unit,
                     here,
                     timeout=suite.timeout,
                     command=command,
                     self_check=self_check,
-                    progress=lambda what, step, of: display.doing(trial, what, step, of),
+                    warm=apart and (first.seed, first.round) == (suite.seeds[0], 0),
+                    cache=cache(first),
+                    progress=lambda what, step, of: display.doing(first, what, step, of),
                 )
+                return [completed(trial, record) for trial, record in zip(unit, found, strict=True)]
+
+            def completed(trial: Trial, record: Record) -> Record:
                 if entries := suite.published_of(trial.scenario):
                     record["published"] = entries
                 if trial.scenario.backend:
@@ -128,7 +145,7 @@ def run(
                 if timed and any(scenario.backend for scenario in usable):
                     display.measuring()
                     found_limits = limits.measure(usable, shapes)
-                _execute(batch, one, keep, jobs)
+                _execute(units(batch, suite.shared_process), run_unit, keep, jobs)
             if left:
                 index.save()
             bad = tuple(
@@ -141,7 +158,8 @@ def run(
     return Outcome(len(plan), len(plan) - len(left), bad)
 
 
-def _index(out: Path, here: dict[str, Any]) -> Index:
+def index_of(out: Path, here: dict[str, Any]) -> Index:
+    """The records in a directory; SuiteError where they come from another environment than ``here``."""
     index = Index(out)
     now = environment_hash(here)
     for entry in index.entries:
@@ -157,24 +175,38 @@ def _difference(record: Record, here: dict[str, Any]) -> str:
     return found[0] if found else f"environment {record['environment_hash']}"
 
 
+def units(trials: Sequence[Trial], shared: SharedProcess) -> list[list[Trial]]:
+    """The trials by the process they run in, in order: each has its own, or, as far as a suite says so, all seeds of a
+    scenario and round have one."""
+    found: dict[object, list[Trial]] = {}
+    for trial in trials:
+        sharing = shared == "classical" and trial.scenario.backend is None
+        found.setdefault((trial.scenario.hash, trial.round) if sharing else trial.key, []).append(trial)
+    return list(found.values())
+
+
 def _rounds(trials: Iterable[Trial]) -> Iterable[list[Trial]]:
     return (list(batch) for _, batch in groupby(trials, key=lambda trial: trial.round))
 
 
 def _execute(
-    trials: Sequence[Trial], one: Callable[[Trial], Record], keep: Callable[[Trial, Record], None], jobs: int
+    units: Sequence[list[Trial]],
+    run_unit: Callable[[Sequence[Trial]], list[Record]],
+    keep: Callable[[Trial, Record], None],
+    jobs: int,
 ) -> None:
-    """Runs trials in order, ``jobs`` at a time; records are kept in this thread, as each ends."""
-    waiting = list(reversed(trials))
-    running: dict[Future[Record], Trial] = {}
+    """Runs units in order, ``jobs`` at a time; records are kept in this thread, as each unit ends."""
+    waiting = list(reversed(units))
+    running: dict[Future[list[Record]], list[Trial]] = {}
     with ThreadPoolExecutor(jobs) as pool:
         try:
             while waiting or running:
                 while waiting and len(running) < jobs:
-                    trial = waiting.pop()
-                    running[pool.submit(one, trial)] = trial
+                    unit = waiting.pop()
+                    running[pool.submit(run_unit, unit)] = unit
                 for future in wait(running, return_when=FIRST_COMPLETED).done:
-                    keep(running.pop(future), future.result())
+                    for trial, record in zip(running.pop(future), future.result(), strict=True):
+                        keep(trial, record)
         except BaseException:
             # stopped by the user, or the disk is full: end the workers, so that the threads that wait for them end too
             for child in psutil.Process().children(recursive=True):

@@ -100,7 +100,7 @@ def _machine(found: Records) -> str:
     """``Measured on AMD EPYC, 2 cores.``"""
     machines = []
     for record in found:
-        machine = surveys.mapping(surveys.mapping(surveys.held(record, "environment")).get("machine"))
+        machine = surveys.mapping(surveys.mapping(record.get("environment")).get("machine"))
         if machine.get("cpu"):
             machines.append(f"{words(machine['cpu'])}, {words(machine.get('cores'))} cores")
     return escape.markdown(f"Measured on {listing(list(dict.fromkeys(machines)))}.") if machines else ""

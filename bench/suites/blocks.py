@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, fields, replace
 from itertools import product
 from typing import Any
@@ -13,8 +13,10 @@ from bench.detect import guests, registry
 from bench.detect.autoencoder import no_score
 from bench.messages import nearest
 from bench.quality.thresholds import Threshold
+from bench.suites import sweeps
 from bench.suites.checks import SuiteError, check_keys, check_thresholds, check_training, convert, expanded, family
-from bench.suites.scenario import Positive, Scenario, Threads, Thresholds, Training
+from bench.suites.scenario import Fraction, Positive, Scenario, Threads, Thresholds, Training
+from bench.suites.sweeps import Range, Sweep
 
 
 @dataclass(frozen=True)
@@ -37,6 +39,8 @@ class Block:
     parameters: dict[str, dict[str, Any]] = field(default_factory=dict)
     protocol: str = ""
     pictures: bool = False
+    labelled: Fraction = 0.0
+    sweep: Sweep = field(default_factory=Sweep)
 
     @property
     def trainings(self) -> list[Training]:
@@ -49,17 +53,20 @@ class Block:
         """How many scenarios it stands for at most."""
         runs = max(1, len(self.backends)) * len(self.modes) * len(self.devices) * len(self.precisions)
         sizes = max(1, len(self.batch_sizes)) * len(self.threads)
-        return len(self.datasets) * len(self.detectors) * runs * sizes
+        return len(self.datasets) * sum(map(self.sweep.count, self.detectors)) * runs * sizes
 
 
 def read_block(table: dict[str, Any], where: str) -> Block:
     check_keys(table, [f.name for f in fields(Block)], where)
     check_training(table.get("training"), f"{where}: training")
     check_thresholds(table.get("thresholds"), f"{where}: thresholds")
-    block = convert(table, Block, where)
-    block = validated(replace(block, datasets=tuple(expanded(block.datasets, where))), where)
+    sweep = sweeps.read(table.get("sweep", {}), f"{where}: sweep")
+    block = convert({key: value for key, value in table.items() if key != "sweep"}, Block, where)
+    block = replace(block, datasets=tuple(expanded(block.datasets, where)), sweep=sweep)
+    block = validated(block, where)
     if not block.detectors:
         return block
+    sweeps.check_used(sweep, block.detectors, f"{where}: sweep")
     return replace(block, detectors=tuple(dict.fromkeys((*block.detectors, *registry.EVERYWHERE))))
 
 
@@ -93,14 +100,29 @@ def validated(block: Block, where: str) -> Block:
                 raise SuiteError(f"{where}: {name}: {error}") from None
     for reference in block.datasets:
         family(reference, where)
+    if block.batch_sizes and "batch_size" in block.sweep.keys:
+        raise SuiteError(f"{where}: sweep.batch_size: the block varies it by batch_sizes already")
     for name in block.detectors:
-        if registry.needs_images(name) and not block.training.filters:
-            raise SuiteError(f"{where}: training.filters: {name} needs at least one, for example [32, 64]")
-        if block.datasets and registry.needs_backend(name):
-            _check_scores(block.training, name, where)
+        for training in _distinct(block, name):
+            if registry.needs_images(name) and not training.filters:
+                raise SuiteError(f"{where}: training.filters: {name} needs at least one, for example [32, 64]")
+            if block.datasets and registry.needs_backend(name):
+                _check_scores(training, name, where)
     if not block.backends and any(registry.needs_backend(name) for name in block.detectors):
         return replace(block, backends=backends.defaults())
     return block
+
+
+def _distinct(block: Block, detector: str) -> Iterable[Training]:
+    """The training settings that differ in what names have to agree on."""
+    swept_here = block.sweep.of(detector)
+    own = {
+        key: tuple(values) for key, values in swept_here.items() if not isinstance(values, Range) and key in _AGREEING
+    }
+    return (replace(block.training, **dict(zip(own, values, strict=True))) for values in product(*own.values()))
+
+
+_AGREEING = ("likelihood", "scores", "filters")
 
 
 def _check_scores(training: Training, detector: str, where: str) -> None:
@@ -119,8 +141,10 @@ def _check_scores(training: Training, detector: str, where: str) -> None:
 def expand(block: Block, threads: int) -> Iterable[Scenario]:
     for dataset, detector in product(block.datasets, block.detectors):
         counts = dict.fromkeys(count or threads for count in block.threads)
+        points = block.sweep.points(detector)
+        parameters = block.parameters.get(detector, {})
         if not registry.needs_backend(detector):
-            for count in counts:
+            for point, count in product(points, counts):
                 yield Scenario(
                     dataset=dataset,
                     detector=detector,
@@ -130,14 +154,16 @@ def expand(block: Block, threads: int) -> Iterable[Scenario]:
                     precision="float32",  # what the rows come in
                     threads=count,
                     thresholds=block.thresholds,
-                    parameters=dict(block.parameters.get(detector, {})),
+                    parameters=point.parameters(parameters),
                     protocol=block.protocol,
                     pictures=block.pictures,
+                    labelled=block.labelled,
+                    swept=dict(point.values),
                 )
             continue
-        trainings = [training.resolved(registry.load(detector)) for training in block.trainings]
-        for backend, mode, device, precision, training, count in product(
-            block.backends, block.modes, block.devices, block.precisions, trainings, counts
+        loaded = registry.load(detector)
+        for backend, mode, device, precision, training, point, count in product(
+            block.backends, block.modes, block.devices, block.precisions, block.trainings, points, counts
         ):
             yield Scenario(
                 dataset=dataset,
@@ -148,11 +174,27 @@ def expand(block: Block, threads: int) -> Iterable[Scenario]:
                 precision=precision,
                 threads=count,
                 thresholds=block.thresholds,
-                training=training,
-                parameters=dict(block.parameters.get(detector, {})),
+                training=point.training(training).resolved(loaded),
+                parameters=point.parameters(parameters),
                 protocol=block.protocol,
                 pictures=block.pictures,
+                labelled=block.labelled,
+                swept=dict(point.values),
             )
+
+
+def swept(blocks: Sequence[Block], table: Mapping[str, Any], where: str) -> list[Block]:
+    """The blocks with a sweep's keys over their own; SuiteError where a key concerns no detector of any."""
+    given = {key: value for key, value in table.items() if key != sweeps.SAMPLE}
+    if given:
+        read = sweeps.read({**given, sweeps.SAMPLE: 1}, where)
+        sweeps.check_used(read, dict.fromkeys(name for block in blocks for name in block.detectors), where)
+    elif not any(block.sweep.keys for block in blocks):
+        raise SuiteError(f"{where}.{sweeps.SAMPLE}: no key is swept")
+    return [
+        replace(block, sweep=sweeps.read(table, where, block.sweep)) if given or block.sweep.keys else block
+        for block in blocks
+    ]
 
 
 def homes(blocks: Sequence[Block], axis: str, value: str, where: str) -> list[int]:

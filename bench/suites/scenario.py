@@ -117,15 +117,26 @@ class Scenario:
     parameters: dict[str, Any] = field(default_factory=dict)
     protocol: str = ""
     pictures: bool = False
+    labelled: Fraction = 0.0
+    """Share of the test rows that is taken out of them, with its labels, for a choice between settings."""
+    swept: dict[str, Any] = field(default_factory=dict)
+    """The values of a sweep's keys here; they stand among the settings too, and make no other scenario."""
 
     @property
     def table(self) -> dict[str, Any]:
-        """Everything above by its name."""
-        return asdict(self) | {"training": self.training.table if self.training else None}
+        """Everything above that makes it what it is, by its name.
+
+        ``labelled`` stands there only where it is used, so that what was hashed before keeps its hash.
+        """
+        table = asdict(self) | {"training": self.training.table if self.training else None}
+        del table["swept"]
+        if not self.labelled:
+            del table["labelled"]
+        return table
 
     @property
     def hash(self) -> str:
-        """16 hex digits over everything above; equal hashes mean equal work."""
+        """16 hex digits over the ``table``; equal hashes mean equal work."""
         text = msgspec.json.encode(self.table, order="sorted")
         return hashlib.sha256(text).hexdigest()[:16]
 
@@ -133,6 +144,7 @@ class Scenario:
     def label(self) -> str:
         """The scenario in one short line, for people and their terminals."""
         protocol = f" ({self.protocol})" if self.protocol else ""
+        protocol += "".join(f" {key}={_told(value)}" for key, value in self.swept.items())
         if self.backend is None:
             return plain(f"{self.dataset} {self.detector} threads {self.threads}{protocol}")
         training = self.training
@@ -186,6 +198,12 @@ class Scenario:
         if self.training is None or self.training.batch_size <= rows:
             return ()
         return (f"batch_size {self.training.batch_size} is more than the {rows} training rows: they are one batch",)
+
+
+def _told(value: Any) -> str:
+    if isinstance(value, float):
+        return f"{value:g}"
+    return "-".join(map(str, value)) or "none" if isinstance(value, (list, tuple)) else str(value)
 
 
 @dataclass(frozen=True)

@@ -15,7 +15,7 @@ from collections import Counter
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, fields, replace
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 import msgspec
 from msgspec import Meta
@@ -23,13 +23,15 @@ from msgspec import Meta
 from bench.detect import registry
 from bench.messages import is_file_name, quoted
 from bench.suites import toml
-from bench.suites.blocks import Block, agreed, expand, homes, read_block, validated, varied
+from bench.suites.blocks import Block, agreed, expand, homes, read_block, swept, validated, varied
 from bench.suites.checks import SuiteError, check_keys, convert, expanded
 from bench.suites.published import Published
 from bench.suites.scenario import Positive, Scenario, Seeds, Training, Trial
 
 SHIPPED = Path(__file__).parent
 Seconds = Annotated[float, Meta(gt=0, le=366 * 24 * 3600)]
+SharedProcess = Literal["none", "classical"]
+Warm = Literal["process", "trials"]
 MOST_BLOCKS = 1_000
 MOST_TRIALS = 250_000
 """What one suite may plan; a plan of more is a slip, and would take minutes to write down."""
@@ -47,8 +49,16 @@ class Suite:
     blocks: tuple[Block, ...]
     defaults: Block
     published: tuple[Published, ...] = ()
+    warm: Warm = "process"
+    """Which process compiles with what a scenario's first one has kept: one of its own, or those of later seeds and
+    rounds, which then take less time and tell nothing of cold compilation."""
+    shared_process: SharedProcess = "none"
+    """``classical``: the seeds of a scenario without a backend run in one process, which a fresh one each would tell
+    nothing new of; their timings count as one."""
     notes: tuple[str, ...] = ()
     """What was decided where options left a choice, a sentence each."""
+    most: int | None = None
+    """Trials that are planned at most, the first of them."""
 
     def __post_init__(self) -> None:
         # counted before anything is written down
@@ -84,7 +94,15 @@ class Suite:
             ]
             random.Random(f"{self.name}/{round_}").shuffle(batch)
             trials.extend(batch)
-        return trials
+        return trials[: self.most]
+
+    @property
+    def swept(self) -> bool:
+        return any(block.sweep.keys for block in self.blocks)
+
+    def beginning(self, trials: int) -> Suite:
+        """The suite with no more than the first so many of its trials."""
+        return replace(self, most=trials)
 
     def with_categories(self, categorical: Collection[str]) -> Suite:
         """With the sanity line of categories on the data sets that have some, wherever the others are."""
@@ -119,6 +137,8 @@ class Suite:
         epochs: int | None = None,
         batch_sizes: Sequence[int] | None = None,
         threads: Sequence[int] | None = None,
+        labelled: float | None = None,
+        sweep: Mapping[str, Any] | None = None,
         **axes: Sequence[str] | None,
     ) -> Suite:
         """The suite narrowed or varied by command-line options.
@@ -127,7 +147,8 @@ class Suite:
         to the values given; a value that no block names is added to every block. A data set that no block names joins
         the blocks of its family (``digits:7`` those of ``digits:4``), or a block of its own, with the settings that all
         blocks agree on and the suite's defaults where they do not, which ``notes`` tell.
-        Numbers (``seeds``, ``rounds``, ``timeout``, ``epochs``, ``batch_sizes``, ``threads``) replace the suite's own.
+        Numbers (``seeds``, ``rounds``, ``timeout``, ``epochs``, ``batch_sizes``, ``threads``, ``labelled``) replace the
+        suite's own. ``sweep``, a table as a suite has it, replaces the values of keys that are swept and adds others.
         """
         blocks = list(self.blocks)
         notes = list(self.notes)
@@ -155,6 +176,10 @@ class Suite:
             blocks = [replace(block, batch_sizes=tuple(batch_sizes)) for block in blocks]
         if threads is not None:
             blocks = [replace(block, threads=tuple(threads)) for block in blocks]
+        if labelled is not None:
+            blocks = [replace(block, labelled=labelled) for block in blocks]
+        if sweep:
+            blocks = swept(blocks, sweep, "--sweep")
         return replace(
             self,
             blocks=tuple(validated(block, "options") for block in blocks),
@@ -205,7 +230,18 @@ def single(table: dict[str, Any], *, seed: int, threads: int, where: str) -> tup
 
 def _suite(table: dict[str, Any], stem: str, where: str) -> Suite:
     axes = [f.name for f in fields(Block)]
-    valid = ["name", "description", "seeds", "rounds", "timeout", "scenarios", "published", *axes]
+    valid = [
+        "name",
+        "description",
+        "seeds",
+        "rounds",
+        "timeout",
+        "warm",
+        "shared_process",
+        "scenarios",
+        "published",
+        *axes,
+    ]
     check_keys(table, valid, where)
     if not isinstance(table.get("scenarios"), list) or not table["scenarios"]:
         raise SuiteError(f"{where}: a suite needs at least one [[scenarios]] block")
@@ -237,6 +273,8 @@ def _suite(table: dict[str, Any], stem: str, where: str) -> Suite:
         seeds=convert(table.get("seeds", [0]), Seeds, f"{where}: seeds"),
         rounds=convert(table.get("rounds", 1), Positive, f"{where}: rounds"),
         timeout=convert(table.get("timeout", 1800), Seconds, f"{where}: timeout"),
+        warm=convert(table.get("warm", "process"), Warm, f"{where}: warm"),
+        shared_process=convert(table.get("shared_process", "none"), SharedProcess, f"{where}: shared_process"),
         blocks=tuple(blocks),
         defaults=read_block(top, where),
         published=tuple(
@@ -279,9 +317,9 @@ def _has(block: Block, where: Mapping[str, Any]) -> bool:
 
 
 def _merged(defaults: Mapping[str, Any], own: Mapping[str, Any]) -> dict[str, Any]:
-    """The block's own keys over the defaults; ``training`` and ``parameters`` are merged key by key."""
+    """The block's own keys over the defaults; ``training``, ``parameters`` and ``sweep`` are merged key by key."""
     merged = dict(defaults) | dict(own)
-    for key in ("training", "parameters"):
+    for key in ("training", "parameters", "sweep"):
         if isinstance(defaults.get(key), dict) and isinstance(own.get(key), dict):
             merged[key] = defaults[key] | own[key]
     return merged

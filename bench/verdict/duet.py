@@ -11,6 +11,8 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field
+from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import msgspec
@@ -19,6 +21,7 @@ from bench.environment import HERE, Home
 from bench.records.record import Record
 from bench.run.trial import blank
 from bench.suites.scenario import Trial
+from bench.worker import caches
 from bench.worker.process import TrialFailed, WorkerProcess
 
 SCORINGS = 20
@@ -76,8 +79,10 @@ def play(
             for part in parts:
                 at_work = part
                 scenario = part.trial.scenario
+                # each compiles cold: neither finds what the user's programs, or the other, have left
+                kept = caches.variables(Path(stack.enter_context(TemporaryDirectory(prefix="vaebench-"))))
                 workers.append(
-                    stack.enter_context(WorkerProcess(scenario.threads, scenario.device, timeout, part.home))
+                    stack.enter_context(WorkerProcess(scenario.threads, scenario.device, timeout, part.home, kept))
                 )
             progress("starting")
             epochs = [0, 0]

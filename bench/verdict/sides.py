@@ -7,7 +7,6 @@ revision or an environment of a requirement, stays in the user's cache folder, a
 
 from __future__ import annotations
 
-import difflib
 import hashlib
 import io
 import os
@@ -31,7 +30,7 @@ from platformdirs import user_cache_path
 from bench import DISTRIBUTION
 from bench.environment import HERE, ROOT, Home, worker_environment
 from bench.environment import environment as environment_here
-from bench.messages import quoted
+from bench.messages import nearest, quoted
 from bench.suites import toml
 from bench.suites.checks import SuiteError
 from bench.suites.scenario import Scenario, Training
@@ -98,9 +97,8 @@ def is_directory(text: str) -> bool:
         return False
     if Path(text).is_dir():
         return True
-    near = difflib.get_close_matches(kind, _KINDS, n=1) if ":" in text else []
-    hint = f"; did you mean {near[0]}:?" if near else f"; a side is {FORMS}"
-    raise SideError(f"{text}: no such directory{hint}")
+    known = [f"{each}:" for each in _KINDS] if ":" in text else []
+    raise SideError(f"{text}: no such directory{nearest(f'{kind}:', known) if known else f'; a side is {FORMS}'}")
 
 
 def live(text: str, tell: Callable[[str], None] = lambda doing: None) -> Side:

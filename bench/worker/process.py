@@ -9,6 +9,7 @@ import signal
 import subprocess
 import tempfile
 import time
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Self
 
@@ -37,9 +38,13 @@ class WorkerProcess:
         Seconds from now until a request is given up.
     home : Home
         Whose code it runs, by which interpreter; this process's own where nothing is said.
+    variables : mapping of str to str
+        More of its environment.
     """
 
-    def __init__(self, threads: int, device: str, timeout: float, home: Home = HERE) -> None:
+    def __init__(
+        self, threads: int, device: str, timeout: float, home: Home = HERE, variables: Mapping[str, str] | None = None
+    ) -> None:
         self.deadline = time.monotonic() + timeout
         self.timeout = timeout
         self.oom_kills = _oom_kills()
@@ -50,7 +55,7 @@ class WorkerProcess:
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=self.log,
-            env=worker_environment(threads, device, home.root),
+            env=worker_environment(threads, device, home.root) | dict(variables or {}),
             start_new_session=True,  # Ctrl-C is the parent's to handle
         )
         assert self.process.stdin is not None
@@ -70,6 +75,10 @@ class WorkerProcess:
             except BrokenPipeError:  # an unread command to a dead worker
                 continue
         self.selector.close()
+
+    def extend(self, timeout: float) -> None:
+        """Seconds from now until a request is given up, anew."""
+        self.deadline, self.timeout = time.monotonic() + timeout, timeout
 
     def request(self, command: str, *arguments: Any, **more: Any) -> dict[str, Any]:
         """Sends a command and sleeps until its reply, the deadline, or the worker's end.

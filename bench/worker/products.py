@@ -1,4 +1,5 @@
-"""How fast this process's device multiplies matrices and copies memory with nothing else to do; a worker runs it."""
+"""How fast this process's device multiplies matrices, convolves images and copies memory with nothing else to do; a
+worker runs it."""
 
 from __future__ import annotations
 
@@ -6,14 +7,15 @@ import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from functools import cache, partial
-from typing import Any, Protocol
+from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 from threadpoolctl import threadpool_limits
 
-from backends.arithmetic import Product
+from backends.arithmetic import Convolution, Product
 from backends.interface import BackendError
-from backends.spec import Device, Precision
+from backends.spec import KERNEL, PADDING, STRIDE, Device, Precision
+from bench.worker.counters import Watch, disturbed, own_cores
 
 SAMPLES = 5
 SAMPLE_SECONDS = 0.01
@@ -26,8 +28,15 @@ COPIED_BYTES = 1 << 27
 QUEUED = 50
 """Runs that a GPU gets at once, so that it never waits for the host."""
 
-Work = tuple[Precision, Sequence[Product]]
-"""Products to run one after the other, and in which arithmetic."""
+
+class Work(NamedTuple):
+    """Products to run one after the other, and in which arithmetic; a convolution where they amount to one."""
+
+    precision: Precision
+    products: Sequence[Product]
+    convolution: Convolution | None = None
+
+
 Operands = tuple[Any, Any, Any]
 """Two factors and the array that takes their product."""
 
@@ -38,6 +47,8 @@ class Library(Protocol):
     name: str
     precisions: tuple[Precision, ...]
     runs: int
+    general: bool
+    """Whether it multiplies any matrices, and copies; otherwise it is asked for convolutions alone."""
 
     def sequence(self, work: Work) -> Callable[[], None]:
         """Each run computes all the products, one after the other."""
@@ -58,9 +69,10 @@ class NumPy:
     name = "numpy"
     precisions: tuple[Precision, ...] = ("float32", "float64")
     runs = 1
+    general = True
 
     def sequence(self, work: Work) -> Callable[[], None]:
-        precision, products = work
+        precision, products, _ = work
         draw = np.random.default_rng(0).standard_normal
         calls = operands(products, partial(draw, dtype=precision), partial(np.empty, dtype=precision))
 
@@ -86,6 +98,7 @@ class Torch:
     """What PyTorch calls: oneDNN and its BLAS on the CPU, cuBLAS on a GPU, there within one CUDA graph."""
 
     name = "torch"
+    general = True
 
     def __init__(self, device: Device) -> None:
         import torch
@@ -101,17 +114,21 @@ class Torch:
             self.precisions += ("tf32",)
 
     def sequence(self, work: Work) -> Callable[[], None]:
-        torch, (precision, products) = self.torch, work
-        torch.set_float32_matmul_precision("high" if precision == "tf32" else "highest")
-        dtype = torch.float32 if precision == "tf32" else getattr(torch, precision)
-        new = partial(partial, dtype=dtype, device=self.device)
-        calls = operands(products, new(torch.randn), new(torch.empty))
+        torch, new = self.torch, self._arrays(work.precision)
+        calls = operands(work.products, new(torch.randn), new(torch.empty))
 
         def run() -> None:
             for left, right, result in calls:
                 torch.mm(left, right, out=result)
 
         return self._queued(run)
+
+    def _arrays(self, precision: Precision) -> Callable[[Any], Any]:
+        """What makes a function of PyTorch make arrays of this precision on the device."""
+        torch = self.torch
+        torch.set_float32_matmul_precision("high" if precision == "tf32" else "highest")
+        dtype = torch.float32 if precision == "tf32" else getattr(torch, precision)
+        return partial(partial, dtype=dtype, device=self.device)
 
     def copying(self, size: int) -> Callable[[], None]:
         source = self.torch.ones(size, dtype=self.torch.int8, device=self.device)
@@ -144,6 +161,38 @@ class Torch:
             self.torch.cuda.synchronize()
 
 
+class Convolving(Torch):
+    """The convolutions that PyTorch calls: oneDNN's own on the CPU, cuDNN's on a GPU; channels last or first, whichever
+    takes less time."""
+
+    name = "torch convolution"
+    general = False
+
+    def sequence(self, work: Work) -> Callable[[], None]:
+        layouts = (self.torch.channels_last, self.torch.contiguous_format)
+        tried = [self._queued(self._step(work, layout)) for layout in layouts]
+        return min(tried, key=lambda run: min(samples(run, self.synchronize, self.runs)))
+
+    def _step(self, work: Work, layout: Any) -> Callable[[], None]:
+        """Output and gradients of one layer, in this layout of memory."""
+        torch, draw = self.torch, self._arrays(work.precision)(self.torch.randn)
+        torch.backends.cudnn.allow_tf32 = work.precision == "tf32"
+        assert work.convolution is not None
+        rows, outer, inner, larger, transposed, first = work.convolution
+        smaller = [-(-side // STRIDE) for side in larger]
+        extra = [side - STRIDE * small + 1 for side, small in zip(larger, smaller, strict=True)]
+        shapes = (rows, outer, *larger), (rows, inner, *smaller)
+        x, g = (draw(shape).to(memory_format=layout) for shape in (reversed(shapes) if transposed else shapes))
+        kernel = draw((inner, outer, KERNEL, KERNEL)).to(memory_format=layout)
+        how = [STRIDE] * 2, [PADDING] * 2, [1, 1], transposed, extra if transposed else [0, 0], 1
+
+        def run() -> None:
+            torch.ops.aten.convolution(x, kernel, None, *how)
+            torch.ops.aten.convolution_backward(g, x, kernel, None, *how, [not first, True, False])
+
+        return run
+
+
 def operands(
     products: Iterable[Product], draw: Callable[[tuple[int, int]], Any], empty: Callable[[tuple[int, int]], Any]
 ) -> list[Operands]:
@@ -154,28 +203,35 @@ def operands(
 
 
 def measure(threads: int, device: Device, libraries: Sequence[str], works: Sequence[Work]) -> dict[str, Any]:
-    """Seconds a run, every sample of it, by library.
+    """Seconds a run, every sample of it, by library, and whether anything else used the cores meanwhile.
 
-    ``products`` holds one series a work, in their order, or None where the library lacks its precision; ``matmul`` one
-    a precision, of the product of two large square matrices; ``copy`` one, of copying an array.
+    ``products`` holds one series a work, in their order, or None where the library lacks its precision or it is no
+    convolution; ``matmul`` one a precision, of the product of two large square matrices; ``copy`` one, of copying an
+    array.
 
     Raises
     ------
     BackendError
         The device is not there; one line.
     """
+    works = [Work(*work) for work in works]
     large = [Product(*3 * (SIDES[device],))]
-    reply = {}
+    reply, watch = {}, Watch()
     for library in _loaded(device, libraries):
-        used = dict.fromkeys(precision for precision, _ in works if precision in library.precisions)
+        used = dict.fromkeys(work.precision for work in works if work.precision in library.precisions)
         timed = partial(samples, synchronize=library.synchronize, runs=library.runs)
-        with library.threads(threads):
+        with watch.stretch(), library.threads(threads):
             reply[library.name] = {
-                "products": [timed(library.sequence(work)) if work[0] in used else None for work in works],
-                "matmul": {precision: timed(library.sequence((precision, large))) for precision in used},
-                "copy": timed(library.copying(COPIED_BYTES)),
+                "products": [
+                    timed(library.sequence(work))
+                    if work.precision in used and (library.general or work.convolution)
+                    else None
+                    for work in works
+                ],
+                "matmul": {p: timed(library.sequence(Work(p, large))) for p in used if library.general},
+                "copy": timed(library.copying(COPIED_BYTES)) if library.general else None,
             }
-    return reply
+    return {"libraries": reply, "disturbed": disturbed(watch.disturbance(), len(reply), len(own_cores()))}
 
 
 def samples(
@@ -209,3 +265,5 @@ def _loaded(device: Device, libraries: Sequence[str]) -> Iterator[Library]:
         yield NumPy()
     if "torch" in libraries:
         yield Torch(device)
+    if Convolving.name in libraries:
+        yield Convolving(device)

@@ -69,7 +69,8 @@ class Session:
         self.repeats = 1
 
     def prepare(self) -> dict[str, Any]:
-        """Imports, loads, builds and compiles; the reply tells how many epochs there are to run (1 for a plain fit)."""
+        """Imports, loads, builds and compiles; the reply tells how many epochs there are to run (1 for a plain fit)
+        and how long each phase took."""
         import backends
         import datasets
         from bench.detect import registry
@@ -100,13 +101,14 @@ class Session:
                 self.clock.synchronize = self.model.synchronize
                 self.timer = self.model.device_timer()
         if backend is None:
-            return {"epochs": 1, "backend": _thread_pools()}
+            return {"epochs": 1, "backend": _thread_pools(), "phases": self.clock.totals()}
         assert scenario.training is not None
         with self.clock.phase("compile"):
             self.detector.compile()
         reported = backend.capabilities()
         return {
             "epochs": scenario.training.epochs,
+            "phases": self.clock.totals(),
             "backend": {
                 "versions": dict(reported.versions),
                 "threads": reported.threads,
@@ -219,6 +221,7 @@ class Session:
                 kinds=scenario.training.scores if scenario.training else (),
                 thresholds=scenario.thresholds,
                 pictured=scenario.pictures,
+                labelled=scenario.labelled,
                 seed=trial.seed,
             )
         except NotFinite as error:

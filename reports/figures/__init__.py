@@ -32,6 +32,8 @@ DRAWERS = {
     "ranks": "ranks",
     "batch": "sweeps",
     "rows": "sweeps",
+    "sweep": "studies",
+    "heat": "studies",
     "equality": "ladder",
 }
 """The module of this package that draws each kind, by its function of the kind's name; file names end with the kind."""

@@ -1,4 +1,7 @@
-"""The answer at a glance: at most three short sentences over two small figures, and the detail behind them."""
+"""The answer at a glance: at most three short sentences over two small figures, and the detail behind them.
+
+A fourth sentence stands where a mode that promises speed is slower than the guide's loop.
+"""
 
 from __future__ import annotations
 
@@ -12,7 +15,7 @@ import numpy as np
 from reports import numbers, palette
 from reports.blocks import Block, Drawing, Figure, Fold, Prose, clean, code, listing
 from reports.sections import self_check
-from reports.sections.headline import clear, headline, name, value
+from reports.sections.headline import clear, headline, name, slower_modes, value
 from reports.tables import Standing
 from reports.tables.curves import rounded
 from reports.tables.frames import GROUP, RUNNER, Row, rows
@@ -32,7 +35,12 @@ def answer(material: Material) -> list[Block]:
     detail = headline(material)
     if trials.empty or not (trials["status"] == "ok").any():
         return detail
-    sentences = (_best(material), _fastest(material), _doubts(material))
+    sentences = (
+        _best(material),
+        _fastest(material),
+        slower_modes(material.slower, most=_MOST_DOUBTS),
+        _doubts(material),
+    )
     return [Prose(" ".join(filter(None, sentences))), *_figure(material), Fold("In detail", detail)]
 
 

@@ -158,6 +158,7 @@ TRAIN = rate("train samples/s", "train")
 OF_LIMIT = share("of limit", "fraction")
 SLOWEST = ratio("× slowest", "ratio")
 COMPILE = number("compile s", "compile_seconds", numbers.seconds)
+WARM = number("warm s", "compile_warm_seconds", numbers.seconds)
 LATENCY = number("p50 ms", "latency_p50", numbers.milliseconds)
 PEAK = number("peak MiB", "peak_memory_bytes", numbers.mebibytes)
 SCORE = rate("score samples/s", "scoring")
@@ -167,6 +168,7 @@ MARKS = Column("marks", marks, "text")
 TRAINING = [TRAIN, OF_LIMIT, SLOWEST, TRIALS, count("epochs", "samples"), MARKS]
 STARTING = [
     COMPILE,
+    WARM,
     number("first step s", "first_step_seconds", numbers.seconds),
     number("result s", "result_seconds", numbers.seconds),
 ]

@@ -11,7 +11,7 @@ import pandas as pd
 from reports import numbers
 from reports.blocks import Block, Cell, Column, Fold, Prose, clean, code, table, words
 from reports.sections.columns import all_named, detected, spread_cell
-from reports.surveys import held, mapping, number
+from reports.surveys import mapping, number
 from reports.tables import having, other_scores
 from reports.tables.frames import ROW, Row, rows, split
 from reports.tables.settings import networks, varying
@@ -43,7 +43,7 @@ def _levels(finished: pd.DataFrame, records: Records) -> pd.DataFrame:
     levels: list[Row] = []
     for row in rows(finished[having(records, "thresholds", finished["position"])]):
         record = records[row["position"]]
-        entries = [(row["score"], held(record, "thresholds"))]
+        entries = [(row["score"], record.get("thresholds"))]
         if not isinstance(entries[0][1], list) or len(entries[0][1]) < 2:
             continue
         entries += [(entry.score, entry.thresholds) for entry in other_scores(record)]
@@ -151,7 +151,7 @@ def _top(body: Iterable[Row], finished: pd.DataFrame, records: Records) -> list[
         trial = first.get(row["scenario"])
         if trial is None or row["detector"] in seen or not row["primary"] or len(seen) == _MOST_EXPLAINED:
             continue
-        found = held(records[trial["position"]], "top_anomalies")
+        found = records[trial["position"]].get("top_anomalies")
         lines = list(enumerate(map(mapping, found if isinstance(found, list) else []), 1))
         if lines:
             seen.add(row["detector"])

@@ -7,7 +7,7 @@ from typing import Any
 
 from reports import DISTRIBUTION, numbers
 from reports.blocks import Block, Column, Prose, Section, code, table, words
-from reports.surveys import held, mapping
+from reports.surveys import mapping
 from reports.tables.frames import Row, rows
 from reports.tables.material import Material
 
@@ -21,7 +21,7 @@ def section(material: Material) -> list[Section]:
     firsts = rows(material.trials.drop_duplicates(["environment", "backend"]))
     found: dict[str, dict[str, str]] = {}
     for row in firsts:
-        _describe(row, mapping(held(material.records[row["position"]], "environment")), found)
+        _describe(row, mapping(material.records[row["position"]].get("environment")), found)
     shown = dict(list(found.items())[:MOST_ENVIRONMENTS])
     keys: dict[str, None] = {}
     for own in shown.values():

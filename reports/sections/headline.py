@@ -18,7 +18,7 @@ from reports.tables.frames import Row, rows
 from reports.tables.material import Material
 from reports.tables.ratios import Race
 from reports.tables.settings import phrases, threads, varying
-from reports.tables.speed import nearest
+from reports.tables.speed import PLAIN, Slower, nearest
 
 _MOST_BULLETS = 12
 _MOST_RACES = 4
@@ -46,7 +46,8 @@ def _one_environment(material: Material, environment: str) -> list[Block]:
     standing = [s for s in material.standings if s.environment == environment]
     race = [r for r in material.races if r.environment == environment]
     label = f"**Environment {environment}.**" if environment else ""
-    speeds = [*_fastest_backends(trials, race), _nearest(throughput)]
+    late = [s for s in material.slower if s.row["environment"] == environment]
+    speeds = [*_fastest_backends(trials, race), slower_modes(late), _nearest(throughput)]
     checked = self_check.sentence(trials)
     opening = [label, _best_detectors(standing), *speeds, checked, unfinished(trials), _one_seed(trials)]
     alone, telling = len(standing) == 1, varying(map(vars, race), ("mode", "device", "threads", "arithmetic", "batch"))
@@ -140,6 +141,30 @@ def _fastest_backends(trials: pd.DataFrame, race: Sequence[Race]) -> list[str]:
         return ["Backends are not compared: no two of them were timed on the same detector and data set."]
     arenas = groupby(sorted(race, key=_arena), key=_arena)
     return [_fastest(list(group)) for _, group in arenas]
+
+
+def slower_modes(found: Sequence[Slower], most: int = 8) -> str:
+    """Where a mode that promises speed is slower than the guide's loop; nothing where none is."""
+    if not found:
+        return ""
+    keys = ("detector", "device", "threads", "arithmetic", "batch", "variant", "environment")
+    telling = varying((s.row for s in found), keys)
+    modes = list(dict.fromkeys(s.row["mode"] for s in found))
+    places = [_slower_place(s, telling, several=len(modes) > 1) for s in found[:most]]
+    more = f"; {len(found) - most} more are in the tables" if len(found) > most else ""
+    verb = "is" if len(modes) == 1 else "are"
+    claim = f"{listing([code(mode) for mode in modes])} {verb} slower than {code(PLAIN)} here"
+    return f"**{claim}: {'; '.join(places)}{more}.**"
+
+
+def _slower_place(found: Slower, telling: Sequence[str], *, several: bool) -> str:
+    """``torch`` on ``digits:4``, 0.93 [0.90, 0.96]"""
+    row, rate = found.row, found.rate
+    conditions = "".join(f", {words}" for words in phrases(row, [*(["mode"] if several else []), *telling], code))
+    where = f"{code(row['backend'])} on {code(row['dataset'])}{conditions}"
+    work = " in scoring" if found.work == "scoring" else ""
+    said = f"{where}{work}, {numbers.fixed(rate.value, 2)} {numbers.interval(rate.low, rate.high, 2)}".rstrip()
+    return f"{said} (marked {listing([code(mark) for mark in sorted(found.marks)])})" if found.marks else said
 
 
 def _nearest(throughput: pd.DataFrame) -> str:

@@ -28,7 +28,7 @@ from reports.blocks import (
 from reports.sections import details, paired, pictures
 from reports.sections.columns import DETECTED, REMARKS, SEEDS, all_named, metric, metric_cell
 from reports.sections.headline import COLLAPSED, TRIVIAL
-from reports.surveys import QUALITY, held, mapping, number
+from reports.surveys import QUALITY, mapping, number
 from reports.tables import Standing, having
 from reports.tables.album import Album
 from reports.tables.frames import BLOCK, Row, rows
@@ -162,7 +162,7 @@ def _wide(best: pd.DataFrame) -> list[Block]:
 
 
 def _data_sentence(records: Records, block: pd.DataFrame) -> str:
-    data = [mapping(held(record, "data")) for record in records]
+    data = [mapping(record.get("data")) for record in records]
 
     def count(key: str) -> str:
         return numbers.span(value for d in data if isinstance(value := d.get(key), (int, float)))
@@ -207,7 +207,7 @@ def _findings(
         )
     batches = "batch" in varying(networks(rows(block)), ["batch"])
     lines += _by_detector(first, lambda record: [_settings(record, {"batch_size"} if batches else set())], str)
-    notes = [listed(mapping(held(record, "data")).get("notes")) for record in splits]
+    notes = [listed(mapping(record.get("data")).get("notes")) for record in splits]
     lines += [f"Data: {words(note)}" for note in distinct(note for several in notes for note in several)]
     lines += _by_detector(records, lambda record: listed(record.get("notes")), words)
     lines += _early_stopping(records)
@@ -231,7 +231,7 @@ def _by_detector(
 
 def _settings(record: Mapping[str, Any], shown: Set[str]) -> str:
     """All but those that have a column already."""
-    settings = {"score": record.get("score"), **mapping(held(record, "settings"))}
+    settings = {"score": record.get("score"), **mapping(record.get("settings"))}
     known = {key: value for key, value in settings.items() if value not in (None, []) and key not in shown}
     return ", ".join(code(f"{key}={_plain(value)}") for key, value in known.items())
 
@@ -247,10 +247,10 @@ def _early_stopping(records: Records) -> list[str]:
     ends: dict[tuple[str, str, float], list[tuple[int, int]]] = {}
     for record in records:
         best = number(record.get("best_epoch"))
-        epochs = number(mapping(held(record, "settings")).get("epochs"))
+        epochs = number(mapping(record.get("settings")).get("epochs"))
         if math.isfinite(best) and math.isfinite(epochs):
             owner = str(record.get("detector") or ""), str(record.get("backend") or ""), epochs
-            ends.setdefault(owner, []).append((len(listed(held(record, "loss"))), int(best) + 1))
+            ends.setdefault(owner, []).append((len(listed(record.get("loss"))), int(best) + 1))
     return [
         f"{code(detector)} on {code(backend)}: early stopping after {numbers.span(ran for ran, _ in runs)} of "
         f"{epochs:.0f} epochs, with the weights of epoch {numbers.span(best for _, best in runs)}."

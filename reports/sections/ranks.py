@@ -2,24 +2,29 @@
 
 from __future__ import annotations
 
+import math
+from collections.abc import Callable
 from typing import NamedTuple
 
 from reports import numbers
 from reports.blocks import Block, Cell, Column, Drawing, Figure, Fold, Prose, Section, clean, code, several, table
 from reports.sections.pictures import file_name
+from reports.tables.certainty import POWER, ROPE, Needed, Posterior
 from reports.tables.material import Material, label
-from reports.tables.ranks import LEVEL, Ranks, adjusted, friedman, ranks
+from reports.tables.ranks import LEVEL, Ranks, adjusted, first_and_others, friedman, ranks, to_part
 
 
 def section(material: Material) -> list[Section]:
     """One for each environment with ranks: these, and the diagram or why there is none."""
     return [
-        Section(f"ranks{place or ''}", f"Ranks over data sets{label(found.environment)}", _blocks(found), "Ranks")
+        Section(
+            f"ranks{place or ''}", f"Ranks over data sets{label(found.environment)}", _blocks(found, material), "Ranks"
+        )
         for place, found in enumerate(ranks(material.quality))
     ]
 
 
-def _blocks(found: Ranks) -> list[Block]:
+def _blocks(found: Ranks, material: Material) -> list[Block]:
     statistic, p = friedman(found)
     sets, detectors = found.table.shape
     blocks: list[Block] = [
@@ -31,9 +36,10 @@ def _blocks(found: Ranks) -> list[Block]:
             + (f" Left out: {several(found.left_out, 'data set')} without a result of each." if found.left_out else "")
         ),
         table("Ranks", _RANKS, [_Line(name, found) for name in found.mean.index]),
+        *_sure(found, material),
     ]
     if not found.enough:
-        pairs = detectors * (detectors - 1) // 2
+        pairs = _pairs_of(found)
         reason = (
             f"There is no critical-difference diagram: with {sets} data sets and {pairs} pairs "
             f"the smallest p that Wilcoxon's test with Holm's correction could give is "
@@ -41,6 +47,63 @@ def _blocks(found: Ranks) -> list[Block]:
         )
         return [*blocks, Prose(reason)]
     return [*blocks, _diagram(found), Fold("Every pair", [_pairs(found)])]
+
+
+def _sure(found: Ranks, material: Material) -> list[Block]:
+    """How sure the first is of its place, and what would make it surer."""
+    first, second = found.mean.index[:2]
+    posteriors = first_and_others(found)
+    blocks: list[Block] = [
+        Prose(
+            f"How sure it is that {code(first)} is better than each other one, by the Bayesian signed-rank test "
+            f"(Benavoli et al. 2017) over the {len(found.table)} data sets: the probabilities that it is practically "
+            f"better, that the two are practically equal (within {ROPE:g} of ROC AUC), and that the other is better."
+        ),
+        table("How sure the first is", _SURE, posteriors.items()),
+    ]
+    need = to_part(found, material.competing)
+    if need is not None:
+        blocks.append(Prose(_power(found, first, second, need)))
+    return blocks
+
+
+def _power(found: Ranks, first: str, second: str, need: Needed) -> str:
+    sets = len(found.table)
+    gap = float((found.table[first] - found.table[second]).mean())
+    text = (
+        f"**To tell the first two apart**, {code(first)} and {code(second)}, {numbers.signed(gap, 3)} in mean ROC AUC: "
+    )
+    if not math.isfinite(need.sets):
+        return text + "no number of data sets would, as there is no difference."
+    if need.sets <= sets:
+        return text + f"these {sets} data sets give a power of {POWER:.0%} or more for a difference of that size."
+    text += (
+        f"about {numbers.significant(need.sets)} data sets like these would find such a difference with a power of "
+        f"{POWER:.0%} (Wilcoxon's test at {LEVEL:g}, corrected for {_pairs_of(found)} pairs), "
+        f"{numbers.significant(need.sets - sets)} more than there are"
+    )
+    if need.seeds is None:
+        return text + "; what more seeds would do cannot be told from one."
+    if not math.isfinite(need.seeds):
+        return text + "; more seeds alone would not, as the data sets differ by more than the seeds."
+    return text + f"; or {numbers.significant(need.seeds)} seeds on each of these."
+
+
+def _pairs_of(found: Ranks) -> int:
+    detectors = found.table.shape[1]
+    return detectors * (detectors - 1) // 2
+
+
+def _probability(title: str, of: Callable[[Posterior], float]) -> Column:
+    return Column(title, lambda line: Cell(f"{of(line[1]):.2f}", of(line[1])), "share")
+
+
+_SURE = [
+    Column("against", lambda line: code(line[0]), "name"),
+    _probability("first better", lambda found: found.first),
+    _probability("practically equal", lambda found: found.neither),
+    _probability("other better", lambda found: found.second),
+]
 
 
 class _Line(NamedTuple):

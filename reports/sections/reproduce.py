@@ -8,7 +8,7 @@ from typing import Any
 from reports import DISTRIBUTION, numbers
 from reports.blocks import Block, Column, Commands, Prose, Section, code, several, table, words
 from reports.sections.quality import distinct, listed
-from reports.surveys import held, mapping
+from reports.surveys import mapping
 from reports.tables import different
 from reports.tables.frames import rows
 from reports.tables.material import Material
@@ -22,7 +22,7 @@ def section(material: Material) -> list[Section]:
         return []
     firsts = [records[i] for i in trials.drop_duplicates(["environment", "dataset", "detector", "backend"])["position"]]
     started = sorted(different(records, "started"))
-    environments = [mapping(held(record, "environment")) for record in firsts]
+    environments = [mapping(record.get("environment")) for record in firsts]
     revisions = distinct(environment.get("revision") for environment in environments)
     versions = distinct(environment.get(DISTRIBUTION) for environment in environments)
     said = [
@@ -61,7 +61,7 @@ def _data(material: Material) -> list[Block]:
 def _files(records: Sequence[Mapping[str, Any]]) -> list[Block]:
     files: set[tuple[str, str]] = set()
     for record in records:
-        listed_files = map(mapping, listed(mapping(held(record, "data")).get("files")))
+        listed_files = map(mapping, listed(mapping(record.get("data")).get("files")))
         files |= {(str(file.get("name")), str(file.get("sha256"))) for file in listed_files if file}
     if not files:
         return []

@@ -47,6 +47,9 @@ MARKED = {
     "short": "timed for less than 0.1 s in all, or fewer than 3 samples: the clock and the first steps weigh heavily",
     "noisy": "the samples' interquartile range is over 20 % of their median",
     "disturbed": "something else used the machine meanwhile, or the container's processor quota was spent",
+    "limit disturbed": "something else used the machine while its limit was measured, each of three times",
+    "over limit": "training was faster than the limit: the machine changed speed, or the backend is faster than the "
+    "libraries that the limit is measured with",
     "unsynchronised": "the device was still at work when the clock stopped, so the times are too short",
 }
 _FLAT, _LEAN = 1.2, 3.0
@@ -67,15 +70,18 @@ def section(material: Material) -> list[Section]:
 _INTRO = (
     "A trial's rate is that of its median sample (an epoch, a scoring pass). A table has the geometric mean over "
     "trials and in brackets the 95 % t interval of its logarithm, from the spread between trials, pooled over all "
-    "rows of the same backend (or classical detector), mode and device. **× slowest** is against the slowest row "
-    "that does the same work, trial by trial with equal seed and round. Compilation is in no rate. **First step** is "
-    "import, building and compiling: what one waits for the first trained step. **Result** is compiling and all "
-    "training. Latency is that of scoring one row. Peak memory is that of the whole process, framework included."
+    "rows of the same backend (or classical detector), mode and device; trials that shared a process count as one. "
+    "**× slowest** is against the slowest row that does the same work, trial by trial with equal seed and round. "
+    "Compilation is in no rate: **compile** is that of a process that finds nothing compiled, **warm** that of a "
+    "second one that finds what the first has kept on the disk, and missing where a framework keeps nothing. "
+    "**First step** is import, building and compiling: what one waits for the first trained step. **Result** is "
+    "compiling and all training. Latency is that of scoring one row. Peak memory is that of the whole process, "
+    "framework included."
 )
 
 
 def _environment(material: Material, environment: str, part: pd.DataFrame, limits: pd.DataFrame) -> list[Block]:
-    trials, throughput, records = material.trials, material.throughput, material.records
+    trials, throughput, records = material.competing, material.throughput, material.records
     said = label(environment)
     own_limits = limits[limits["environment"] == environment] if not limits.empty else limits
     networks_, classical = part[part["backend"] != ""], part[part["backend"] == ""]
@@ -142,8 +148,8 @@ def _limit_sentence(limits: pd.DataFrame) -> list[Block]:
     sources = sorted(dict.fromkeys(chain.from_iterable(limits["sources"])))
     return [
         Prose(
-            "**Of limit**: the limit is the rate at which this machine does nothing but the matrix products of a "
-            "training step (the best of the libraries and thread counts measured in the same run: "
+            "**Of limit**: the limit is the rate at which this machine does nothing but the matrix products and "
+            "convolutions of a training step (the best of the libraries and thread counts measured in the same run: "
             f"{listing([_source(*source) for source in sources])}); at 1.00 everything else would be free. "
             "[Limits](#limits) has them all."
         )
@@ -158,8 +164,9 @@ def _limits(limits: pd.DataFrame, said: str) -> list[Block]:
     if limits.empty:
         return []
     intro = (
-        "Products: the matrix products of one training step back to back, nothing else. Beside them, as what no "
-        "program here exceeds, the rate of large square products and the bandwidth of copying."
+        "Products: the matrix products of one training step back to back, nothing else; each convolution as a product "
+        "of its patches or as the library's own, whichever is faster. Beside them, as what no program here exceeds, "
+        "the rate of large square products and the bandwidth of copying."
     )
     return [Heading(3, f"Limits{said}"), Prose(intro), table("Limits", _LIMITS, rows(limits))]
 
@@ -189,11 +196,17 @@ def _paybacks(paybacks: Sequence[speed.Payback], said: str) -> list[Block]:
         Column("× as fast", lambda p: ratio_cell(p.lead.value, p.lead.low, p.lead.high)),
         Column("extra start-up s", lambda p: Cell(numbers.signed_seconds(p.startup_seconds), p.startup_seconds)),
         Column("ahead after epochs", lambda p: Cell(_epochs(p.epochs), p.epochs)),
+        Column(
+            "extra start-up s, warm",
+            lambda p: Cell(numbers.signed_seconds(p.warm_startup_seconds), p.warm_startup_seconds),
+        ),
+        Column("ahead after epochs, warm", lambda p: Cell(_epochs(p.warm_epochs), p.warm_epochs)),
     ]
     have = "has" if len(modes) == 1 else "have"
     intro = (
         f"Against mode {code(speed.PLAIN)} of the same backend, device and threads: how many times as fast it trains, "
-        "how much longer it compiles, and after how many epochs its total time is the lower one."
+        "how much longer it compiles, and after how many epochs its total time is the lower one; **warm** where a "
+        "process finds what an earlier one has compiled."
     )
     title = f"When {listing(list(map(code, modes)))} {have} paid for compilation{said}"
     return [Heading(3, title), Prose(intro), table("When a mode has paid", columns, paybacks)]

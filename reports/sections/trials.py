@@ -5,7 +5,7 @@ from __future__ import annotations
 from reports import numbers
 from reports.blocks import Block, Cell, Column, Fold, Prose, Section, Table, clean, table
 from reports.sections.columns import all_named, number
-from reports.surveys import held, mapping
+from reports.surveys import mapping
 from reports.surveys import number as finite
 from reports.tables.frames import Row, rows
 from reports.tables.material import Material
@@ -32,7 +32,7 @@ def _table(material: Material) -> Table:
     body = rows(material.trials.iloc[-MOST_TRIALS:])
     known: dict[str, None] = {}
     for row in body:
-        row["phases"] = _phases(mapping(held(material.records[row["position"]], "phases")))
+        row["phases"] = _phases(mapping(material.records[row["position"]].get("phases")))
         known |= dict.fromkeys(row["phases"])
     phases = sorted(known, key=lambda name: PHASES.index(name) if name in PHASES else len(PHASES))
     keys = [*varying(body, ["environment"]), *varying(networks(body)), *varying(body, ["status"])]

@@ -18,7 +18,7 @@ from reports import numbers
 from reports.arrays import DECISION, Shelf
 from reports.blocks import clean
 from reports.palette import DASHES, screen_colour
-from reports.surveys import held, mapping, number
+from reports.surveys import mapping, number
 from reports.tables import counts
 from reports.tables.counts import Arrays
 from reports.tables.curves import Series, all_rounded, histogram, losses, roc_curve, rounded
@@ -86,7 +86,7 @@ class Album:
 
     def _others(self, record: Mapping[str, Any]) -> list[Plain]:
         """What the record says of its further scores, as far as there is room."""
-        listed = held(record, "other_scores")
+        listed = record.get("other_scores")
         known = [mapping(entry) for entry in (listed if isinstance(listed, list) else [])]
         return known[: MOST_OTHERS - self.others]
 
@@ -99,7 +99,7 @@ PICTURES = ("X_plane", "mu", "mu_pca", "mu_tsne", "mu_rows", "top_rows", "top_in
 
 def _curve(record: Mapping[str, Any]) -> Plain | None:
     """The ROC curve that the record has, with the numbers of rows that a precision needs."""
-    curve, data = roc_curve(record), mapping(held(record, "data"))
+    curve, data = roc_curve(record), mapping(record.get("data"))
     if curve is None:
         return None
     anomalies, tested = number(data.get("anomalies")), number(data.get("test_rows"))
@@ -121,7 +121,7 @@ def _counts(record: Mapping[str, Any], arrays: Arrays, key: str) -> Plain | None
     known = counts.labelled(arrays, key)
     if known is None:
         return None
-    listed = held(record, "thresholds")
+    listed = record.get("thresholds")
     marks: list[Plain] = []
     for entry in map(mapping, listed if isinstance(listed, list) else []):
         value = number(mapping(entry.get("metrics")).get("threshold"))
@@ -170,7 +170,7 @@ def _latent(arrays: Arrays, key: str) -> Plain | None:
 
 def _top(record: Mapping[str, Any]) -> list[Plain] | None:
     """The rows that score highest, each with the features that explain its score."""
-    listed = held(record, "top_anomalies")
+    listed = record.get("top_anomalies")
     found = []
     for entry in map(mapping, listed if isinstance(listed, list) else []):
         features = entry.get("features")
@@ -196,7 +196,7 @@ def _feature(feature: Mapping[str, Any]) -> Plain:
 
 def _images(record: Mapping[str, Any], arrays: Arrays) -> Plain | None:
     """The top rows of an image data set and their reconstructions, a byte a pixel."""
-    shape = mapping(held(record, "data")).get("image_shape")
+    shape = mapping(record.get("data")).get("image_shape")
     inputs, outputs = arrays.get("top_inputs"), arrays.get("top_reconstructions")
     labels, places = arrays.get("y_test"), arrays.get("top_rows")
     if inputs is None or outputs is None or labels is None or places is None or inputs.ndim != 2:

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from reports import palette
 from reports.arrays import Shelf
 from reports.blocks import clean
-from reports.surveys import held, mapping, number
+from reports.surveys import mapping, number
 from reports.surveys import numbers as finite
 from reports.tables.frames import ROW, Row, rows
 from reports.tables.material import Material
@@ -116,7 +116,7 @@ def chosen(found: Sequence[Series]) -> tuple[list[Series], str]:
 
 def roc_curve(record: Mapping[str, Any]) -> tuple[Array, Array] | None:
     """False and true positive rates, where both are whole."""
-    curve = mapping(held(record, "roc_curve"))
+    curve = mapping(record.get("roc_curve"))
     fpr, tpr = finite(curve.get("fpr")), finite(curve.get("tpr"))
     return (np.array(fpr), np.array(tpr)) if len(fpr) == len(tpr) > 1 else None
 
@@ -168,7 +168,7 @@ def histogram(record: Mapping[str, Any], shelf: Shelf | None = None) -> Plain | 
     bars of equal widths on that axis where the scores themselves were kept. ``clipped`` where some are: then the axis
     ends where 99 % of the rows do, and ``beyond`` counts the others. Else ``linear``.
     """
-    known = mapping(held(record, "histogram"))
+    known = mapping(record.get("histogram"))
     edges, normal, anomaly = (finite(known.get(key)) for key in ("edges", "normal", "anomaly"))
     if not len(edges) - 1 == len(normal) == len(anomaly) > 0:
         return None
@@ -215,7 +215,7 @@ def scores(found: Sequence[Series], shelf: Shelf) -> tuple[list[Plain], str]:
         panels.append(
             (histogram(one.first, shelf) or {})
             | {"name": one.short, "setting": one.setting, "colour": one.colour, "threshold": threshold}
-            | {"clipped": number(mapping(held(one.first, "histogram")).get("clipped")) > 0}
+            | {"clipped": number(mapping(one.first.get("histogram")).get("clipped")) > 0}
         )
     return panels, left_out
 
@@ -225,7 +225,7 @@ def scores(found: Sequence[Series], shelf: Shelf) -> tuple[list[Plain], str]:
 
 def losses(records: Records, key: str) -> Plain | None:
     """Epochs, and the mean, the lowest and the highest loss over the trials at each."""
-    curves = [curve for record in records if len(curve := finite(held(record, key))) > 1]
+    curves = [curve for record in records if len(curve := finite(record.get(key))) > 1]
     if not curves:
         return None
     length = min(map(len, curves))

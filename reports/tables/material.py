@@ -13,6 +13,8 @@ from reports.tables.equality import Equality, equalities
 from reports.tables.frames import BLOCK, split
 from reports.tables.quality import Standing, quality, standings
 from reports.tables.ratios import Race, races
+from reports.tables.speed import Slower, slower
+from reports.tables.studies import competing, studies
 from reports.tables.throughput import throughput
 from reports.tables.trials import scored, short, trials
 
@@ -40,8 +42,17 @@ class Material:
     def __init__(self, records: Records, shelf: Shelf | None = None, warnings: Sequence[str] = ()) -> None:
         self.records, self.shelf, self.warnings = records, shelf or Shelf(None), warnings
         self.trials = short(trials(records))
-        self.quality = quality(scored(self.trials, records))
-        self.throughput = throughput(self.trials)
+        self.studies = studies(self.trials)
+        self.competing = competing(self.trials, self.studies)
+        """The trials without those of a sweep's settings that were not chosen."""
+
+    @cached_property
+    def quality(self) -> pd.DataFrame:
+        return quality(scored(self.competing, self.records))
+
+    @cached_property
+    def throughput(self) -> pd.DataFrame:
+        return throughput(self.competing)
 
     @cached_property
     def first_scores(self) -> pd.DataFrame:
@@ -55,6 +66,11 @@ class Material:
     @cached_property
     def races(self) -> list[Race]:
         return races(self.trials, self.throughput)
+
+    @cached_property
+    def slower(self) -> list[Slower]:
+        """Modes that promise speed and are slower than ``idiomatic``, the worst first."""
+        return slower(self.trials, self.throughput)
 
     @cached_property
     def equalities(self) -> list[Equality]:
@@ -83,7 +99,7 @@ class Material:
     @cached_property
     def finished(self) -> dict[tuple[str, ...], pd.DataFrame]:
         """The finished trials by environment and data set."""
-        return dict(split(self.trials[self.trials["status"] == "ok"], BLOCK))
+        return dict(split(self.competing[self.competing["status"] == "ok"], BLOCK))
 
 
 def label(environment: str) -> str:

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from reports.arrays import Shelf
-from reports.surveys import held, mapping, number
+from reports.surveys import mapping, number
 from reports.tables.curves import Series, roc_curve
 
 Plain = dict[str, Any]
@@ -89,7 +89,7 @@ def latent_space(record: Mapping[str, Any], shelf: Shelf) -> Plain | None:
 
 def top_images(record: Mapping[str, Any], shelf: Shelf) -> Plain | None:
     """The highest-scoring test images and their reconstructions; None for rows that are no images."""
-    shape = mapping(held(record, "data")).get("image_shape")
+    shape = mapping(record.get("data")).get("image_shape")
     found = shelf.load(record, "top_rows", "top_inputs", "top_reconstructions", "y_test")
     if not isinstance(shape, list) or len(shape) != 2 or not all(type(side) is int and side > 0 for side in shape):
         return None

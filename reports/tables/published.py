@@ -9,7 +9,7 @@ from typing import Any
 
 import pandas as pd
 
-from reports.surveys import held, mapping, number
+from reports.surveys import mapping, number
 from reports.tables.frames import Row, rows
 from reports.tables.trials import having, other_scores
 
@@ -31,7 +31,7 @@ def _measured(finished: pd.DataFrame, records: Records) -> pd.DataFrame:
     found = []
     for row in rows(finished[having(records, "published", finished["position"])]):
         record = records[row["position"]]
-        entries = held(record, "published")
+        entries = record.get("published")
         for entry in map(mapping, entries if isinstance(entries, list) else ()):
             if not _names(entry):
                 continue
@@ -54,7 +54,7 @@ def _value(record: Mapping[str, Any], row: Row, entry: Mapping[str, Any]) -> tup
     """The record's value of the entry's metric by its score and under its threshold, and whether it is an oracle's."""
     wanted, rule, metric = entry.get("score"), entry.get("threshold"), entry["metric"]
     scored: list[tuple[object, object, object, bool]] = [
-        (row["score"], mapping(record.get("metrics")), held(record, "thresholds"), row["oracle"])
+        (row["score"], mapping(record.get("metrics")), record.get("thresholds"), row["oracle"])
     ]
     scored += [(one.score, one.metrics, one.thresholds, one.oracle is True) for one in other_scores(record)]
     for score, metrics, levels, oracle in scored:

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import pandas as pd
 
 from reports.palette import in_order
+from reports.tables.certainty import Needed, Posterior, needed, signed_rank
 from reports.tables.frames import Row, rows, split
 
 LEVEL = 0.05
@@ -27,6 +28,8 @@ class Ranks:
     """Mean rank of each, 1 the best."""
     left_out: int = 0
     """Data sets on which a detector has no result."""
+    scenarios: pd.DataFrame = field(default_factory=pd.DataFrame)
+    """Whose row each value of ``table`` is."""
 
     @property
     def median(self) -> pd.Series[float]:
@@ -71,7 +74,9 @@ def ranks(quality: pd.DataFrame) -> list[Ranks]:
             table = everything.dropna(axis=1)
         if min(table.shape) >= FEWEST:
             mean = table.rank(axis=1, ascending=False).mean().sort_values(kind="stable")
-            found.append(Ranks(environment, table, mean, len(everything) - len(table)))
+            scenarios = long.pivot(index="dataset", columns="detector", values="scenario")
+            scenarios = scenarios.loc[table.index, table.columns]
+            found.append(Ranks(environment, table, mean, len(everything) - len(table), scenarios))
     return found
 
 
@@ -84,6 +89,29 @@ def adjusted(found: Ranks) -> pd.DataFrame:
         long, val_col="value", group_col="detector", p_adjust="holm", zero_method="zsplit", sort=True
     )
     return pairs
+
+
+def first_and_others(found: Ranks) -> dict[str, Posterior]:
+    """How sure it is that the detector with the best mean rank is better than each other one."""
+    first, *others = found.mean.index
+    return {name: signed_rank((found.table[first] - found.table[name]).to_numpy()) for name in others}
+
+
+def to_part(found: Ranks, trials: pd.DataFrame) -> Needed | None:
+    """What would tell the first two apart, at the level that Holm's correction asks of the smallest p; None where a
+    data set's trials of the two share no seed."""
+    first, second = found.mean.index[:2]
+    own = trials[(trials["environment"] == found.environment) & (trials["status"] == "ok")]
+    by_seed = own.groupby(["dataset", "scenario", "seed"])["roc_auc"].mean()
+    differences = []
+    for dataset in found.table.index:
+        pair = [by_seed[dataset, found.scenarios.loc[dataset, name]] for name in (first, second)]
+        values = (pair[0] - pair[1]).dropna().to_numpy()
+        if not len(values):
+            return None
+        differences.append(values)
+    detectors = found.table.shape[1]
+    return needed(differences, LEVEL / (detectors * (detectors - 1) / 2))
 
 
 def friedman(found: Ranks) -> tuple[float, float]:

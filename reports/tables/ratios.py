@@ -12,7 +12,7 @@ import pandas as pd
 from numpy.typing import NDArray
 from scipy.special import stdtrit
 
-from reports.tables.frames import GROUP, ROW, RUNNER, Row, rows
+from reports.tables.frames import GROUP, ROW, RUNNER, Row, independent, rows
 
 Array = NDArray[np.float64]
 
@@ -42,7 +42,7 @@ class Pairs:
     """
 
     def __init__(self, timed: pd.DataFrame, rate: str = "train") -> None:
-        known = timed[timed[rate] > 0]
+        known = independent(timed[timed[rate] > 0])
         turn = known.groupby(["seed", "round"], dropna=False).ngroup().to_numpy()
         logs = np.log(known[rate].to_numpy())
         self.rates: dict[Scenario, tuple[NDArray[np.integer[Any]], Array]] = {}

@@ -8,7 +8,7 @@ from typing import Any
 
 import pandas as pd
 
-from reports.surveys import held, mapping, number
+from reports.surveys import mapping, number
 from reports.tables.frames import ROW, Row, rows
 
 Records = Sequence[Mapping[str, Any]]
@@ -38,7 +38,7 @@ def points(trials: pd.DataFrame, throughput: pd.DataFrame, records: Records) -> 
         position = first.get(tuple(row[key] for key in ROW))
         if position is None:
             continue
-        limit, settings, data = (mapping(held(records[position], key)) for key in ("limits", "settings", "data"))
+        limit, settings, data = (mapping(records[position].get(key)) for key in ("limits", "settings", "data"))
         flops, features = number(limit.get("flops_per_sample")), number(data.get("features"))
         matmul, copy = (number(limit.get(f"{key}_per_second")) for key in ("matmul_flops", "copy_bytes"))
         hidden = settings.get("hidden")

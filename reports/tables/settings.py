@@ -37,4 +37,6 @@ def told(row: Row, keys: Iterable[str]) -> str:
 def _phrase(row: Row, key: str, write: Callable[[object], str]) -> str:
     if key == "threads":
         return threads(row[key])
+    if key == "environment":
+        return f"environment {row[key]}"
     return f"batch {row[key]:,}" if key == "batch" else write(row[key])

@@ -5,11 +5,12 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from itertools import chain
 from typing import Any
 
 import pandas as pd
 
-from reports.surveys import held, mapping, number
+from reports.surveys import mapping, number
 from reports.tables.equality import as_text
 from reports.tables.frames import ROW, Row, rows
 from reports.tables.ratios import Pairs, Ratio
@@ -30,19 +31,19 @@ def timed(trials: pd.DataFrame) -> pd.DataFrame:
 def limits(trials: pd.DataFrame, records: Records) -> pd.DataFrame:
     """One row for each network, batch, precision, device and number of threads that has a limit, medians over rounds.
 
-    ``samples`` is the products' rate, ``sources`` the library and the threads that reached it.
+    ``samples`` is the rate of products and convolutions, ``sources`` the libraries and the threads that reached it.
     """
     once = timed(trials[trials["limit"].notna()]).drop_duplicates([*ROW, "round"])
     found = []
     for row in rows(once):
-        limit, settings = (mapping(held(records[row["position"]], key)) for key in ("limits", "settings"))
+        limit, settings = (mapping(records[row["position"]].get(key)) for key in ("limits", "settings"))
         if (samples := number(limit.get("products_samples_per_second"))) > 0:
             found.append(
                 {
                     **{key: row[key] for key in _LIMIT},
                     "network": "-".join(map(as_text, [*_listed(settings.get("hidden")), settings.get("latent", "")])),
                     "samples": samples,
-                    "source": _source(limit),
+                    "source": _sources(limit),
                     "flops": number(limit.get("flops_per_sample")),
                     "matmul": number(limit.get("matmul_flops_per_second")),
                     "copy": number(limit.get("copy_bytes_per_second")),
@@ -52,16 +53,19 @@ def limits(trials: pd.DataFrame, records: Records) -> pd.DataFrame:
         return pd.DataFrame()
     grouped = pd.DataFrame(found).groupby([*_LIMIT, "network"], sort=True)
     table = grouped[["samples", "flops", "matmul", "copy"]].median()
-    table["sources"] = grouped["source"].agg(lambda sources: sorted(set(sources)))
+    table["sources"] = grouped["source"].agg(lambda found: sorted(set(chain.from_iterable(found))))
     return table.reset_index()
 
 
 _LIMIT = ["environment", "dataset", "detector", "batch", "arithmetic", "device", "threads"]
 
 
-def _source(limit: Mapping[str, Any]) -> tuple[str, int]:
-    threads = limit.get("threads")
-    return as_text(limit.get("library")), threads if type(threads) is int else 0
+def _sources(limit: Mapping[str, Any]) -> list[tuple[str, int]]:
+    """The libraries that were best at a part of the step, with their threads; of older records the one at the whole."""
+    parts: list[Mapping[str, Any]] = [mapping(part) for part in mapping(limit.get("parts")).values()]
+    parts = parts or [limit]
+    threads = [part.get("threads") for part in parts]
+    return [(as_text(p.get("library")), t if type(t) is int else 0) for p, t in zip(parts, threads, strict=True)]
 
 
 def _listed(value: object) -> list[Any]:
@@ -82,24 +86,35 @@ class Payback:
     """What its compilation takes longer."""
     epochs: float
     """After how many its total time is the lower one: 0 at once, infinity never, NaN where nothing tells."""
+    warm_startup_seconds: float
+    warm_epochs: float
+    """Both where a process finds the programs that an earlier one has compiled; NaN where that was not timed."""
 
 
 def paybacks(trials: pd.DataFrame, throughput: pd.DataFrame) -> list[Payback]:
     """One for each row in a mode other than ``idiomatic`` that was timed in that mode too."""
+    pairs, found = Pairs(timed(trials)), []
+    for row, base in _beside_plain(throughput):
+        gain = base["fit_seconds"] - row["fit_seconds"]
+        cold = row["compile_seconds"] - base["compile_seconds"]
+        # of a mode that leaves nothing to be found every process is the first
+        kept = base["compile_warm_seconds"]
+        warm = row["compile_warm_seconds"] - (base["compile_seconds"] if math.isnan(kept) else kept)
+        found.append(Payback(row, _lead(pairs, row, base), cold, _epochs(cold, gain), warm, _epochs(warm, gain)))
+    return found
+
+
+def _beside_plain(throughput: pd.DataFrame) -> list[tuple[Row, Row]]:
+    """The rows in a mode other than ``idiomatic``, each with the row in that mode that does the same work."""
     known = throughput[(throughput["backend"] != "") & throughput["train"].notna()]
     same = [key for key in ROW[:-1] if key != "mode"]
     plain = {tuple(row[k] for k in same): row for row in rows(known[known["mode"] == PLAIN])}
-    others = [row for row in rows(known[known["mode"] != PLAIN]) if tuple(row[k] for k in same) in plain]
-    if not others:
-        return []
-    pairs = Pairs(timed(trials))
-    found = []
-    for row in others:
-        base = plain[tuple(row[k] for k in same)]
-        lead = pairs.ratio(*(tuple(one[k] for k in ROW) for one in (row, base)))
-        startup = row["compile_seconds"] - base["compile_seconds"]
-        found.append(Payback(row, lead, startup, _epochs(startup, base["fit_seconds"] - row["fit_seconds"])))
-    return found
+    others = [(row, plain.get(tuple(row[k] for k in same))) for row in rows(known[known["mode"] != PLAIN])]
+    return [(row, base) for row, base in others if base is not None]
+
+
+def _lead(pairs: Pairs, row: Row, base: Row) -> Ratio:
+    return pairs.ratio(*(tuple(one[k] for k in ROW) for one in (row, base)))
 
 
 def _epochs(startup: float, gain: float) -> float:
@@ -109,6 +124,40 @@ def _epochs(startup: float, gain: float) -> float:
     if gain <= 0:
         return math.inf
     return max(0.0, math.ceil(startup / gain))
+
+
+# ---------------------------------------------------------------------------------------------- modes that do not pay
+
+
+SLOWER = 0.95
+"""Below this part of the rate of ``idiomatic`` a mode that promises more speed is called slower."""
+
+
+@dataclass(frozen=True)
+class Slower:
+    """A mode that promises speed and has less of it than ``idiomatic``: the same work, backend, device and threads."""
+
+    row: Row
+    """The mode's row of ``throughput``."""
+    work: str
+    """``training`` or ``scoring``."""
+    rate: Ratio
+    """The mode's rate to that of ``idiomatic``."""
+    marks: frozenset[str]
+    """Of both."""
+
+
+def slower(trials: pd.DataFrame, throughput: pd.DataFrame) -> list[Slower]:
+    """Those whose rate is below ``SLOWER``, and whose interval, where there is one, excludes a tie; the worst first."""
+    beside = _beside_plain(throughput)
+    found = []
+    for work, rate in (("training", "train"), ("scoring", "scoring")) if beside else ():
+        pairs = Pairs(timed(trials), rate)
+        for row, base in beside:
+            ratio = _lead(pairs, row, base)
+            if ratio.value < SLOWER and not ratio.high >= 1:
+                found.append(Slower(row, work, ratio, frozenset(row["marks"]) | frozenset(base["marks"])))
+    return sorted(found, key=lambda one: one.rate.value)
 
 
 # -------------------------------------------------------------------------------------------------------------- peers
@@ -141,7 +190,7 @@ def peers(trials: pd.DataFrame, throughput: pd.DataFrame, records: Records) -> l
     classical = trials[(trials["backend"] == "") & (trials["status"] == "ok")]
     described: dict[tuple[str, str], dict[str, Any]] = {}
     for row in rows(classical.drop_duplicates(["environment", "detector"], keep="last")):
-        if peer := mapping(held(records[row["position"]], "peer")):
+        if peer := mapping(records[row["position"]].get("peer")):
             described[row["environment"], row["detector"]] = peer
     if not described:
         return []
@@ -190,8 +239,8 @@ def disturbance(trials: pd.DataFrame, records: Records) -> Disturbance | None:
     found = []
     marked = [position for position, marks in zip(trials["position"], trials["marks"], strict=True) if marks]
     for position in marked:
-        if "disturbed" in (held(records[position], "marks") or ()):
-            told = mapping(held(records[position], "disturbance"))
+        if "disturbed" in (records[position].get("marks") or ()):
+            told = mapping(records[position].get("disturbance"))
             numbers = (number(told.get(key)) for key in _DISTURBANCE)
             found.append(tuple(0.0 if math.isnan(value) else value for value in numbers))
     known = [one for one in found if one[-1] > 0]

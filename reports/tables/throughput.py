@@ -12,11 +12,19 @@ import pandas as pd
 from numpy.typing import NDArray
 from scipy.special import ndtri, stdtrit
 
-from reports.tables.frames import GROUP, ROW, RUNNER, numbered
+from reports.tables.frames import GROUP, ROW, RUNNER, independent, numbered
 from reports.tables.ratios import Pairs, Ratio, by_group
 
 MEDIANS = (
-    *("fit_seconds", "compile_seconds", "first_step_seconds", "result_seconds", "latency_p50", "latency_p99"),
+    *(
+        "fit_seconds",
+        "compile_seconds",
+        "compile_warm_seconds",
+        "first_step_seconds",
+        "result_seconds",
+        "latency_p50",
+        "latency_p99",
+    ),
     *("peak_memory_bytes", "peak_device_memory_bytes", "data_memory_bytes", "joules", "limit", "fraction"),
     *("train_rows", "data_bytes"),
 )
@@ -36,8 +44,9 @@ def throughput(trials: pd.DataFrame) -> pd.DataFrame:
     A trial's rate is that of its median sample. ``train`` and ``scoring`` are the geometric means of the trials' rates,
     ``_low`` and ``_high`` the 95 % t interval of their logarithms: it covers what differs from run to run. Two or three
     trials say little about their own spread, so it is pooled over all rows of the same backend (or classical detector)
-    on the same device, as in an analysis of variance; rows with one trial take part in none and get no interval.
-    ``ratio`` is to the slowest row of the same detector and data set; see ``Pairs``.
+    on the same device, as in an analysis of variance; rows with one trial take part in none and get no interval. Trials
+    that shared a process are one there: see ``independent``. ``ratio`` is to the slowest row of the same detector and
+    data set; see ``Pairs``.
     """
     timed = trials[(trials["status"] == "ok") & trials["timed"] & (trials["train"].notna() | trials["scoring"].notna())]
     scenarios = numbered(timed, ROW)
@@ -46,8 +55,9 @@ def throughput(trials: pd.DataFrame) -> pd.DataFrame:
     runner = table["backend"].where(table["backend"] != "", table["detector"])
     shared = [table["environment"], runner, table["mode"], table["device"]]
     table["trials"], table["samples"] = grouped.size(), grouped["samples"].sum()
+    alone = independent(timed)
     for name in ("train", "scoring"):
-        logs = np.log(timed[name].where(timed[name] > 0)).groupby(scenarios, sort=False)
+        logs = np.log(alone[name].where(alone[name] > 0)).groupby(scenarios.loc[alone.index], sort=False)
         centre, half = logs.mean(), _half_width(logs.var(), logs.count(), shared)
         table[name], table[f"{name}_low"], table[f"{name}_high"] = map(np.exp, (centre, centre - half, centre + half))
     table[[*MEDIANS]] = grouped[[*MEDIANS]].median()
@@ -55,7 +65,7 @@ def throughput(trials: pd.DataFrame) -> pd.DataFrame:
     order = [*GROUP, "train", *RUNNER, "scenario"]
     table = table.sort_values(order, ascending=[name != "train" for name in order])
     table = table.reset_index(drop=True)
-    pairs = Pairs(timed)
+    pairs = Pairs(alone)
     ratios: list[Ratio] = []
     for _, group in groupby(table[ROW].itertuples(index=False, name=None), key=by_group):
         members = list(group)

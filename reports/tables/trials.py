@@ -15,7 +15,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from reports.surveys import ASKED, COUNTS, IDENTITY, QUALITY, Surveyed, columns, held, mapping, number, numbers, text
+from reports.surveys import ASKED, COUNTS, IDENTITY, QUALITY, Surveyed, columns, mapping, number, numbers, text
 from reports.tables.frames import BLOCK, ROW, RUNNER, Row, numbered, rows, split
 
 
@@ -89,7 +89,7 @@ def _variants(frame: pd.DataFrame, records: Sequence[Mapping[str, Any]]) -> list
                 "protocol": row["protocol"],
                 "threshold": row["threshold_rule"],
                 "score": row["score"],
-                **mapping(held(records[row["position"]], "settings")),
+                **mapping(records[row["position"]].get("settings")),
             }
             for row in scenarios
         ]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from backends.arithmetic import flops, scoring_products, training_products
+from backends.arithmetic import DENSE, Convolution, flops, scoring_products, training_parts, training_products
 from backends.spec import NetworkSpec
 from making.arithmetic import counted
 
@@ -41,3 +41,19 @@ def test_the_count_is_that_of_pytorchs_own_counter(run, name):
         flops(training_products(spec, batch)),
         flops(scoring_products(spec, batch)),
     )
+
+
+@pytest.mark.parametrize("name", NETWORKS)
+def test_the_parts_of_a_step_are_its_products_and_of_a_dense_network_in_their_order(name):
+    products = training_products(NETWORKS[name], 16)
+    parts = training_parts(NETWORKS[name], 16)
+    assert sorted(product for part in parts.values() for product in part.products) == sorted(products)
+    if len(parts) == 1:
+        assert parts[DENSE].products == tuple(products)
+
+
+def test_a_convolution_and_the_one_that_mirrors_it_have_the_same_images_on_both_sides():
+    parts = training_parts(NETWORKS["convolutional"], 16)
+    first, last = parts["encoder.0"].convolution, parts["output"].convolution
+    assert first == Convolution(16, 1, 3, (9, 7), transposed=False, first=True)
+    assert last == Convolution(16, 1, 3, (9, 7), transposed=True, first=False)

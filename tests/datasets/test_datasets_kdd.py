@@ -9,8 +9,6 @@ import numpy as np
 import pytest
 import sklearn.datasets
 from numpy.typing import NDArray
-from sklearn.ensemble import IsolationForest
-from sklearn.metrics import f1_score, roc_auc_score
 
 import datasets
 from datasets import Dataset, DatasetError, kdd, kdd_synthetic, storage
@@ -202,36 +200,3 @@ def test_what_scikit_learn_fetches_gives_the_same_task_and_is_kept(
     assert datasets.load("kdd99", data_dir=empty).checksum == expected.checksum
     monkeypatch.setattr(sklearn.datasets, "fetch_kddcup99", None)
     assert datasets.load("kdd99", data_dir=empty).checksum == expected.checksum
-
-
-def forest(data: Dataset) -> NDArray[np.float64]:
-    normality: NDArray[np.float64] = IsolationForest(random_state=0).fit(data.X_train).score_samples(data.X_test)
-    return -normality
-
-
-@pytest.fixture
-def published_rows(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(kdd, "ROWS", {kdd.KDD99: [494_021], kdd.NSL_TRAIN: [125_973], kdd.NSL_TEST: [22_544]})
-
-
-@pytest.mark.usefixtures("published_rows")
-def test_the_real_nsl_kdd_scores_as_measured_before(real_data: Path) -> None:
-    data = datasets.load("nsl-kdd", data_dir=real_data)
-    assert (len(data.X_test), int(data.y_test.sum())) == (22_544, 12_833)
-    assert 0.93 < roc_auc_score(data.y_test, forest(data)) < 0.97
-
-
-@pytest.mark.usefixtures("published_rows")
-def test_the_real_kdd99_loses_its_published_duplicates(real_data: Path) -> None:
-    data = datasets.load("kdd99", data_dir=real_data)
-    assert int(data.y_test.sum()) == 145_584 - 87_831
-    assert data.provenance.notes[0].startswith("348,437 of 494,021 rows were exact duplicates")
-
-
-@pytest.mark.usefixtures("published_rows")
-def test_the_real_swapped_protocol_scores_as_the_papers_reimplementations(real_data: Path) -> None:
-    data = datasets.load("kdd99-swapped", data_dir=real_data)
-    assert data.y_test.mean() == pytest.approx(0.2, abs=1e-4)
-    assert "87" in data.provenance.notes[0][:5] or "86." in data.provenance.notes[0][:5]
-    scores = forest(data)
-    assert f1_score(data.y_test, scores >= np.quantile(scores, 0.8)) == pytest.approx(0.913, abs=0.02)

@@ -12,11 +12,9 @@ import numpy as np
 
 from backends import weights as canonical
 from bench.proof import ladder, native, verify
-from making import native_faults
 from making.contract import module
 from making.faults import FAULTS
 
-assert native_faults.__name__, "its faults are registered by its import"
 NATIVE_ROWS = 2600
 """Twenty batches and a partial one: enough for every planted fault to be far beyond chance."""
 

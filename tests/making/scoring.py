@@ -61,7 +61,7 @@ def _scoring(name: str, threads: int) -> Callable[[], int]:
 
 def _multiplying(library: str, threads: int) -> Callable[[], int]:
     chosen = products.NumPy() if library == "numpy" else products.Torch("cpu")
-    run = chosen.sequence(("float32", scoring_products(SPEC, CHUNK)))
+    run = chosen.sequence(products.Work("float32", scoring_products(SPEC, CHUNK)))
     ExitStack().enter_context(chosen.threads(threads))  # as long as the process lives
 
     def multiply() -> int:

@@ -35,6 +35,7 @@ def make_record(
     rows: int = 1000,
     limit: float | None = 400_000.0,
     compile_seconds: float = 0.8,
+    compile_warm_seconds: float | None = None,
     **changes: Any,
 ) -> Record:
     """One finished trial as the harness writes it; ``changes`` replaces keys of the record."""
@@ -72,6 +73,7 @@ def make_record(
             "train_samples_per_second": speed,
             "score_samples_per_second": speed * 10,
             "compile_seconds": compile_seconds if backend else None,
+            "compile_warm_seconds": compile_warm_seconds,
             "first_step_seconds": compile_seconds + 2.0 if backend else None,
             "result_seconds": compile_seconds + epochs * rows / speed if backend else None,
             "score_latency_p50_seconds": 0.00031,

@@ -128,10 +128,22 @@ def read(cell: Any) -> str:
     return cell if isinstance(cell, str) else f"{cell['t']} {cell.get('s', '')}"
 
 
-def test_both_writers_have_the_same_tables_cell_by_cell(rich: tuple[list[dict[str, Any]], Path]) -> None:
+def reports_shelf(folder: Path) -> Any:
+    from reports.arrays import Shelf
+
+    return Shelf(folder)
+
+
+@pytest.fixture(scope="module")
+def both(rich: tuple[list[dict[str, Any]], Path]) -> tuple[str, str]:
+    """What the two writers make of the same records: Markdown and the page."""
     records, folder = rich
     text = markdown.written(document(Material(records, reports_shelf(folder))))
-    page = reports.page(records, directory=folder).decode()
+    return text, reports.page(records, directory=folder).decode()
+
+
+def test_both_writers_have_the_same_tables_cell_by_cell(both: tuple[str, str]) -> None:
+    text, page = both
     ours, theirs = tables_of_markdown(text), tables_of_page(page)
     assert len(ours) == len(theirs) > 25
     for one, other in zip(ours, theirs, strict=True):
@@ -141,16 +153,8 @@ def test_both_writers_have_the_same_tables_cell_by_cell(rich: tuple[list[dict[st
         assert any(wanted in head for head in heads), f"no table has {wanted}"
 
 
-def reports_shelf(folder: Path) -> Any:
-    from reports.arrays import Shelf
-
-    return Shelf(folder)
-
-
-def test_both_writers_have_the_same_sections_in_the_same_order(rich: tuple[list[dict[str, Any]], Path]) -> None:
-    records, folder = rich
-    text = markdown.written(document(Material(records, reports_shelf(folder))))
-    page = reports.page(records, directory=folder).decode()
+def test_both_writers_have_the_same_sections_in_the_same_order(both: tuple[str, str]) -> None:
+    text, page = both
     ours = [unescaped(title) for title in re.findall(r"^#{2,4} (.+)$", text, re.MULTILINE)]
     main = page.split("<main>")[1].split("</main>")[0]
     heads = re.findall(r"<h[234][^>]*>(.*?)</h[234]>", main)

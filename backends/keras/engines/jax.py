@@ -74,8 +74,8 @@ def memory_peak() -> int | None:
     return statistics["peak_bytes_in_use"] if statistics else None
 
 
-def compiled(model: keras.Model) -> Callable[[Any], tuple[Array, ...]]:
-    """A model's call as one program."""
+def compiled(model: keras.Model, fused: bool = False) -> Callable[[Any], tuple[Array, ...]]:
+    """A model's call as one program; JAX has it compiled by XLA, and so fused, in any case."""
 
     @jax.jit
     def run(weights: list[Array], others: list[Array], x: Array) -> tuple[Array, ...]:

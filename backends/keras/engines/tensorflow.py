@@ -82,9 +82,10 @@ def memory_peak() -> int:
     return int(tf.config.experimental.get_memory_info("GPU:0")["peak"])
 
 
-def compiled(model: keras.Model) -> Callable[[Any], tuple[Array, ...]]:
-    """A model's call as one program, by XLA where Keras uses it: on the CPU TensorFlow's own products are faster."""
-    return tf.function(model, jit_compile=model.jit_compile)
+def compiled(model: keras.Model, fused: bool = False) -> Callable[[Any], tuple[Array, ...]]:
+    """A model's call as one program, by XLA where Keras uses it or where there is much beside the products that XLA
+    fuses: on the CPU TensorFlow's own products are faster."""
+    return tf.function(model, jit_compile=fused or model.jit_compile)
 
 
 def compiled_epoch(network: keras.Model, optimizer: keras.optimizers.Optimizer) -> Callable[..., Array]:

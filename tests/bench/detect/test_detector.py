@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import functools
+
 import numpy as np
 import pytest
 from sklearn.covariance import LedoitWolf
@@ -42,10 +44,23 @@ def make(name: str, data: Dataset, seed: int = 0, epochs: int = 8, patience: int
     return detector(seed=seed, threads=1)
 
 
+@pytest.fixture(scope="module")
+def trained(data, images):
+    """``trained(name)``: the detector fitted to its data set once."""
+
+    @functools.cache
+    def fit(name: str):
+        rows = images if registry.needs_images(name) else data
+        detector = make(name, rows, seed=4)
+        assert detector.fit(rows.X_train) is detector
+        return detector
+
+    return fit
+
+
 @pytest.mark.parametrize("name", NAMES)
-def test_scores_are_finite_one_a_row_and_the_same_at_every_call(name, fitting):
-    detector = make(name, fitting)
-    assert detector.fit(fitting.X_train) is detector
+def test_scores_are_finite_one_a_row_and_the_same_at_every_call(name, fitting, trained):
+    detector = trained(name)
     scores = detector.decision_function(fitting.X_test)
     assert scores.shape == (len(fitting.X_test),)
     assert np.isfinite(scores).all()
@@ -61,24 +76,24 @@ def test_scores_are_the_same_on_any_number_of_threads_and_in_order(name, data):
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_a_rows_score_does_not_depend_on_the_rows_around_it(name, fitting):
-    detector = make(name, fitting).fit(fitting.X_train)
+def test_a_rows_score_does_not_depend_on_the_rows_around_it(name, fitting, trained):
+    detector = trained(name)
     whole = detector.decision_function(fitting.X_test)
     order = np.random.default_rng(0).permutation(len(whole))[:50]
     np.testing.assert_allclose(detector.decision_function(fitting.X_test[order]), whole[order], rtol=1e-6)
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_larger_means_more_anomalous(name, fitting):
-    detector = make(name, fitting).fit(fitting.X_train)
+def test_larger_means_more_anomalous(name, fitting, trained):
+    detector = trained(name)
     usual = detector.decision_function(fitting.X_train[:100])
     far = detector.decision_function(fitting.X_train[:100] * 0 + 30.0)
     assert far.min() > np.median(usual)
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_the_same_seed_gives_the_same_scores(name, fitting):
-    first, second = (make(name, fitting, seed=4).fit(fitting.X_train) for _ in range(2))
+def test_the_same_seed_gives_the_same_scores(name, fitting, trained):
+    first, second = trained(name), make(name, fitting, seed=4).fit(fitting.X_train)
     np.testing.assert_array_equal(first.decision_function(fitting.X_test), second.decision_function(fitting.X_test))
 
 

@@ -7,12 +7,13 @@ import io
 import sys
 from dataclasses import replace
 from types import SimpleNamespace
+from typing import ClassVar
 
 import numpy as np
 import pytest
 
 import backends
-from backends.arithmetic import Product, training_products
+from backends.arithmetic import Product, training_parts, training_products
 from backends.interface import BackendError
 from backends.spec import NetworkSpec
 from bench.detect import registry
@@ -25,8 +26,9 @@ from bench.suites.scenario import Scenario, Training
 from bench.suites.suite import load
 from bench.worker import products
 from bench.worker.process import TrialFailed, WorkerProcess
+from bench.worker.products import Convolving, Work
 
-SHAPES = {"blobs": (20, None)}
+SHAPES = {"blobs": (20, None), "digits:4": (64, (8, 8))}
 
 
 def scenario(**changes) -> Scenario:
@@ -48,6 +50,8 @@ def asked(monkeypatch) -> list[tuple]:
     requests = []
 
     class Measuring:
+        disturbed: ClassVar[list[bool]] = []
+
         def __init__(self, threads, device, timeout):
             self.threads = threads
 
@@ -65,17 +69,58 @@ def asked(monkeypatch) -> list[tuple]:
             assert threads <= self.threads
             seconds = {"numpy": 1.0 if threads == 1 else 0.5, "torch": 2.0}
             known = {"numpy": ("float32", "float64"), "torch": ("float32", "float64", "bfloat16")}
-            return {
+            series = {
                 name: {
-                    "products": [[9.0, seconds[name]] if precision in known[name] else None for precision, _ in works],
-                    "matmul": {precision: [seconds[name]] for precision, _ in works if precision in known[name]},
+                    "products": [[9.0, seconds[name]] if work.precision in known[name] else None for work in works],
+                    "matmul": {work.precision: [seconds[name]] for work in works if work.precision in known[name]},
                     "copy": [seconds[name]],
                 }
                 for name in libraries
+                if name in known
             }
+            if Convolving.name in libraries:
+                quick = [[0.25] if work.convolution and work.convolution.first else None for work in works]
+                series[Convolving.name] = {"products": quick, "matmul": {}, "copy": None}
+            return {"libraries": series, "disturbed": self.disturbed.pop() if self.disturbed else False}
 
     monkeypatch.setattr(limits, "WorkerProcess", Measuring)
     return requests
+
+
+def conv_scenario() -> Scenario:
+    return scenario(dataset="digits:4", detector="conv_vae", training=Training().resolved(registry.load("conv_vae")))
+
+
+def test_each_convolution_counts_as_what_is_fastest_and_the_record_says_what_that_was(asked):
+    found = limits.measure([conv_scenario(), scenario()], SHAPES)
+    assert asked[0][2] == ("numpy", "torch", Convolving.name)
+    conv, dense = found[conv_scenario().hash], found[scenario().hash]
+    assert conv["parts"]["encoder.0"] == {"library": Convolving.name, "threads": 1, "seconds": 0.25}
+    assert conv["parts"]["encoder.1"] == conv["parts"]["dense"] == {"library": "numpy", "threads": 4, "seconds": 0.5}
+    assert conv["products_samples_per_second"] == pytest.approx(128 / (0.25 + 4 * 0.5))
+    assert list(dense["parts"]) == ["dense"]
+
+
+def test_limits_that_were_disturbed_are_measured_again_and_marked_if_they_stay_so(asked):
+    worker = limits.WorkerProcess
+    worker.disturbed[:] = [False, True]
+    assert limits.measure([scenario(threads=1)], SHAPES)[scenario(threads=1).hash]["marks"] == []
+    assert len(asked) == 2
+    worker.disturbed[:] = [True] * 9
+    found = limits.measure([scenario(threads=1)], SHAPES)[scenario(threads=1).hash]
+    assert (found["marks"], len(asked)) == (["limit disturbed"], 2 + limits.TRIES)
+    worker.disturbed.clear()
+    record = ended_well()
+    limits.attach(record, scenario(threads=1), SHAPES["blobs"], found)
+    assert record["marks"] == ["noisy", "limit disturbed"]
+
+
+def test_a_fraction_above_the_limit_by_more_than_noise_is_marked(asked):
+    found = limits.measure([scenario()], SHAPES)[scenario().hash]
+    for rate, marks in ((256.0 * 1.04, ["noisy"]), (256.0 * 1.06, ["noisy", "over limit"])):
+        record = ended_well(rate=rate)
+        limits.attach(record, scenario(), SHAPES["blobs"], found)
+        assert record["marks"] == marks
 
 
 def test_one_process_is_asked_for_all_networks_of_a_device_and_a_number_of_threads_at_once(asked):
@@ -130,9 +175,9 @@ def test_a_measuring_that_dies_leaves_other_limits_and_a_note(asked):
     assert "fraction_of_limit" not in record["metrics"]
 
 
-def ended_well(features: int = 20) -> dict:
-    metrics = {"train_samples_per_second": 64.0}
-    return {"status": "ok", "notes": ["before"], "metrics": metrics, "data": {"features": features}}
+def ended_well(features: int = 20, rate: float = 64.0) -> dict:
+    metrics = {"train_samples_per_second": rate}
+    return {"status": "ok", "notes": ["before"], "marks": ["noisy"], "metrics": metrics, "data": {"features": features}}
 
 
 def test_a_record_gets_its_limit_and_the_fraction_that_it_reached(asked):
@@ -194,12 +239,19 @@ def test_operands_fit_the_products_and_no_result_overwrites_a_factor():
 
 def test_a_real_process_measures_every_precision_that_its_libraries_have(process, monkeypatch):
     monkeypatch.undo()
-    libraries = ["numpy"] if backends.unavailable("torch") else ["numpy", "torch"]
-    works = [(precision, [Product(64, 32, 16), Product(32, 64, 16)]) for precision in ("float32", "bfloat16")]
+    libraries = ["numpy"] if backends.unavailable("torch") else ["numpy", "torch", Convolving.name]
+    works = [Work(precision, [Product(64, 32, 16), Product(32, 64, 16)]) for precision in ("float32", "bfloat16")]
+    network = NetworkSpec(35, (4,), 2, likelihood="bce", image=(5, 7), filters=(3, 4))
+    layers = [part for name, part in training_parts(network, 8).items() if name != "dense"]
+    works += [Work("float32", *part) for part in layers]
     with WorkerProcess(1, "cpu", 60) as worker:
-        reply = worker.request("limits", 1, "cpu", libraries, works)
+        reply = worker.request("limits", 1, "cpu", libraries, works)["libraries"]
     assert list(reply) == libraries
     assert reply["numpy"]["products"][1] is None
+    if convolving := reply.pop(Convolving.name, None):
+        assert convolving["products"][:2] == [None, None]
+        assert len(layers) == 4
+        assert all(min(series) > 0 for series in convolving["products"][2:])
     assert set(reply["numpy"]["matmul"]) == {"float32"}
     for series in reply.values():
         found = [*filter(None, series["products"]), *series["matmul"].values(), series["copy"]]
@@ -255,14 +307,14 @@ def test_on_a_gpu_all_runs_are_one_launch_after_a_first_one_outside_the_graph(mo
     fake = FakeTorch(gpu=True)
     monkeypatch.setitem(sys.modules, "torch", fake)
     library = products.Torch("gpu")
-    run = library.sequence(("tf32", [Product(2, 3, 4)]))
+    run = library.sequence(Work("tf32", [Product(2, 3, 4)]))
     assert fake.matmul_precision == "high"
     assert fake.done == ["float32 in side stream", *["float32 in graph"] * library.runs]
     fake.done.clear()
     run()
     library.synchronize()
     assert fake.done == ["replay", "synchronize"]
-    library.sequence(("bfloat16", [Product(2, 3, 4)]))
+    library.sequence(Work("bfloat16", [Product(2, 3, 4)]))
     assert fake.matmul_precision == "highest"
     assert "bfloat16 in graph" in fake.done
 

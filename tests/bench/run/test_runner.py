@@ -14,6 +14,8 @@ import psutil
 import pytest
 
 import backends
+from bench.run import runner
+from bench.suites.suite import load
 
 COMMAND_TAIL = ("--out", "out")
 
@@ -38,6 +40,7 @@ def test_a_run_writes_one_record_a_trial_and_the_report(here, suite_file, read_r
     assert Counter((r["detector"], r["seed"]) for r in records) == Counter(
         {("norm", 0): 1, ("norm", 1): 1, ("mahalanobis", 0): 1, ("mahalanobis", 1): 1}
     )
+    assert len({record["process"] for record in records}) == 4
     for record in records:
         assert record["status"] == "ok"
         assert record["schema"] == 1
@@ -62,35 +65,74 @@ def test_a_run_writes_one_record_a_trial_and_the_report(here, suite_file, read_r
     assert "4 of 4 trials ended well" in done.stdout
 
 
-@pytest.mark.parametrize(
-    ("detector", "status", "reason"),
-    [
-        ("raising", "failed", "RuntimeError: the fuse has blown"),
-        ("not_finite", "diverged", "the scores are not all finite"),
-        ("killed", "failed", "the worker was killed by SIGKILL"),
-        ("exiting", "failed", "the worker ended with status 3: no licence"),
-        ("hungry", "out_of_memory", "MemoryError: unable to allocate 9 EiB"),
-        ("slow", "timeout", "not done after 9 s, training, epoch 1 of 1"),
-    ],
-)
-def test_a_trial_that_goes_wrong_is_a_record_and_the_run_goes_on(
-    bench, suite_file, read_records, detector, status, reason
-):
+def test_seeds_share_a_process_where_the_suite_says_so_and_say_so(here, suite_file, read_records):
+    suite = suite_file('shared_process = "classical"\n' + TINY)
+    done = here("run", suite, "--seeds", "0,1,2", "--detectors", "norm", *COMMAND_TAIL)
+    assert done.returncode == 0, done.stderr
+    records = read_records()
+    assert {record["seed"] for record in records} == {0, 1, 2}
+    assert len({record["process"] for record in records}) == 1
+    assert len({record["data"]["checksum"] for record in records}) == 3
+    for first, record in zip((True, False, False), records, strict=True):
+        assert record["metrics"]["train_samples_per_second"] > 0
+        # what an earlier trial has held is not this one's
+        assert ("peak_memory_bytes" in record["metrics"], "start_seconds" in record) == (first, first)
+
+
+def test_seeds_of_one_scenario_and_round_are_one_unit_where_they_share_a_process(tmp_path):
+    file = tmp_path / "mine.toml"
+    block = 'datasets = ["blobs-2d"]\n[[scenarios]]\ndetectors = ["vae"]\nbackends = ["torch"]\n'
+    file.write_text("rounds = 2\nseeds = [0, 1]\n" + block)
+    trials = load(str(file)).trials(1)
+    assert [len(unit) for unit in runner.units(trials, "none")] == [1] * len(trials)
+    for unit in runner.units(trials, "classical"):
+        assert len(unit) == (1 if unit[0].scenario.backend else 2)
+        assert len({(trial.scenario.hash, trial.round) for trial in unit}) == 1
+
+
+WRONG = {
+    "raising": ("failed", "RuntimeError: the fuse has blown"),
+    "not_finite": ("diverged", "the scores are not all finite"),
+    "killed": ("failed", "the worker was killed by SIGKILL"),
+    "exiting": ("failed", "the worker ended with status 3: no licence"),
+    "hungry": ("out_of_memory", "MemoryError: unable to allocate 9 EiB"),
+}
+
+
+def test_a_trial_that_goes_wrong_is_a_record_and_the_run_goes_on(bench, suite_file, read_records):
     suite = suite_file(f"""
         datasets = ["blobs-2d"]
-        parameters = {{ slow = {{ pause = 60.0 }} }}
-        timeout = {9 if detector == "slow" else 90}
+        timeout = 90
         [[scenarios]]
-        detectors = ["{detector}", "norm"]
+        detectors = {[*WRONG, "norm"]}
     """)
-    done = bench("run", suite, *COMMAND_TAIL)
+    done = bench("run", suite, "--detectors", ",".join([*WRONG, "norm"]), *COMMAND_TAIL)
+    assert done.returncode == 1, done.stderr
+    records = {record["detector"]: record for record in read_records()}
+    assert records.pop("norm")["status"] == "ok"
+    assert {name: (record["status"], record["reason"]) for name, record in records.items()} == WRONG
+    for name, (status, reason) in WRONG.items():
+        assert "metrics" not in records[name]
+        assert f"{status}: blobs-2d {name} seed 0: {reason}" in done.stdout
+    assert "Traceback" not in done.stderr
+
+
+def test_a_trial_that_takes_too_long_is_a_record_and_the_run_goes_on(bench, suite_file, read_records):
+    suite = suite_file("""
+        datasets = ["blobs-2d"]
+        parameters = { slow = { pause = 60.0 } }
+        timeout = 9
+        [[scenarios]]
+        detectors = ["slow", "norm"]
+    """)
+    done = bench("run", suite, "--detectors", "slow,norm", *COMMAND_TAIL)
     assert done.returncode == 1, done.stderr
     records = {record["detector"]: record for record in read_records()}
     assert records["norm"]["status"] == "ok"
-    assert (records[detector]["status"], records[detector]["reason"]) == (status, reason)
-    assert "metrics" not in records[detector]
-    assert f"{status}: blobs-2d {detector} seed 0: {reason}" in done.stdout
-    assert "Traceback" not in done.stderr
+    reason = "not done after 9 s, training, epoch 1 of 1"
+    assert (records["slow"]["status"], records["slow"]["reason"]) == ("timeout", reason)
+    assert "metrics" not in records["slow"]
+    assert f"timeout: blobs-2d slow seed 0: {reason}" in done.stdout
 
 
 def test_a_diverging_training_is_a_record_with_its_losses(here, suite_file, read_records):
@@ -283,6 +325,12 @@ def test_every_backend_runs_both_networks_from_the_command_line(here, suite_file
         assert metrics["compile_seconds"] == samples["compile"][0] > 0
         assert metrics["first_step_seconds"] == sum(phases[name] for name in ("import", "build", "compile"))
         assert metrics["result_seconds"] == sum(phases[name] for name in ("compile", "warmup", "train", "finish"))
+        if record["compile_cache"]["programs"]:
+            assert 0 < metrics["compile_warm_seconds"] < metrics["compile_seconds"]
+            assert record["compile_cache"]["added"] == 0
+        else:
+            assert "compile_warm_seconds" not in metrics
+        assert bool(record["compile_cache"]["programs"]) == (record["backend"] == "jax")
         assert set(phases) == {"import", "data", "build", "compile", "warmup", "train", "finish", "score", "latency"}
         assert phases["score"] == pytest.approx(sum(samples["score"] + samples["score_warmup"]))
         assert "unsynchronised" not in record["marks"]

@@ -239,7 +239,7 @@ def test_the_command_prints_each_format_and_its_status(tmp_path, capsys):
     ("arguments", "parts"),
     [
         (["a", "nowhere"], ["nowhere: no such directory", "git:REV"]),
-        (["a", "gti:HEAD"], ["did you mean git:?"]),
+        (["a", "gti:HEAD"], ["did you mean 'git:'?"]),
         (["a", "here"], ["a results directory", "alone"]),
         (["a", "b", "--metric", "roc_acu"], ["did you mean 'roc_auc'?"]),
         (["a", "b", "--budget", "5m"], ["--budget is for live sides"]),

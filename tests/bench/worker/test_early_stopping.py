@@ -151,7 +151,7 @@ def test_fit_stops_and_restores_as_the_worker_does_and_refuses_to_guess_validati
         detector.fit(X)
 
 
-def test_a_trial_that_stops_early_scores_as_one_that_ran_to_its_best_epoch(bench, suite_file, read_records):
+def test_a_trial_that_stops_early_scores_as_one_that_ran_to_its_best_epoch(here, suite_file, read_records):
     backend = next((name for name in backends.names() if backends.unavailable(name) is None), None)
     if backend is None:
         pytest.skip("no framework is installed")
@@ -169,8 +169,8 @@ def test_a_trial_that_stops_early_scores_as_one_that_ran_to_its_best_epoch(bench
             detectors = ["autoencoder"]
             backends = ["{backend}"]
         """)
-        narrow = ["--detectors", "autoencoder", "--threads", "1", "--epochs", str(epochs)]
-        done = bench("run", suite, *narrow, "--out", out)
+        narrow = ["--detectors", "autoencoder", "--threads", "1", "--epochs", str(epochs), "--jobs", "2"]
+        done = here("run", suite, *narrow, "--out", out)
         assert done.returncode == 0, done.stderr + done.stdout
         (record,) = read_records(out)
         return record

@@ -11,9 +11,12 @@ import pytest
 from safetensors.numpy import save_file
 from sklearn.metrics import roc_auc_score
 
-from reports import tables, write_report
+from reports import figures, tables, write_report
 from reports.arrays import Shelf
+from reports.blocks import Drawing
+from reports.document import document
 from reports.tables import resampling, roofline
+from reports.tables.material import Material
 
 
 def arrays(rows: int = 60, features: int = 2, seed: int = 0, shift: float = 2.0) -> dict[str, np.ndarray]:
@@ -43,46 +46,67 @@ def written(record: Any, folder: Path, found: dict[str, np.ndarray], **more: Any
     return made
 
 
+def pictured(record: Any, folder: Path) -> dict[str, Drawing]:
+    """What a report on one trial draws of its arrays, by kind."""
+    drawings = document(Material([record], Shelf(folder))).drawings
+    return {drawing.kind: drawing for drawing in drawings if figures.DRAWERS[drawing.kind] == "planes"}
+
+
 def names(folder: Path) -> set[str]:
     return {path.name for path in (folder / "figures").iterdir()}
 
 
 def test_data_in_the_plane_gets_six_panels_and_a_latent_space_as_svg_and_png(record: Any, tmp_path: Path) -> None:
-    report = write_report([written(record, tmp_path, arrays())], tmp_path, png=True)
+    few = {"timed": False, "loss": None, "validation_loss": None}  # figures that are looked at elsewhere
+    report = write_report([written(record, tmp_path, arrays(), **few)], tmp_path, png=True)
     assert {"digits-4-plane.svg", "digits-4-latent.svg", "digits-4-plane.png"} <= names(tmp_path)
     assert "digits-4-top.svg" not in names(tmp_path), "rows that are no images were shown as some"
     text = report.read_text()
     assert "(figures/digits-4-plane.svg)" in text
     assert "Bands: 95 % of bootstrap resamples" in text
     assert (tmp_path / "figures/digits-4-plane.png").read_bytes().startswith(b"\x89PNG")
-    write_report([record()], tmp_path)
+    write_report([record(**few)], tmp_path)
     assert not any("plane" in name or name.endswith("png") for name in names(tmp_path)), "old figures stayed"
 
 
 def test_images_get_rows_of_input_reconstruction_and_error(record: Any, tmp_path: Path) -> None:
     made = written(record, tmp_path, arrays(features=6))
     made["data"]["image_shape"] = [2, 3]
-    write_report([made], tmp_path)
-    svg = ElementTree.parse(tmp_path / "figures/digits-4-top.svg")
+    (drawn,) = figures.draw([pictured(made, tmp_path)["top"]])
+    assert drawn.file == "digits-4-top.svg"
+    svg = ElementTree.fromstring(drawn.svg)
     assert sum(element.tag.endswith("image") for element in svg.iter()) >= 12
 
 
-@pytest.mark.parametrize("odd", [[2, 4], [0, 6], ["2", 3], 6, None])
-def test_a_shape_that_the_rows_do_not_have_leaves_the_images_out(record: Any, tmp_path: Path, odd: Any) -> None:
+def test_a_shape_that_the_rows_do_not_have_leaves_the_images_out(record: Any, tmp_path: Path) -> None:
     made = written(record, tmp_path, arrays(features=6))
-    made["data"]["image_shape"] = odd
-    write_report([made], tmp_path)
-    assert "digits-4-top.svg" not in names(tmp_path)
+    for odd in ([2, 4], [0, 6], ["2", 3], 6, None):
+        made["data"]["image_shape"] = odd
+        assert set(pictured(made, tmp_path)) == {"latent"}
 
 
-@pytest.mark.parametrize("name", ["y_test", "score.elbo", "X_plane", "mu", "mu_rows", "top_rows"])
+@pytest.mark.parametrize(
+    ("name", "kinds"),
+    [
+        ("y_test", set()),
+        ("score.elbo", set()),
+        ("X_plane", {"latent"}),
+        ("mu", {"plane", "latent"}),
+        ("mu_rows", {"plane"}),
+        ("top_rows", {"plane", "latent"}),
+    ],
+)
 def test_arrays_that_are_missing_or_of_another_length_leave_figures_out_and_nothing_else(
-    record: Any, tmp_path: Path, name: str
+    record: Any, tmp_path: Path, name: str, kinds: set[str]
 ) -> None:
-    for change in (lambda a: a.pop(name), lambda a: a.update({name: a[name][:-1].copy()})):
-        found = arrays()
-        change(found)
-        assert write_report([written(record, tmp_path, found)], tmp_path).is_file()
+    whole = arrays()
+    other_length = whole | {name: whole[name][:-1].copy()}
+    assert set(pictured(written(record, tmp_path, other_length), tmp_path)) == kinds
+    del whole[name]
+    left = pictured(written(record, tmp_path, whole), tmp_path)
+    assert set(left) == kinds
+    if name.startswith("mu"):  # what a panel of the others shows of it
+        assert all(drawn.svg for drawn in figures.draw(list(left.values())))
 
 
 def test_a_path_in_a_record_leads_nowhere_but_into_its_results(record: Any, tmp_path: Path) -> None:

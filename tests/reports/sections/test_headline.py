@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from reports.sections.answer import answer
 from reports.sections.headline import headline
 from reports.tables.material import Material
 from reports.writers import markdown
@@ -102,3 +103,46 @@ def test_each_environment_has_its_own_headline(record: Any) -> None:
     here, there = told(best_here + best_there).split("**Environment B.**")
     assert "`vae` (`torch`) is best" in here
     assert "`knn` is best" in there
+
+
+def two_modes(run: Any, rates: dict[str, list[float]], **more: Any) -> list[dict[str, Any]]:
+    """Trials of PyTorch in each of these modes, a seed for each rate."""
+    return [
+        trial
+        for mode, found in rates.items()
+        for seed, speed in enumerate(found)
+        for trial in run(
+            detectors=["vae"], backends=["torch"], seeds=[seed], speed=speed, mode=mode, scenario_hash=mode, **more
+        )
+    ]
+
+
+SLOW = {"idiomatic": [100.0, 110.0, 105.0], "tuned": [92.0, 103.0, 98.0]}
+
+
+def test_a_mode_that_promises_speed_and_is_slower_stands_on_the_first_screen(run: Any) -> None:
+    first = markdown.blocks(answer(Material(two_modes(run, SLOW)))).split("<details>")[0].replace("\u00a0", " ")
+    assert "**`tuned` is slower than `idiomatic` here: `torch` on `digits:4`, 0.93 [0.91, 0.95]" in first
+    assert "`torch` on `digits:4` in scoring, 0.93" in first
+    assert "**`tuned` is slower than `idiomatic` here: `torch` on `digits:4`, 0.93" in told(two_modes(run, SLOW))
+
+
+@pytest.mark.parametrize(
+    "rates",
+    [
+        {"idiomatic": [100.0, 110.0], "tuned": [200.0, 210.0]},
+        {"idiomatic": [100.0, 110.0, 105.0], "tuned": [97.0, 107.0, 102.0]},
+        {"idiomatic": [100.0, 110.0, 90.0], "tuned": [80.0, 120.0, 70.0]},
+    ],
+    ids=["faster", "slower by less than five in a hundred", "within the noise"],
+)
+def test_a_mode_is_not_called_slower_for_nothing(run: Any, rates: dict[str, list[float]]) -> None:
+    assert "is slower than" not in told(two_modes(run, rates))
+
+
+def test_a_slower_mode_tells_of_marks_and_of_what_tells_it_from_others(run: Any) -> None:
+    one = two_modes(run, {"idiomatic": [100.0], "tuned": [50.0]}, marks=["disturbed"])
+    other = two_modes(run, {"idiomatic": [100.0], "tuned": [40.0]}, threads=1)
+    text = told([*one, *other])
+    assert "`torch` on `digits:4`, 1 thread, 0.40; " in text
+    assert "`torch` on `digits:4`, 2 threads, 0.50 (marked `disturbed`)" in text

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from reports import figures, tables
+from reports import figures, numbers, tables
 from reports.document import document
 from reports.tables import frames, speed, sweeps
 from reports.tables.material import Material
@@ -40,7 +40,10 @@ def test_each_row_tells_its_fraction_of_the_limit_and_what_the_limit_is(record: 
     text = rendered([record(samples=samples, train_rows_per_sample=120_000, limit=400_000.0)])
     (row,) = body(section(text, "### Backends"))
     assert row["of limit"] == "0.30"
-    assert "matrix products of a training step (the best of the libraries and thread counts measured" in text
+    assert (
+        "matrix products and convolutions of a training step (the best of the libraries and thread counts measured"
+        in text
+    )
     (limit,) = body(section(text, "### Limits"))
     assert limit["products samples/s"] == "400k"
     assert limit["best"] == "`numpy` on 1 thread"
@@ -102,6 +105,35 @@ def test_a_mode_has_paid_when_its_gain_covers_its_compilation(
     assert row["extra start-up s"] == (
         "−0.800" if compiled == 0.2 else "+0.000" if compiled == 1 else f"+{compiled - 1:.2f}"
     )
+
+
+def test_a_mode_pays_sooner_where_its_programs_are_found(record: Any) -> None:
+    """(2 - 1) / (1 - 0.5) = 2 epochs; cold it is (6 - 2) / 0.5 = 8. Of the jax mode nothing warm is known."""
+    found = [
+        record(samples={"train": [1.0] * 5}, compile_seconds=2.0, compile_warm_seconds=1.0),
+        record(samples={"train": [0.5] * 5}, compile_seconds=6.0, compile_warm_seconds=2.0, mode="tuned"),
+        record(samples={"train": [1.0] * 5}, compile_seconds=2.0, backend="jax"),
+        record(samples={"train": [0.5] * 5}, compile_seconds=6.0, backend="jax", mode="tuned"),
+    ]
+    torch, jax = body(section(rendered(found), "### When `tuned` has paid"))[::-1]
+    if torch["backend"] != "`torch`":
+        torch, jax = jax, torch
+    assert (torch["ahead after epochs"], torch["ahead after epochs, warm"]) == ("8", "2")
+    assert torch["extra start-up s, warm"] == "+1.00"
+    assert (jax["ahead after epochs"], jax["ahead after epochs, warm"]) == ("8", numbers.MISSING)
+
+
+def test_trials_of_one_process_count_as_one(record: Any) -> None:
+    seeds = [record(seed=seed, speed=100.0 * 2**seed) for seed in range(4)]
+    apart, together = seeds, [one | {"process": "a" if one["seed"] < 3 else "b"} for one in seeds]
+    (row,) = frames.rows(throughput_of(apart)[1])
+    (shared,) = frames.rows(throughput_of(together)[1])
+    assert row["train"] == pytest.approx(100 * 2**1.5, rel=0.1)
+    assert shared["train"] == pytest.approx(100 * 2**2, rel=0.1), "the mean of 2**1 and 2**3"
+    assert shared["trials"] == 4
+    (alone,) = frames.rows(throughput_of([one | {"process": "a"} for one in seeds])[1])
+    assert math.isfinite(shared["train_low"])
+    assert math.isnan(alone["train_low"]), "one process tells nothing of the spread between processes"
 
 
 def test_a_mode_is_held_against_idiomatic_of_the_same_backend_and_threads_alone(record: Any) -> None:

@@ -12,6 +12,9 @@
     batch: (element, found) => Speed.curves(element, found, "batch size"),
     rows: (element, found) => Speed.curves(element, found, "training rows"),
     ladder: Speed.ladder,
+    sweep: Studies.overKeys,
+    heat: Studies.heat,
+    parallel: Studies.parallel,
   };
 
   function fill(element) {
