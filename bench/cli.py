@@ -23,6 +23,9 @@ COMMANDS = (
 USAGE_ERROR = 2
 INTERRUPTED = 130
 
+_NO_ROOM = ("failed to map segment", "cannot allocate memory", "Cannot allocate memory", "can't start new thread")
+"""How a library that is loaded, or a thread that is started, says that there is no memory for it."""
+
 _OURS = ("bench", "datasets", "backends", "reports")
 
 
@@ -48,6 +51,11 @@ def main(argv: Sequence[str] | None = None) -> int:
     except KeyboardInterrupt:
         print(f"\nstopped{getattr(arguments, 'interrupted', '')}", file=sys.stderr)
         return INTERRUPTED
+    except (MemoryError, ImportError, RuntimeError) as error:
+        if isinstance(error, MemoryError) or any(words in str(error) for words in _NO_ROOM):
+            print(f"bench: there is not enough memory for this: {one_line(error)}", file=sys.stderr)
+            return USAGE_ERROR
+        raise
     except (ValueError, OSError) as error:
         # our own errors are ValueErrors of one line; anything else that raises one is a bug and shows its traceback
         if isinstance(error, OSError) or type(error).__module__.partition(".")[0] in _OURS:

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from bench.commands import options
-from bench.messages import UsageError
+from bench.messages import UsageError, plain
 
 NETWORK = (
     ("epochs", options.positive, "N"),
@@ -107,7 +107,7 @@ def _fit(arguments: argparse.Namespace) -> int:
         f"recall {metrics['recall']:.3f}, F1 {metrics['f1']:.3f}"
     )
     for note in fitted.notes:
-        print(f"note: {note}")
+        print(plain(f"note: {note}"))
     print(f"model: {arguments.out}")
     return 0
 

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from bench.commands import options
-from bench.messages import UsageError
+from bench.messages import UsageError, plain
 
 
 def add(commands: Any) -> None:
@@ -55,6 +55,6 @@ def _score(arguments: argparse.Namespace) -> int:
     found = scoring.score(model, detector, kind, place, arguments.file, top=arguments.top, key=arguments.id, seen=seen)
     rows, flagged = scoring.write(found, out)
     for note in seen.notes(model, arguments.file):
-        print(f"note: {note}", file=sys.stderr)
+        print(plain(f"note: {note}"), file=sys.stderr)
     print(f"{flagged:,} of {rows:,} rows flagged, above {model.level(kind):.6g}", file=sys.stderr)
     return 0

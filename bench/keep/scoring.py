@@ -14,6 +14,7 @@ from typing import IO, TYPE_CHECKING, Any
 import numpy as np
 
 from bench.keep.models import Model, ModelError, scored
+from bench.messages import harmless
 from datasets import tables
 from datasets.columns import shown
 from datasets.preprocessing import Preprocessing, listed
@@ -213,7 +214,7 @@ def write(found: Iterable[pd.DataFrame], out: Path | None) -> tuple[int, int]:
     ``.parquet``; the file is there when it is whole. Returns how many rows there were and how many were flagged.
     """
     if out is None:
-        return _written(found, _csv(sys.stdout.buffer))
+        return _written(found, _csv(sys.stdout.buffer, harmless))
     if out.suffix not in FORMATS:
         raise ModelError(f"{out}: wants a name that ends in {' or '.join(FORMATS)}")
     with replacing(out) as draft:
@@ -236,13 +237,13 @@ def _written(found: Iterable[pd.DataFrame], add: Add) -> tuple[int, int]:
     return rows, flagged
 
 
-def _csv(file: IO[bytes]) -> Add:
+def _csv(file: IO[bytes], told: Callable[[str], str] = str) -> Add:
     """Adds tables to a file of comma-separated values, which begins with the names of their columns."""
     begun = False
 
     def add(table: pd.DataFrame) -> None:
         nonlocal begun
-        file.write(table.to_csv(index=False, header=not begun, lineterminator="\n").encode())
+        file.write(told(table.to_csv(index=False, header=not begun, lineterminator="\n")).encode())
         begun = True
 
     return add

@@ -274,3 +274,21 @@ def test_env_prints_what_goes_into_records(bench):
     assert set(shown["backends"]) >= {"torch", "keras", "jax"}
     for report in shown["backends"].values():
         assert "unavailable" in report or "cpu" in report["devices"]
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        MemoryError("malloc of size 64 failed"),
+        ImportError("libx.so: failed to map segment from shared object"),
+        RuntimeError("can't start new thread"),
+    ],
+)
+def test_a_machine_without_memory_is_told_in_one_line(in_process, monkeypatch, error):
+    def full(arguments):
+        raise error
+
+    monkeypatch.setattr("bench.cli._own_packages", lambda: full(None))
+    done = in_process("list", "datasets")
+    assert (done.returncode, done.stderr.count("\n")) == (2, 1)
+    assert "not enough memory" in done.stderr

@@ -16,6 +16,7 @@ import signal
 import sys
 import time
 import traceback
+import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import redirect_stderr, redirect_stdout
 from dataclasses import dataclass, field
@@ -143,6 +144,7 @@ def _forked(kind: Kind, folder: Path, batch: Sequence[int], tally: Tally, until:
 
 
 def _serve(kind: Kind, folder: Path, batch: Sequence[int], write: int) -> None:
+    warnings.resetwarnings()  # as for a user, not as the tests have them
     for module in kind.warm:
         __import__(module)
     home = os.environ.copy()

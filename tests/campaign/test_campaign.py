@@ -107,7 +107,7 @@ def test_the_campaign_sees_what_it_looks_for(folder, monkeypatch, argv, word):
             case "hold":
                 held = os.urandom(1) * (cases.MOST_MEMORY + 2**24)
             case "count":
-                sum(range(80_000_000))
+                sum(range(400_000_000))
         print(f"bench: no ({len(held)})" if arguments[0] != "twice" else "", file=cases.sys.stderr)
         return 2
 
