@@ -96,7 +96,9 @@ def _points(trials: Sequence[Record]) -> list[Point]:
     marked = sum(bool(record.get("marks")) for record in trials)
     points = []
     for name, metric in METRICS.items():
-        values = [record["metrics"][name] for record in trials if record["metrics"].get(name) is not None]
+        found = [record["metrics"].get(name) for record in trials]
+        # a record that somebody else wrote may hold an infinity, which no point of a history is
+        values = [value for value in found if value is not None and math.isfinite(value)]
         if not values or (metric.relative and min(values) <= 0):
             continue
         low: float | None

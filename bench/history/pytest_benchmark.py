@@ -204,7 +204,7 @@ def written(entry: Entry, trials: Sequence[Record]) -> bytes:
 def _seconds(record: Record, what: str) -> float | None:
     metric, rows = TIMES[what]
     value = record["metrics"].get(metric)
-    if not value:
+    if not value or not math.isfinite(value):
         return None
     if rows is None:
         return float(value)

@@ -214,6 +214,16 @@ def test_a_stretch_of_several_passes_is_exported_as_one(tmp_path):
     assert document["benchmarks"][0]["stats"]["median"] == pytest.approx(2_000 / 80_000)
 
 
+def test_an_infinity_that_somebody_wrote_is_no_measurement(tmp_path):
+    kept, lost = makers.record(), makers.record()
+    lost["seed"] = kept["seed"] + 1
+    lost["metrics"] = dict.fromkeys(kept["metrics"], float("inf"))
+    entry = condense.results(makers.results(tmp_path / "r", [kept]))
+    assert condense.results(makers.results(tmp_path / "s", [kept, lost])).points[0].median == entry.points[0].median
+    times = [json.loads(pytest_benchmark.written(entry, given)) for given in ([kept], [kept, lost])]
+    assert times[0]["benchmarks"][0]["stats"] == times[1]["benchmarks"][0]["stats"]
+
+
 def test_csv_has_a_line_a_point_and_no_formula(tmp_path):
     entry = makers.entry(0, label="=cmd|' /C calc'!A0", scenario="+1")
     (line,) = csv.DictReader(io.StringIO(export.as_csv([entry]).decode()))
