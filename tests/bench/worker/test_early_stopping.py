@@ -61,7 +61,9 @@ class FakeModel:
 class Here:
     """Answers the worker's commands in this process."""
 
-    def __init__(self, *_: object) -> None: ...
+    def __init__(self, *_: object, variables: object) -> None: ...
+
+    def extend(self, timeout: float) -> None: ...
 
     def __enter__(self):
         return self
