@@ -24,14 +24,19 @@ FEWEST_NORMAL_ROWS = 10
 
 
 def _absent(request: Request, path: str, **_: object) -> str | None:
-    return None if _place(request, path).is_file() else f"data set '{request.name}': there is no file {path}"
+    return None if os.path.isfile(_place(request, path)) else f"data set '{request.name}': there is no file {path}"
+
+
+SENT = "vaebench-files"
+"""In folders of a folder of this name lie the copies that a worker was sent of files that it lacks."""
 
 
 def _place(request: Request, path: str) -> Path:
-    """The file itself, or, where there is none at its path, the one of its name in the data directory."""
+    """The file itself, or, where there is none, the copy that was sent; no other file of its name will do."""
     place = Path(os.path.expanduser(path))
-    beside = request.data_dir / place.name
-    return beside if not place.is_file() and beside.is_file() else place
+    copy = request.data_dir / place.name
+    sent = request.data_dir.parent.name == SENT and not os.path.isfile(place) and copy.is_file()
+    return copy if sent else place
 
 
 def _expanded(name: str, path: str) -> list[str]:

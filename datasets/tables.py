@@ -4,6 +4,7 @@ large they are. One line for each way that fails; nothing is ever unpickled."""
 from __future__ import annotations
 
 import io
+import os
 from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -159,7 +160,7 @@ def chunks(
 
     The frames' ``attrs`` hold the names of all columns of the file as ``names``.
     """
-    require(place.is_file(), f"there is no file {path}")
+    require(os.path.isfile(place), f"there is no file {path}")
     suffix = place.suffix
     require(suffix in READERS, f"{path}: wants a name that ends in {', '.join(READERS)}")
     try:

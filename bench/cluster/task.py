@@ -35,6 +35,7 @@ from bench.run import limits
 from bench.run.trial import run_trial
 from bench.suites.scenario import Scenario, Trial
 from bench.worker.process import TrialFailed, WorkerProcess
+from datasets.files import SENT
 
 PLUGIN = "vaebench"
 THREADS, MEMORY = "vaebench-threads", "vaebench-memory"
@@ -128,7 +129,7 @@ def machine() -> str:
 
 def receive(name: str, content: bytes, dask_worker: Any) -> str:
     """Keeps a file that was sent, and returns its folder."""
-    folder = Path(dask_worker.local_directory) / "vaebench-files" / hashlib.sha256(content).hexdigest()[:16]
+    folder = Path(dask_worker.local_directory) / SENT / hashlib.sha256(content).hexdigest()[:16]
     folder.mkdir(parents=True, exist_ok=True)
     draft = folder / f".{os.getpid()}"
     draft.write_bytes(content)

@@ -76,6 +76,8 @@ KEYS = {
         Key("import_memory_bytes", "integer", "memory after the imports, before any data"),
         Key("start_seconds", "number", "from starting the worker to its first reply"),
         Key("wall_seconds", "number", "the whole trial"),
+        Key("process", "text", "the process that ran it; trials of one share what it had imported and compiled"),
+        Key("compile_cache", "json", "programs that the second process found, and those that it had to add"),
         Key("notes", "json", "what a reader should know, in sentences"),
         Key("data", "json", "checksum, rows, features and provenance of the data"),
         Key("settings", "json", "training settings and the detector's parameters"),
