@@ -36,6 +36,7 @@ from bench.run.trial import run_trial
 from bench.suites.scenario import Scenario, Trial
 from bench.worker.process import TrialFailed, WorkerProcess
 from datasets.files import SENT
+from datasets.storage import replace as replace_file
 
 PLUGIN = "vaebench"
 THREADS, MEMORY = "vaebench-threads", "vaebench-memory"
@@ -131,9 +132,7 @@ def receive(name: str, content: bytes, dask_worker: Any) -> str:
     """Keeps a file that was sent, and returns its folder."""
     folder = Path(dask_worker.local_directory) / SENT / hashlib.sha256(content).hexdigest()[:16]
     folder.mkdir(parents=True, exist_ok=True)
-    draft = folder / f".{os.getpid()}"
-    draft.write_bytes(content)
-    draft.replace(folder / name)
+    replace_file(folder / name, content)
     return str(folder)
 
 

@@ -37,6 +37,18 @@ def write(content: bytes, out: Path | None) -> None:
         sys.stdout.buffer.write(harmless(content.decode("utf-8", "replace")).encode())
 
 
+def lists(axes: Any, **examples: str) -> None:
+    """Options that take lists of names, or of references to data sets, each with an example of one."""
+    for axis, example in examples.items():
+        axes.add_argument(
+            f"--{axis}",
+            type=references if axis == "datasets" else names,
+            metavar="LIST",
+            action="extend",
+            help=f"for example {example}",
+        )
+
+
 def data_dir(parser: Any) -> None:
     parser.add_argument(
         "--data-dir",

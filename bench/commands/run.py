@@ -32,19 +32,13 @@ def add(commands: Any) -> None:
     axes = run.add_argument_group(
         "narrow and vary", "Lists are separated by commas. A value that the suite does not name is added to it."
     )
-    for axis, example in (
-        ("backends", "torch,jax"),
-        ("detectors", "vae,knn"),
-        ("datasets", "digits:4,file:my.csv or 'file:folder/*.npz'"),
-        ("modes", "idiomatic"),
-    ):
-        axes.add_argument(
-            f"--{axis}",
-            type=options.references if axis == "datasets" else options.names,
-            metavar="LIST",
-            action="extend",
-            help=f"for example {example}",
-        )
+    options.lists(
+        axes,
+        backends="torch,jax",
+        detectors="vae,knn",
+        datasets="digits:4,file:my.csv or 'file:folder/*.npz'",
+        modes="idiomatic",
+    )
     axes.add_argument("--device", choices=["cpu", "gpu"], help="where the autoencoders run")
     axes.add_argument(
         "--precision", type=options.precisions, metavar="LIST", help=f"of {', '.join(options.PRECISIONS)}"

@@ -27,14 +27,7 @@ def add(commands: Any) -> None:
         "--trials", type=options.positive, metavar="N", default=50, help="settings to try in each search (default: 50)"
     )
     axes = tune.add_argument_group("what is searched", "Lists are separated by commas.")
-    for axis, example in (("backends", "torch,jax"), ("detectors", "vae"), ("datasets", "digits:4")):
-        axes.add_argument(
-            f"--{axis}",
-            type=options.references if axis == "datasets" else options.names,
-            metavar="LIST",
-            action="extend",
-            help=f"for example {example}",
-        )
+    options.lists(axes, backends="torch,jax", detectors="vae", datasets="digits:4")
     axes.add_argument("--seeds", type=options.seeds, metavar="LIST", help="each setting is trained with all of them")
     axes.add_argument("--epochs", type=options.positive, metavar="N", help="training epochs of the autoencoders")
     axes.add_argument("--threads", type=options.counts, metavar="LIST", help="compute threads a trial")
@@ -88,14 +81,8 @@ def _tune(arguments: argparse.Namespace) -> int:
         if reason := fitting.unfit.get(space.base.hash):
             raise UsageError(reason)
         if not tuning.prunes_epochs(space) and not space.base.labelled:
-            print(
-                plain(
-                    f"note: {space.base.label}: beta is searched, and the losses of an epoch under different beta do "
-                ),
-                "not compare: a setting is pruned between seeds alone",
-                sep="",
-                file=sys.stderr,
-            )
+            note = "beta is searched, and the losses of an epoch under different beta do not compare: a setting is "
+            print(plain(f"note: {space.base.label}: {note}pruned between seeds alone"), file=sys.stderr)
     results = tuning.tune(
         chosen,
         searched,

@@ -35,12 +35,14 @@ class SideBySide:
 
     def __init__(self, jobs: int) -> None:
         self.jobs = jobs
+        self.here: dict[str, Any] | None = None
 
     def environment(self) -> dict[str, Any]:
-        return environment()
+        self.here = self.here or environment()
+        return self.here
 
     def records(self, plan: Plan, display: Display) -> Generator[tuple[Trial, Record]]:
-        here = environment()
+        here = self.environment()
         proofs = known.known(here)
         found: dict[str, Limits | str] = {}
 
