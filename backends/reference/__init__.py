@@ -1,0 +1,57 @@
+"""The golden copy: the autoencoder in NumPy float64, gradients derived by hand, to be read beside the formulas.
+
+It is no benchmarked backend, so it is not registered; its randomness is always the ``shared`` source.
+
+For one batch of B rows, with h the layers' outputs and 1 the indicator:
+
+- dense: a = h W + b;  dW = hᵀ da,  db = Σ_rows da,  dh = da Wᵀ
+- convolution: a = gather(h) W + b, where gather lays out each output pixel's 3×3 window;  dW = gather(h)ᵀ da,
+  dh = scatter(da Wᵀ), where scatter, gather's adjoint, adds each window's values up where they came from
+- transposed: a = scatter(h W) + b;  dW = hᵀ gather(da),  dh = gather(da) Wᵀ
+- ReLU and dropout: h' = max(0, a) ∘ mask / (1 − p);  da = d' ∘ 1[a > 0] ∘ mask / (1 − p)
+- heads: mu = h W_mu + b_mu, logvar = h W_lv + b_lv, z = mu + exp(logvar / 2) ∘ ε
+- loss = 1/B Σ_rows [ reconstruction + β_t · KL ]
+- ``mse``: reconstruction = Σ (x̂ − x)², d x̂ = 2 (x̂ − x) / B
+- ``bce`` on logits a: reconstruction = Σ max(a, 0) − a x + log(1 + exp(−|a|)), d a = (σ(a) − x) / B
+- ``gaussian`` of D features: σ² = 1/(B D) Σ_rows Σ (x̂ − x)² + e⁻¹², mean reconstruction = D (log σ + h) with
+  h = ½ log 2πe, d x̂ = D/(2 σ²) · dσ²/dx̂ = (x̂ − x) / (σ² B); after an epoch, log σ is the mean over its batches
+- KL = −½ Σ (1 + logvar − mu² − exp(logvar))
+- d mu = dz + β_t mu / B,  d logvar = ½ dz ∘ exp(logvar / 2) ∘ ε + ½ β_t (exp(logvar) − 1) / B
+"""
+
+from __future__ import annotations
+
+import platform
+
+import numpy as np
+
+from backends import weights as canonical
+from backends.interface import Capabilities, Weights
+from backends.reference.layers import forward
+from backends.reference.model import ReferenceModel
+from backends.reference.network import Network
+from backends.reference.optimizers import Optimizer
+from backends.spec import NetworkSpec, TrainingSettings
+
+__all__ = ["Network", "Optimizer", "ReferenceModel", "build", "capabilities", "forward"]
+
+MODES = ("idiomatic",)
+
+
+def capabilities() -> Capabilities:
+    """NumPy on the CPU, in float64."""
+    return Capabilities(
+        versions={"numpy": np.__version__},
+        devices={"cpu": platform.machine()},
+        precisions=("float64",),
+        modes=MODES,
+        threads=None,
+        reasons={"gpu": "the reference runs in NumPy", "float32": "the reference is float64"},
+    )
+
+
+def build(spec: NetworkSpec, weights: Weights, settings: TrainingSettings) -> ReferenceModel:
+    """The reference model, starting from these weights. Raises BackendError for what it does not do."""
+    capabilities().check(settings)
+    canonical.check(weights, spec)
+    return ReferenceModel(spec, weights, settings)
