@@ -203,8 +203,10 @@ def test_scores_that_are_not_numbers_have_no_area_and_perfect_ones_have_1():
     kinds = dict.fromkeys(verify.SCORES, np.array([1.0, 2.0, 3.0]))
     kinds["mae"] = np.array([1.0, np.nan, 3.0])
     kinds["elbo"] = np.array([3.0, 1.0, 2.0])
-    found = verify.areas({ladder.SCORING: kinds | {"dense · elbo of the validation rows": np.zeros(7)}}, labels)
+    seen = {ladder.SCORING: kinds | {"dense · elbo of the validation rows": np.zeros(7)}}
+    found = verify.areas(seen, labels, "float64")
     assert set(found) == set(verify.SCORES)
+    assert set(verify.areas(seen, labels, "float32")) == set(verify.SCORES) - {"kl"}
     assert (found["reconstruction"], found["elbo"]) == (1.0, 0.5)
     assert np.isnan(found["mae"])
 
