@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from backends import reference
+from backends.inference import Inference
 from bench.proof import ladder, native, verify
 
 CASES = [replace(case, rows=min(case.rows, 1_500)) for case in native.cases("float64")]
@@ -49,7 +50,7 @@ def test_between_them_the_cases_draw_all_that_can_be_drawn():
 @pytest.mark.parametrize(
     ("change", "said"),
     [
-        (lambda model: setattr(model, "draws", lambda epochs: reference.Inference.native_draws(model, epochs)),
+        (lambda model: setattr(model, "draws", lambda epochs: Inference.native_draws(model, epochs)),
          "native training cannot be followed: .* does not tell what its epochs draw"),
         (lambda model: setattr(model, "native_draws", short(model)), "does not fit: the order holds"),
     ],

@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 
 from backends import reference
+from backends.inference import Inference
 from backends.interface import EpochLoss
 from backends.randomness import Epoch
 from backends.spec import NetworkSpec, TrainingSettings
@@ -243,7 +244,7 @@ def test_where_an_epoch_is_too_long_its_first_steps_are_rehearsed(monkeypatch):
 
 def test_a_model_that_does_not_tell_its_draws_is_not_followed_and_says_so():
     def silent(model: Any) -> None:
-        model.draws = lambda epochs: reference.Inference.native_draws(model, epochs)
+        model.draws = lambda epochs: Inference.native_draws(model, epochs)
 
     found = trial(silent)
     assert found["followed"] is None
