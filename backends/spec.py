@@ -9,6 +9,7 @@ from typing import Literal, get_args
 
 Kind = Literal["vae", "autoencoder"]
 Likelihood = Literal["mse", "bce", "gaussian"]
+Activation = Literal["relu", "tanh", "sigmoid", "elu", "leaky_relu", "gelu", "silu"]
 Precision = Literal["float32", "float64", "bfloat16", "tf32"]
 Device = Literal["cpu", "gpu"]
 RandomSource = Literal["native", "shared"]
@@ -16,6 +17,7 @@ Optimizer = Literal["adam", "adamw", "rmsprop", "sgd"]
 Score = Literal["reconstruction", "elbo", "kl", "mse", "mae", "bce", "reconstruction_probability"]
 
 LIKELIHOODS: tuple[Likelihood, ...] = get_args(Likelihood)
+ACTIVATIONS: tuple[Activation, ...] = get_args(Activation)
 SCORES: tuple[Score, ...] = get_args(Score)
 
 VARIANCE_FLOOR = math.exp(-12)
@@ -23,6 +25,9 @@ VARIANCE_FLOOR = math.exp(-12)
 otherwise drive σ to 0, and the loss with it beyond all bounds."""
 NORMAL_ENTROPY = (1 + math.log(2 * math.pi)) / 2
 """h of the standard normal distribution, in nats; that of N(x̂, σ²) is log σ + h."""
+
+LEAKY_SLOPE = 0.01
+"""Of ``leaky_relu`` below 0."""
 
 KERNEL = 3
 """Height and width of every convolution's kernel."""
@@ -100,6 +105,15 @@ class NetworkSpec:
     filters : tuple of int
         Channels of the convolutions before the hidden layers; the decoder mirrors them by transposed convolutions.
         Empty for the dense network.
+    activation : one of the seven below
+        f, which follows every layer but the heads and the output; σ is the logistic function.
+
+        - ``relu``: max(0, a)
+        - ``leaky_relu``: a for a > 0, else 0.01 a (Maas et al. 2013)
+        - ``elu``: a for a > 0, else exp(a) − 1 (Clevert et al. 2016, α = 1)
+        - ``tanh``, and ``sigmoid``: σ(a)
+        - ``gelu``: a/2 (1 + erf(a / √2)), not its approximation by tanh (Hendrycks and Gimpel 2016)
+        - ``silu``: a σ(a) (Elfwing et al. 2018), also called swish
     """
 
     features: int
@@ -109,6 +123,7 @@ class NetworkSpec:
     likelihood: Likelihood = "mse"
     image: tuple[int, int] | None = None
     filters: tuple[int, ...] = ()
+    activation: Activation = "relu"
 
     def __post_init__(self) -> None:
         widths = (self.features, *self.hidden, self.latent, *self.filters, *(self.image or ()))
@@ -118,6 +133,8 @@ class NetworkSpec:
             raise ValueError(f"kind must be one of {get_args(Kind)}, not {self.kind!r}")
         if self.likelihood not in LIKELIHOODS:
             raise ValueError(f"likelihood must be one of {LIKELIHOODS}, not {self.likelihood!r}")
+        if self.activation not in ACTIVATIONS:
+            raise ValueError(f"activation must be one of {ACTIVATIONS}, not {self.activation!r}")
         if bool(self.filters) != (self.image is not None):
             raise ValueError(f"filters and the image's shape go together, not filters {self.filters}, {self.image}")
         if self.image is not None and len(self.image) != 2:
@@ -139,7 +156,7 @@ class NetworkSpec:
         """Every layer by its name, from the input to the output.
 
         ``encoder.0`` ..., the heads ``mu`` and ``logvar`` (``latent`` for an autoencoder), ``decoder.0`` ... and
-        ``output``. All but the heads and the output are followed by ReLU.
+        ``output``. All but the heads and the output are followed by the activation.
         """
         sizes = [self.image or (1, 1)]
         for _ in self.filters:
@@ -192,8 +209,8 @@ class TrainingSettings:
     weight_decay : float
         λ above, for all weights, biases included; 0 is none.
     dropout : float
-        Probability with which, in training, a unit of a hidden dense layer is zeroed after its ReLU; the others are
-        divided by one minus it (Srivastava et al. 2014, inverted). Convolutions and heads drop nothing.
+        Probability with which, in training, a unit of a hidden dense layer is zeroed after its activation; the others
+        are divided by one minus it (Srivastava et al. 2014, inverted). Convolutions and heads drop nothing.
     beta : float
         Weight of the KL term.
     kl_warmup_epochs : int

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable, Mapping
 from functools import partial
 from typing import Any
 
@@ -12,7 +13,18 @@ from flax import nnx
 from jax import Array
 
 from backends import inference
-from backends.spec import KERNEL, PADDING, STRIDE, Layer, TrainingSettings
+from backends.spec import KERNEL, LEAKY_SLOPE, PADDING, STRIDE, Activation, Layer, TrainingSettings
+
+ACTIVATIONS: Mapping[Activation, Callable[[Array], Array]] = {
+    "relu": nnx.relu,
+    "tanh": nnx.tanh,
+    "sigmoid": nnx.sigmoid,
+    "elu": nnx.elu,
+    "leaky_relu": partial(nnx.leaky_relu, negative_slope=LEAKY_SLOPE),
+    "gelu": partial(nnx.gelu, approximate=False),
+    "silu": nnx.silu,
+}
+"""Flax's own; its GELU is an approximation unless it is told otherwise."""
 
 
 def blank(settings: TrainingSettings) -> dict[str, Any]:

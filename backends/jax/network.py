@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from backends import randomness
 from backends import weights as canonical
 from backends.interface import Weights
-from backends.jax.layers import LAYERS
+from backends.jax.layers import ACTIVATIONS, LAYERS
 from backends.spec import NORMAL_ENTROPY, VARIANCE_FLOOR, NetworkSpec, TrainingSettings
 
 Masks = Mapping[str, Array]
@@ -64,9 +64,12 @@ class Network(nnx.Module):
 
     def encode(self, x: Array, masks: Masks = NOTHING) -> tuple[Array, Array]:
         for number, layer in enumerate(self.encoder.layers):
-            x = self.drop(f"encoder.{number}", nnx.relu(layer(x)), masks)
+            x = self.drop(f"encoder.{number}", self.activate(layer(x)), masks)
         mu, *logvar = (head(x).astype(self.dtype) for head in self.heads.layers)
         return mu, logvar[0] if logvar else jnp.zeros_like(mu)
+
+    def activate(self, x: Array) -> Array:
+        return ACTIVATIONS[self.spec.activation](x)
 
     def drop(self, name: str, x: Array, masks: Masks) -> Array:
         return x * masks[name] / (1 - self.dropout) if name in masks else x
@@ -77,7 +80,7 @@ class Network(nnx.Module):
     def decode(self, z: Array, masks: Masks = NOTHING) -> Array:
         *hidden, output = self.decoder.layers
         for number, layer in enumerate(hidden):
-            z = self.drop(f"decoder.{number}", nnx.relu(layer(z)), masks)
+            z = self.drop(f"decoder.{number}", self.activate(layer(z)), masks)
         return output(z).astype(self.dtype)
 
     def mean(self, output: Array) -> Array:

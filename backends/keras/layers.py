@@ -2,18 +2,34 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from functools import partial
 from typing import Any
 
 import keras
 from keras import ops
 
 from backends import inference
-from backends.spec import KERNEL, PADDING, STRIDE, Layer, NetworkSpec
+from backends.spec import KERNEL, LEAKY_SLOPE, PADDING, STRIDE, Activation, Layer, NetworkSpec
 
 Array = Any  # a tensor of whichever engine Keras runs on
 Gradient = Callable[[Array], tuple[Array, Array]]
 
+
+def leaky_relu(x: Array) -> Array:
+    """Not Keras's own: on TensorFlow that takes the slope through float32, whatever the precision."""
+    return ops.where(x > 0, x, LEAKY_SLOPE * x)
+
+
+ACTIVATIONS: Mapping[Activation, Callable[[Array], Array]] = {
+    "relu": ops.relu,
+    "tanh": ops.tanh,
+    "sigmoid": ops.sigmoid,
+    "elu": ops.elu,
+    "leaky_relu": leaky_relu,
+    "gelu": partial(ops.gelu, approximate=False),
+    "silu": ops.silu,
+}
 
 FEW_PIXELS = 16
 """Of a layer's smaller image, up to which products compiled by XLA also score faster than the engine's convolutions: on

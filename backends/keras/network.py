@@ -17,7 +17,7 @@ from backends import weights as canonical
 from backends.inference import RowFunction
 from backends.interface import Weights
 from backends.keras.engines import engine
-from backends.keras.layers import LAYERS, LAYERS_BY_PRODUCTS, Array
+from backends.keras.layers import ACTIVATIONS, LAYERS, LAYERS_BY_PRODUCTS, Array
 from backends.spec import NORMAL_ENTROPY, VARIANCE_FLOOR, NetworkSpec, TrainingSettings
 
 Arrays = dict[str, Any]  # by name: rows, or once more arrays by name
@@ -76,12 +76,15 @@ class Network(keras.Model):
 
     def encode(self, x: Array, masks: Masks = NOTHING) -> tuple[Array, Array]:
         for name, layer in self.encoder:
-            x = self.drop(name, ops.relu(layer(x)), masks)
+            x = self.drop(name, self.activate(layer(x)), masks)
         heads = [ops.cast(head(x), self.dtype) for _, head in self.heads]
         if self.spec.kind == "autoencoder":
             return heads[0], ops.zeros_like(heads[0])
         mu, logvar = heads if len(heads) == 2 else ops.split(heads[0], 2, axis=-1)
         return mu, logvar
+
+    def activate(self, x: Array) -> Array:
+        return ACTIVATIONS[self.spec.activation](x)
 
     def drop(self, name: str, x: Array, masks: Masks) -> Array:
         return x * ops.cast(masks[name], x.dtype) / (1 - self.dropout) if name in masks else x
@@ -92,7 +95,7 @@ class Network(keras.Model):
     def decode(self, z: Array, masks: Masks = NOTHING) -> Array:
         *hidden, (_, output) = self.decoder
         for name, layer in hidden:
-            z = self.drop(name, ops.relu(layer(z)), masks)
+            z = self.drop(name, self.activate(layer(z)), masks)
         return ops.cast(output(z), self.dtype)
 
     def mean(self, output: Array) -> Array:

@@ -8,7 +8,7 @@ For one batch of B rows, with h the layers' outputs and 1 the indicator:
 - convolution: a = gather(h) W + b, where gather lays out each output pixel's 3×3 window;  dW = gather(h)ᵀ da,
   dh = scatter(da Wᵀ), where scatter, gather's adjoint, adds each window's values up where they came from
 - transposed: a = scatter(h W) + b;  dW = hᵀ gather(da),  dh = gather(da) Wᵀ
-- ReLU and dropout: h' = max(0, a) ∘ mask / (1 − p);  da = d' ∘ 1[a > 0] ∘ mask / (1 − p)
+- activation f and dropout: h' = f(a) ∘ mask / (1 − p);  da = d' ∘ f'(a) ∘ mask / (1 − p); ``layers`` has the seven f
 - heads: mu = h W_mu + b_mu, logvar = h W_lv + b_lv, z = mu + exp(logvar / 2) ∘ ε
 - loss = 1/B Σ_rows [ reconstruction + β_t · KL ]
 - ``mse``: reconstruction = Σ (x̂ − x)², d x̂ = 2 (x̂ − x) / B

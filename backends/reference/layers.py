@@ -1,13 +1,78 @@
-"""The layers: what comes out of each, and its gradient."""
+"""The layers and the activations: what comes out of each, and its gradient or derivative.
+
+Activations are f(a), element by element. With 1 the indicator, σ the logistic function, and Φ and φ distribution and
+density of the standard normal:
+
+- ``relu``: f = max(0, a);  f' = 1[a > 0]
+- ``leaky_relu``: f = a for a > 0, else 0.01 a;  f' = 1 or 0.01
+- ``elu``: f = a for a > 0, else exp(a) − 1;  f' = 1 or exp(a)
+- ``tanh``: f' = 1 − f²
+- ``sigmoid``: f = σ(a);  f' = f (1 − f)
+- ``gelu``: f = a Φ(a) = a/2 (1 + erf(a / √2));  f' = Φ(a) + a φ(a)
+- ``silu``: f = a σ(a);  f' = σ(a) (1 + a (1 − σ(a)))
+"""
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 from numpy.typing import NDArray
+from scipy.special import ndtr
 
-from backends.spec import KERNEL, PADDING, STRIDE, Layer
+from backends.spec import KERNEL, LEAKY_SLOPE, PADDING, STRIDE, Activation, Layer
 
 Array = NDArray[np.float64]
+
+
+def logistic(a: Array) -> Array:
+    e = np.exp(-np.abs(a))  # never overflows, and keeps the digits of probabilities near 0
+    found: Array = np.where(a < 0.0, e, 1.0) / (1.0 + e)
+    return found
+
+
+def activate(activation: Activation, a: Array) -> Array:
+    """f(a)."""
+    found: Array
+    match activation:
+        case "relu":
+            found = np.maximum(a, 0.0)
+        case "leaky_relu":
+            found = np.where(a > 0.0, a, LEAKY_SLOPE * a)
+        case "elu":
+            found = np.where(a > 0.0, a, np.expm1(np.minimum(a, 0.0)))
+        case "tanh":
+            found = np.tanh(a)
+        case "sigmoid":
+            found = logistic(a)
+        case "gelu":
+            found = a * ndtr(a)
+        case "silu":
+            found = a * logistic(a)
+    return found
+
+
+def slope(activation: Activation, a: Array) -> Array:
+    """f'(a)."""
+    found: Array
+    match activation:
+        case "relu":
+            found = np.asarray(a > 0.0, dtype=np.float64)
+        case "leaky_relu":
+            found = np.where(a > 0.0, 1.0, LEAKY_SLOPE)
+        case "elu":
+            found = np.exp(np.minimum(a, 0.0))
+        case "tanh":
+            found = 1.0 - np.tanh(a) ** 2
+        case "sigmoid":
+            s = logistic(a)
+            found = s * (1.0 - s)
+        case "gelu":
+            found = ndtr(a) + a * np.exp(-0.5 * a**2) / math.sqrt(2.0 * math.pi)
+        case "silu":
+            s = logistic(a)
+            found = s * (1.0 + a * (1.0 - s))
+    return found
 
 
 def gather(rows: Array, layer: Layer) -> Array:

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from backends import randomness
 from backends import weights as canonical
 from backends.interface import Weights
-from backends.reference.layers import Array, backward, forward
+from backends.reference.layers import Array, activate, backward, forward, logistic, slope
 from backends.spec import NORMAL_ENTROPY, VARIANCE_FLOOR, NetworkSpec, TrainingSettings
 
 Masks = Mapping[str, NDArray[np.bool_]]
@@ -19,12 +19,6 @@ Masks = Mapping[str, NDArray[np.bool_]]
 def row_sums(terms: Array) -> Array:
     sums: Array = terms.sum(axis=-1)
     return sums
-
-
-def logistic(a: Array) -> Array:
-    e = np.exp(-np.abs(a))  # never overflows, and keeps the digits of probabilities near 0
-    found: Array = np.where(a < 0.0, e, 1.0) / (1.0 + e)
-    return found
 
 
 class Network:
@@ -44,7 +38,7 @@ class Network:
 
     def encode(self, x: Array) -> tuple[Array, Array]:
         for name in self.encoder:
-            x = np.maximum(self.apply(name, x), 0.0)
+            x = activate(self.spec.activation, self.apply(name, x))
         mu = self.apply(self.heads[0], x)
         return mu, self.apply(self.heads[1], x) if self.spec.kind == "vae" else np.zeros_like(mu)
 
@@ -53,7 +47,7 @@ class Network:
 
     def decode(self, z: Array) -> Array:
         for name in self.decoder:
-            z = np.maximum(self.apply(name, z), 0.0)
+            z = activate(self.spec.activation, self.apply(name, z))
         return self.apply("output", z)
 
     def mean(self, output: Array) -> Array:
@@ -122,27 +116,26 @@ class Network:
         """
         gradients: dict[str, Array] = {}
 
-        def slope(name: str, output: Array) -> Array:
-            """The derivative of ReLU and dropout where they gave this output."""
-            kept: Array = np.asarray(output > 0.0, dtype=np.float64)
-            return kept / (1.0 - self.dropout) if name in masks else kept
-
-        def climb(names: list[str], h: Array) -> list[Array]:
-            outputs = [h]
+        def climb(names: list[str], h: Array) -> tuple[list[Array], list[Array]]:
+            """What goes into each of these layers, and out of the last; and each one's a."""
+            sums, outputs = [], [h]
             for name in names:
-                h = np.maximum(self.apply(name, outputs[-1]), 0.0)
-                outputs.append(h * masks[name] / (1.0 - self.dropout) if name in masks else h)
-            return outputs
+                sums.append(self.apply(name, outputs[-1]))
+                outputs.append(drop(name, activate(self.spec.activation, sums[-1])))
+            return outputs, sums
+
+        def drop(name: str, h: Array) -> Array:
+            return h * masks[name] / (1.0 - self.dropout) if name in masks else h
 
         def descend(name: str, h: Array, da: Array) -> Array:
             kernel = self.arrays[f"{name}.kernel"]
             gradients[f"{name}.kernel"], gradients[f"{name}.bias"], dh = backward(self.layers[name], h, kernel, da)
             return dh
 
-        encoded = climb(self.encoder, x)
+        encoded, encoder_sums = climb(self.encoder, x)
         mu = self.apply(self.heads[0], encoded[-1])
         logvar = self.apply(self.heads[1], encoded[-1]) if self.spec.kind == "vae" else np.zeros_like(mu)
-        decoded = climb(self.decoder, mu if epsilon is None else self.sample(mu, logvar, epsilon))
+        decoded, decoder_sums = climb(self.decoder, mu if epsilon is None else self.sample(mu, logvar, epsilon))
         output = self.apply("output", decoded[-1])
 
         residual = (self.mean(output) - x) / len(x)
@@ -151,8 +144,8 @@ class Network:
         elif self.spec.likelihood == "gaussian":
             residual = residual / self.variance(output, x)
         d = descend("output", decoded[-1], residual)
-        for name, inputs, outputs in reversed(list(zip(self.decoder, decoded, decoded[1:], strict=False))):
-            d = descend(name, inputs, d * slope(name, outputs))
+        for name, h, a in reversed(list(zip(self.decoder, decoded, decoder_sums, strict=False))):
+            d = descend(name, h, drop(name, d * slope(self.spec.activation, a)))
 
         if self.spec.kind == "autoencoder":
             d = descend(self.heads[0], encoded[-1], d)
@@ -162,7 +155,7 @@ class Network:
             if epsilon is not None:
                 d_logvar = d_logvar + 0.5 * d * np.exp(logvar / 2) * epsilon
             d = descend(self.heads[0], encoded[-1], d_mu) + descend(self.heads[1], encoded[-1], d_logvar)
-        for name, inputs, outputs in reversed(list(zip(self.encoder, encoded, encoded[1:], strict=False))):
-            d = descend(name, inputs, d * slope(name, outputs))
+        for name, h, a in reversed(list(zip(self.encoder, encoded, encoder_sums, strict=False))):
+            d = descend(name, h, drop(name, d * slope(self.spec.activation, a)))
 
         return self.batch_reconstruction(output, x), float(np.mean(self.kl(mu, logvar))), gradients

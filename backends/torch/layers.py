@@ -3,12 +3,24 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable, Mapping
+from functools import partial
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from backends.spec import KERNEL, PADDING, STRIDE, Layer
+from backends.spec import KERNEL, LEAKY_SLOPE, PADDING, STRIDE, Activation, Layer
+
+ACTIVATIONS: Mapping[Activation, Callable[[Tensor], Tensor]] = {
+    "relu": functional.relu,
+    "tanh": torch.tanh,
+    "sigmoid": torch.sigmoid,
+    "elu": functional.elu,
+    "leaky_relu": partial(functional.leaky_relu, negative_slope=LEAKY_SLOPE),
+    "gelu": functional.gelu,
+    "silu": functional.silu,
+}
 
 FEW_PIXELS = 16
 """Of a layer's smaller image, up to which a product stands for the library's convolution. On one core a whole training
@@ -151,7 +163,7 @@ class Narrow(Dense):
 
 def product_and_bias(x: Tensor, kernel: Tensor, bias: Tensor) -> Tensor:
     """x W + b. Of product and sum the compiler would make one call of a library, which first copies the bias to every
-    row; a difference it fuses with the ReLU. Uncompiled, that call is the faster."""
+    row; a difference it fuses with the activation. Uncompiled, that call is the faster."""
     if not torch.compiler.is_compiling():
         return functional.linear(x, kernel.t(), bias)
     y = x @ kernel

@@ -15,7 +15,7 @@ from backends import randomness
 from backends import weights as canonical
 from backends.interface import Weights
 from backends.spec import NORMAL_ENTROPY, VARIANCE_FLOOR, Layer, NetworkSpec, TrainingSettings
-from backends.torch.layers import CONVOLUTIONS_BY_PRODUCTS, LAYERS, Narrow, Wide, product_and_bias
+from backends.torch.layers import ACTIVATIONS, CONVOLUTIONS_BY_PRODUCTS, LAYERS, Narrow, Wide, product_and_bias
 
 Masks = Mapping[str, Tensor]
 NOTHING: Masks = {}
@@ -69,12 +69,15 @@ class Network(nn.Module):
     def encode(self, x: Tensor, masks: Masks = NOTHING) -> tuple[Tensor, Tensor]:
         with self.arithmetic():
             for name, layer in self.encoder:
-                x = self.drop(name, functional.relu(layer(x)), masks)
+                x = self.drop(name, self.activate(layer(x)), masks)
             mu, *logvar = (head.to(self.dtype) for head in self.read_heads(x))
         return mu, logvar[0] if logvar else torch.zeros_like(mu)
 
     def read_heads(self, x: Tensor) -> Sequence[Tensor]:
         return [head(x) for _, head in self.heads]
+
+    def activate(self, x: Tensor) -> Tensor:
+        return ACTIVATIONS[self.spec.activation](x)
 
     def drop(self, name: str, x: Tensor, masks: Masks) -> Tensor:
         return x * masks[name] / (1 - self.dropout) if name in masks else x
@@ -86,7 +89,7 @@ class Network(nn.Module):
         *hidden, (_, output) = self.decoder
         with self.arithmetic():
             for name, layer in hidden:
-                z = self.drop(name, functional.relu(layer(z)), masks)
+                z = self.drop(name, self.activate(layer(z)), masks)
             return output(z).to(self.dtype)
 
     def mean(self, output: Tensor) -> Tensor:

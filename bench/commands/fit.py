@@ -22,6 +22,7 @@ NETWORK = (
     ("hidden", options.counts, "LIST"),
     ("latent", options.positive, "N"),
     ("filters", options.counts, "LIST"),
+    ("activation", str, "NAME"),
     ("likelihood", str, "NAME"),
     ("beta", options.number, "β"),
     ("kl_warmup_epochs", options.positive, "N"),

@@ -17,7 +17,7 @@ from sklearn.utils import check_random_state
 from sklearn.utils.validation import check_is_fitted, validate_data
 
 import backends
-from backends.spec import Device, Likelihood, NetworkSpec, Optimizer, Precision, TrainingSettings
+from backends.spec import Activation, Device, Likelihood, NetworkSpec, Optimizer, Precision, TrainingSettings
 from bench.detect.autoencoder import VAE, Autoencoder, Score
 from bench.detect.detector import Rows
 
@@ -35,6 +35,8 @@ class Network:
         Widths of the encoder's layers; the decoder mirrors them.
     latent : int, default 8
         Dimensions of the latent space.
+    activation : str, default ``relu``
+        ``tanh``, ``sigmoid``, ``elu``, ``leaky_relu``, ``gelu`` or ``silu``.
     likelihood : ``mse`` (default), or ``bce`` for values in [0, 1]
     beta : float, default 1.0
         Weight of the KL term; a plain autoencoder has none.
@@ -64,6 +66,7 @@ class Network:
         precision: Precision = "float32",
         hidden: Sequence[int] = (128, 64),
         latent: int = 8,
+        activation: Activation = "relu",
         likelihood: Likelihood = "mse",
         beta: float = 1.0,
         kl_warmup_epochs: int = 0,
@@ -83,6 +86,7 @@ class Network:
         self.precision = precision
         self.hidden = hidden
         self.latent = latent
+        self.activation = activation
         self.likelihood = likelihood
         self.beta = beta
         self.kl_warmup_epochs = kl_warmup_epochs
@@ -111,6 +115,7 @@ class Network:
             latent=self.latent,
             kind=self.detector_class.kind,
             likelihood=self.likelihood,
+            activation=self.activation,
         )
         self.settings_ = TrainingSettings(
             batch_size=min(self.batch_size, len(rows)),

@@ -25,7 +25,7 @@ from backends import weights as canonical
 from backends.early_stopping import EarlyStopping
 from backends.inference import CHUNK, TAIL
 from backends.interface import Backend, EpochLoss, Model, Weights
-from backends.spec import Device, Likelihood, NetworkSpec, Precision, Score, TrainingSettings
+from backends.spec import Activation, Device, Likelihood, NetworkSpec, Precision, Score, TrainingSettings
 from bench.proof import native
 
 INITIAL = "initial weights"
@@ -103,7 +103,8 @@ class Case:
 def cases(precision: Precision, device: Device = "cpu", mode: str = "idiomatic", quick: bool = False) -> list[Case]:
     """The networks that climb; between them they use every option that changes what is computed.
 
-    The first is the one that is trained to the end, scored and exchanged. Constants have digits that float32 would
+    Activations are spread over them, so that each is seen in every mode and no program is compiled for one alone. The
+    first case is the one that is trained to the end, scored and exchanged. Constants have digits that float32 would
     lose, and seeds use all their bits. ``quick`` trains it for fewer epochs, leaves out the images of 28×28 and 7×7
     pixels, and looks at the gradients of the dense VAEs alone, since the steps of the others follow theirs; in float32,
     where there is only rounding left to see, the first two cases climb.
@@ -112,6 +113,7 @@ def cases(precision: Precision, device: Device = "cpu", mode: str = "idiomatic",
     base = TrainingSettings(batch_size=32, random_source="shared", precision=precision, device=device, mode=mode)
     dense = NetworkSpec(20, (128, 64), 8)
     small = NetworkSpec(20, (16, 16), 4)
+    plain = replace(small, kind="autoencoder", activation="elu")
     found = [
         Case(
             "dense",
@@ -126,7 +128,7 @@ def cases(precision: Precision, device: Device = "cpu", mode: str = "idiomatic",
         Case(
             "adamw",
             "blobs",
-            small,
+            replace(small, activation="silu"),
             replace(base, optimizer="adamw", weight_decay=0.1, kl_warmup_epochs=4),
             gradients=False,
             many=True,
@@ -141,27 +143,27 @@ def cases(precision: Precision, device: Device = "cpu", mode: str = "idiomatic",
         Case(
             "gaussian",
             "blobs",
-            replace(small, likelihood="gaussian"),
+            replace(small, likelihood="gaussian", activation="gelu"),
             replace(base, beta=0.7, weight_decay=0.05, seed=2**31 + 2**16 + 1),
             scores=("elbo", "mse", "reconstruction_probability"),
         ),
         Case(
             "rmsprop",
             "blobs",
-            replace(small, kind="autoencoder"),
+            plain,
             replace(base, optimizer="rmsprop", weight_decay=0.05),
             gradients=not quick,
         ),
         Case(
             "sgd, dropout",
             "blobs",
-            small,
+            replace(small, activation="leaky_relu"),
             replace(base, optimizer="sgd", learning_rate=1e-3, weight_decay=0.05, beta=2.0, dropout=0.2),
         ),
         Case(
             "early stopping",
             "blobs",
-            replace(small, kind="autoencoder"),
+            plain,
             replace(base, learning_rate=0.02),
             rows=64,
             steps=0,
@@ -174,9 +176,11 @@ def cases(precision: Precision, device: Device = "cpu", mode: str = "idiomatic",
     if quick and precision == "float32":
         return found[:2]
     images = {"digits": (8, 8)} if quick else {"digits": (8, 8), "odd": (7, 7), "images": (28, 28)}
+    activations: dict[str, Activation] = {"digits": "sigmoid", "odd": "tanh", "images": "relu"}
     for data, (height, width) in images.items():
         likelihood: Likelihood = "gaussian" if data == "odd" else "bce"
         spec = NetworkSpec(height * width, (16,), 2, likelihood=likelihood, image=(height, width), filters=(32, 64))
+        spec = replace(spec, activation=activations[data])
         found.append(Case(f"convolutional {height}×{width}", data, spec, base, rows=90, gradients=not quick))
     return found
 

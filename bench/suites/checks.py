@@ -9,7 +9,7 @@ from typing import Any
 import msgspec
 
 import datasets
-from backends.spec import LIKELIHOODS
+from backends.spec import ACTIVATIONS, LIKELIHOODS
 from bench.detect.autoencoder import SCORES
 from bench.messages import nearest, quoted
 from bench.quality.thresholds import ROWS, RULES, Threshold
@@ -38,8 +38,8 @@ def check_choices(values: Iterable[object], valid: Sequence[str], where: str) ->
 
 
 def check_training(table: object, where: str) -> None:
-    """Names the nearest valid key, likelihood or score where one is misspelt, and says why there is no loss that is a
-    mean over the features; other faults are left to the conversion."""
+    """Names the nearest valid key, likelihood, activation or score where one is misspelt, and says why there is no loss
+    that is a mean over the features; other faults are left to the conversion."""
     if not isinstance(table, dict):
         return
     likelihood = table.get("likelihood", LIKELIHOODS[0])
@@ -49,6 +49,7 @@ def check_training(table: object, where: str) -> None:
         raise SuiteError(f"{where}.likelihood: {NO_MEAN}")
     check_keys(table, [f.name for f in fields(Training)], where)
     check_choices([likelihood], LIKELIHOODS, f"{where}.likelihood")
+    check_choices([table.get("activation", ACTIVATIONS[0])], ACTIVATIONS, f"{where}.activation")
     scores = table.get("scores")
     if isinstance(scores, list):
         if not scores:

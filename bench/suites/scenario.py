@@ -11,6 +11,7 @@ import msgspec
 from msgspec import Meta
 
 from backends.spec import (
+    Activation,
     Device,
     Likelihood,
     NetworkSpec,
@@ -68,18 +69,16 @@ class Training:
     random_source: RandomSource = "native"
     scores: tuple[Score, ...] = ("reconstruction",)
     small_data: Literal["refuse", "one batch"] = "refuse"
+    activation: Activation = "relu"
 
     @property
     def table(self) -> dict[str, Any]:
         """The settings by their names, as records and hashes hold them.
 
-        ``small_data`` stands among them only where it is used: what was hashed before there was such a key keeps its
-        hash.
+        Those of ``_YOUNGER`` stand among them only where they are used: what was hashed before there was such a key
+        keeps its hash.
         """
-        table = asdict(self)
-        if self.small_data == "refuse":
-            del table["small_data"]
-        return table
+        return {key: value for key, value in asdict(self).items() if _YOUNGER.get(key, ...) != value}
 
     def resolved(self, detector: type[Autoencoder]) -> Self:
         """The values that a detector of this class is really built and trained with."""
@@ -94,6 +93,10 @@ class Training:
     def scores_of(self, detector: type[Autoencoder]) -> tuple[Score, ...]:
         """Those of the scores that a detector of this class has."""
         return tuple(score for score in self.scores if no_score(score, detector.kind, self.likelihood) is None)
+
+
+_YOUNGER: dict[str, Any] = {"small_data": "refuse", "activation": "relu"}
+"""Keys that came after the first records, with what they are where nobody sets them."""
 
 
 @dataclass(frozen=True)
@@ -170,6 +173,7 @@ class Scenario:
             likelihood=training.likelihood,
             image=image if training.filters else None,
             filters=training.filters,
+            activation=training.activation,
         )
 
     def training_settings(self, seed: int, rows: int | None = None) -> TrainingSettings:

@@ -41,13 +41,18 @@ EXACT = {
         NetworkSpec(6, (7, 5), 3, "vae", "mse"), replace(SHARED, beta=0.7, kl_warmup_epochs=2), compile=True
     ),
     "vae_bce_shallow": Case(NetworkSpec(6, (), 3, "vae", "bce"), replace(SHARED, beta=2.0, epsilon=1e-8)),
-    "autoencoder_mse": Case(NetworkSpec(6, (5,), 2, "autoencoder", "mse"), SHARED),
-    "autoencoder_bce": Case(NetworkSpec(6, (5,), 2, "autoencoder", "bce"), SHARED),
-    "vae_dropout": Case(NetworkSpec(6, (7,), 3), replace(SHARED, dropout=0.3)),
-    "autoencoder_dropout": Case(NetworkSpec(6, (7,), 3, "autoencoder"), replace(SHARED, dropout=0.3)),
-    "vae_gaussian": Case(NetworkSpec(6, (7,), 3, likelihood="gaussian"), replace(SHARED, dropout=0.2, beta=0.5)),
+    "autoencoder_mse": Case(NetworkSpec(6, (5,), 2, "autoencoder", "mse", activation="gelu"), SHARED),
+    "autoencoder_bce": Case(NetworkSpec(6, (5,), 2, "autoencoder", "bce", activation="tanh"), SHARED),
+    "vae_dropout": Case(NetworkSpec(6, (7,), 3, activation="silu"), replace(SHARED, dropout=0.3)),
+    "autoencoder_dropout": Case(NetworkSpec(6, (7,), 3, "autoencoder", activation="elu"), replace(SHARED, dropout=0.3)),
+    "vae_gaussian": Case(
+        NetworkSpec(6, (7,), 3, likelihood="gaussian", activation="leaky_relu"),
+        replace(SHARED, dropout=0.2, beta=0.5),
+    ),
     "autoencoder_gaussian": Case(NetworkSpec(6, (5,), 2, "autoencoder", "gaussian"), SHARED),
-    "convolutional_even": Case(NetworkSpec(64, (6,), 2, likelihood="bce", image=(8, 8), filters=(3, 4)), SHARED),
+    "convolutional_even": Case(
+        NetworkSpec(64, (6,), 2, likelihood="bce", image=(8, 8), filters=(3, 4), activation="sigmoid"), SHARED
+    ),
     "convolutional_odd_dropout": Case(
         NetworkSpec(35, (6,), 2, likelihood="bce", image=(7, 5), filters=(3, 4)), replace(SHARED, dropout=0.25)
     ),

@@ -26,14 +26,18 @@ from making.contract import (
 SHARED = TrainingSettings(
     batch_size=8, learning_rate=0.02, epsilon=1e-2, seed=3, random_source="shared", precision="float64"
 )
-VAE = Case(NetworkSpec(6, (7, 5), 3), replace(SHARED, beta=0.7, kl_warmup_epochs=2, weight_decay=0.1), compile=True)
+VAE = Case(
+    NetworkSpec(6, (7, 5), 3, activation="silu"),
+    replace(SHARED, beta=0.7, kl_warmup_epochs=2, weight_decay=0.1),
+    compile=True,
+)
 IMAGES = Case(
-    NetworkSpec(35, (6,), 2, likelihood="gaussian", image=(7, 5), filters=(3, 4)),
+    NetworkSpec(35, (6,), 2, likelihood="gaussian", image=(7, 5), filters=(3, 4), activation="leaky_relu"),
     replace(SHARED, optimizer="adamw", weight_decay=0.1, dropout=0.25),
     scores=("elbo",),
 )
 MOMENTUM = Case(
-    NetworkSpec(6, (5,), 2, "autoencoder", "gaussian"),
+    NetworkSpec(6, (5,), 2, "autoencoder", "gaussian", activation="gelu"),
     replace(SHARED, optimizer="sgd", weight_decay=0.1),
     scores=("mae", "reconstruction"),
 )

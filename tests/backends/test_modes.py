@@ -19,17 +19,17 @@ ELBO = ("elbo",)
 CASES = {
     "vae_adam_warmup": DEEP,
     "bce_dropout_adamw": Case(
-        NetworkSpec(6, (7,), 3, likelihood="bce"),
+        NetworkSpec(6, (7,), 3, likelihood="bce", activation="silu"),
         replace(SHARED, dropout=0.3, optimizer="adamw", weight_decay=0.1),
         scores=ELBO,
     ),
     "autoencoder_rmsprop": Case(
-        NetworkSpec(6, (5,), 2, "autoencoder"),
+        NetworkSpec(6, (5,), 2, "autoencoder", activation="gelu"),
         replace(SHARED, optimizer="rmsprop", rho=0.7, weight_decay=0.1),
         scores=ELBO,
     ),
     "gaussian_convolutional_sgd": Case(
-        NetworkSpec(35, (6,), 2, likelihood="gaussian", image=(7, 5), filters=(3, 4)),
+        NetworkSpec(35, (6,), 2, likelihood="gaussian", image=(7, 5), filters=(3, 4), activation="elu"),
         replace(SHARED, optimizer="sgd", momentum=0.8, learning_rate=0.002, weight_decay=0.1),
         scores=ELBO,
     ),

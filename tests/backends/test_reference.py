@@ -6,12 +6,13 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from scipy.special import erf, expit
 from scipy.stats import norm
 
 from backends import randomness
 from backends.interface import BackendError, Model
 from backends.reference import Network, Optimizer, ReferenceModel, build, forward
-from backends.spec import NetworkSpec, TrainingSettings
+from backends.spec import ACTIVATIONS, NetworkSpec, TrainingSettings
 from backends.weights import LOG_SIGMA, initial_weights, sigma
 
 
@@ -24,7 +25,18 @@ parts = {
     "latent": st.integers(1, 3),
     "kind": st.sampled_from(["vae", "autoencoder"]),
     "likelihood": st.sampled_from(["mse", "bce", "gaussian"]),
+    "activation": st.sampled_from(ACTIVATIONS),
 }
+FORMULAS = {
+    "relu": lambda a: np.maximum(0, a),
+    "leaky_relu": lambda a: np.maximum(0.01 * a, a),
+    "elu": lambda a: np.maximum(0, a) + np.exp(np.minimum(0, a)) - 1,
+    "tanh": lambda a: (1 - np.exp(-2 * a)) / (1 + np.exp(-2 * a)),
+    "sigmoid": expit,
+    "gelu": lambda a: a * (1 + erf(a / np.sqrt(2))) / 2,
+    "silu": lambda a: a / (1 + np.exp(-a)),
+}
+"""The activations as docs/model.md writes them."""
 networks = st.builds(NetworkSpec, features=st.integers(1, 5), **parts) | st.builds(
     make_image_spec,
     image=st.tuples(st.integers(1, 6), st.integers(1, 6)),
@@ -48,7 +60,7 @@ def loss(network: Network, x, epsilon, masks, kl_weight: float) -> float:
 
     def hidden(part: str, row: int, h: np.ndarray) -> np.ndarray:
         for name in (name for name in network.layers if name.startswith(part)):
-            h = np.maximum(apply(name, h), 0.0)
+            h = FORMULAS[network.spec.activation](apply(name, h))
             if name in masks:
                 h = h * masks[name][row] / (1 - network.dropout)
         return h
@@ -111,7 +123,7 @@ def test_gradient_equals_finite_differences_of_the_written_loss(spec, seed, kl_w
             losses.append(loss(network, x, epsilon, masks, kl_weight))
         array[place] = value
         slope = (losses[0] - losses[1]) / (2 * step)
-        # A ReLU whose kink lies within the step has no slope there; none of the fixed examples comes that near.
+        # An activation whose kink lies within the step has no slope there; none of the fixed examples comes that near.
         assert gradient[place] == pytest.approx(slope, rel=1e-5, abs=1e-6), name
 
 

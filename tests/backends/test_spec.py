@@ -22,6 +22,7 @@ IMAGES = NetworkSpec(784, (16,), 2, likelihood="bce", image=(28, 28), filters=(3
         ({"features": 2, "latent": 1.5}, "layer widths must be positive integers"),
         ({"features": 2, "kind": "gan"}, "kind must be one of"),
         ({"features": 2, "likelihood": "poisson"}, "likelihood must be one of"),
+        ({"features": 2, "activation": "swish"}, "activation must be one of"),
         ({"features": 6, "filters": (4,)}, "filters and the image's shape go together"),
         ({"features": 6, "image": (2, 3)}, "filters and the image's shape go together"),
         ({"features": 6, "image": (2, 3), "filters": (4, 0)}, "layer widths must be positive integers"),

@@ -65,6 +65,7 @@ def refused(done: subprocess.CompletedProcess[str], *parts: str) -> None:
         ('[training]\nscores = ["elbow"]\n' + ONE, ["training.scores", "did you mean 'elbo'?"]),
         ('[training]\nscores = ["elbo", "elbo"]\n' + ONE, ["training.scores", "twice"]),
         ("[training]\nscore = 'elbo'\n" + ONE, ["'score'", "did you mean 'scores'?"]),
+        ('[training]\nactivation = "gleu"\n' + ONE, ["training.activation", "did you mean 'gelu'?"]),
         ('[training]\nlikelihood = "gausian"\n' + ONE, ["training.likelihood", "did you mean 'gaussian'?"]),
         ('[training]\nlikelihood = "mse_mean"\n' + ONE, ["training.likelihood", *NO_MEAN]),
         ('[training]\nreduction = "mean"\n' + ONE, ["training.reduction", *NO_MEAN]),

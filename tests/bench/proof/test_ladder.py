@@ -9,9 +9,9 @@ import numpy as np
 import pytest
 
 from backends import randomness, reference
-from backends.spec import SCORES, Likelihood, Optimizer
+from backends.spec import ACTIVATIONS, SCORES, Likelihood, Optimizer
 from backends.weights import LOG_SIGMA
-from bench.proof import ladder, verify
+from bench.proof import ladder, native, verify
 from bench.proof.ladder import Case
 
 WHOLE = ladder.cases("float64")
@@ -41,8 +41,11 @@ def shown(backend: Any, case: Case, data: ladder.Data) -> ladder.Observed:
 # ---------------------------------------------------------------------------------------------------- what climbs
 
 
-def test_no_optimiser_likelihood_or_network_is_left_off_the_ladder():
+def test_no_optimiser_likelihood_activation_or_network_is_left_off_the_ladder():
     assert {case.settings.optimizer for case in WHOLE} == set(get_args(Optimizer))
+    for quick in (True, False):
+        shown = (*ladder.cases("float64", quick=quick), *native.cases("float64", quick=quick))
+        assert {case.spec.activation for case in shown} == set(ACTIVATIONS)
     assert {case.spec.likelihood for case in WHOLE} == set(get_args(Likelihood))
     assert {case.spec.likelihood for case in WHOLE if case.spec.filters} == {"bce", "gaussian"}
     assert {(case.spec.kind, bool(case.spec.filters)) for case in WHOLE} == {

@@ -177,7 +177,7 @@ def test_every_training_key_reaches_the_backend():
     training = Training(
         **{"batch_size": 7, "optimizer": "sgd", "learning_rate": 0.5, "momentum": 0.25, "weight_decay": 0.125},
         **{"dropout": 0.0625, "hidden": (6,), "latent": 3, "filters": (5, 4), "likelihood": "bce", "beta": 2.0},
-        **{"kl_warmup_epochs": 9, "random_source": "shared"},
+        **{"kl_warmup_epochs": 9, "random_source": "shared", "activation": "silu"},
     )
     convolutional = scenario(detector="conv_vae", training=training)
     settings = {**asdict(convolutional.training_settings(1)), **asdict(convolutional.network(64, (8, 8)))}
@@ -185,6 +185,12 @@ def test_every_training_key_reaches_the_backend():
     for name, value in asdict(training).items():
         assert name in used_by_the_harness or settings[name] == value, name
     assert (settings["kind"], settings["image"]) == ("vae", (8, 8))
+
+
+def test_keys_that_came_later_change_no_hash_where_they_are_not_used():
+    assert not {"small_data", "activation"} & Training().table.keys()
+    assert Training(activation="gelu").table["activation"] == "gelu"
+    assert scenario(training=Training(activation="gelu")).hash != scenario(training=Training()).hash
 
 
 def test_a_dense_network_on_images_takes_them_as_plain_rows():

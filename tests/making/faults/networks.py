@@ -72,7 +72,47 @@ def heads_swapped(module: Any) -> Any:
 @fault("keras", ladder.FORWARD)
 def other_activation(module: Any) -> Any:
     """leaky ReLU instead of ReLU"""
-    return mock.patch.object(module.keras.ops, "relu", lambda x: module.keras.ops.leaky_relu(x, 0.01))
+    return mock.patch.dict(module.layers.ACTIVATIONS, relu=module.layers.leaky_relu)
+
+
+@fault("torch", ladder.FORWARD, "gaussian")
+def gelu_by_tanh(module: Any) -> Any:
+    """GELU by its approximation, which other libraries take for it unless told otherwise"""
+    functional = module.layers.functional
+    return mock.patch.dict(module.layers.ACTIVATIONS, gelu=lambda x: functional.gelu(x, approximate="tanh"))
+
+
+@fault("keras", ladder.FORWARD, "sgd, dropout")
+def leaky_slope_in_float32(module: Any) -> Any:
+    """a leaky slope that passed through float32, as Keras's own does on TensorFlow"""
+    ops = module.keras.ops
+    return mock.patch.dict(module.layers.ACTIVATIONS, leaky_relu=lambda x: ops.leaky_relu(x, 0.01))
+
+
+@fault("jax", ladder.FORWARD, "rmsprop")
+def scaled_elu(module: Any) -> Any:
+    """SELU, which scales, instead of ELU"""
+    return mock.patch.dict(module.layers.ACTIVATIONS, elu=module.layers.nnx.selu)
+
+
+@fault("jax", ladder.FORWARD, "adamw")
+def hard_silu(module: Any) -> Any:
+    """SiLU with a sigmoid of straight lines"""
+    return mock.patch.dict(module.layers.ACTIVATIONS, silu=module.jax.nn.hard_silu)
+
+
+@fault("torch", ladder.FORWARD, "convolutional 8×8")
+def decoder_of_relu(module: Any) -> Any:
+    """a decoder that keeps its ReLU, whatever the encoder has"""
+
+    def kept(real: Any) -> Any:
+        def decode(self: Any, z: Any, masks: Any = {}) -> Any:  # noqa: B006
+            with mock.patch.object(self, "activate", module.layers.functional.relu):
+                return real(self, z, masks)
+
+        return decode
+
+    return patch(module.network.Network, "decode", kept)
 
 
 @fault("torch", ladder.FORWARD)
