@@ -1,7 +1,8 @@
 """Scaling numeric columns: fitted on the training rows alone, by blocks, and applied to any later rows digit for digit.
 
-``standard`` and ``minmax`` are scikit-learn's StandardScaler and MinMaxScaler, which would hold all rows in float64;
-``robust`` and ``quantile`` are fitted by scikit-learn itself, on a seeded sample where there are very many rows.
+``standard`` is scikit-learn's StandardScaler, ``minmax`` and ``minmax-symmetric`` its MinMaxScaler to [0, 1] and
+[−1, 1]; scikit-learn itself would hold all rows in float64. ``robust`` and ``quantile`` are fitted by it, on a seeded
+sample where there are very many rows.
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ from numpy.typing import NDArray
 from datasets.splitting import generator
 
 Matrix = NDArray[np.float32]
-Scale = Literal["standard", "minmax", "robust", "quantile", "none"]
+Scale = Literal["standard", "minmax", "minmax-symmetric", "robust", "quantile", "none"]
 SCALES: tuple[Scale, ...] = get_args(Scale)
 
 CLIP = 10.0
@@ -37,6 +38,7 @@ Blocks = Iterable[NDArray[np.float64]]
 DONE: dict[Scale, str] = {
     "standard": f"standardised by the {{}} and cut at ±{CLIP:g} deviations",
     "minmax": "stretched to [0, 1] by the {}",
+    "minmax-symmetric": "stretched to [−1, 1] by the {}",
     "robust": f"scaled by the median and the quartiles of the {{}} and cut at ±{CLIP:g}",
     "quantile": "mapped to [0, 1] by the quantiles of the {}",
     "none": "values as they are",
@@ -82,10 +84,13 @@ class Scaler:
         """
         shift, divisor, quantiles = np.zeros(features), np.full(features, float(unit)), np.zeros((0, features))
         sampled = None
-        if kind in ("standard", "minmax"):
+        if kind in ("standard", "minmax", "minmax-symmetric"):
             columns = _Columns.of(rows)
             if kind == "standard":
                 shift, divisor = columns.mean, columns.divisor(columns.deviation)
+            elif kind == "minmax-symmetric":
+                shift = columns.low / 2 + columns.high / 2
+                divisor = columns.divisor(columns.high / 2 - columns.low / 2)
             else:
                 shift, divisor = columns.low, columns.divisor(columns.high - columns.low)
         elif kind != "none" and features:

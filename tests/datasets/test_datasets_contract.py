@@ -27,7 +27,7 @@ OPTIONS = (
     "correlated?rows=1000&protocol=mixed-split",
     "shifted?protocol=all-rows&scale=minmax",
     "shifted?scale=none&train_contamination=0.01",
-    "digits:4?scale=quantile",
+    "digits:4?scale=minmax-symmetric",
     "digits:3?protocol=mixed-split",
     "digits:7?scale=standard&train_contamination=0.1",
     "kdd-synthetic?rows=2000&duplicates=keep&train_contamination=0.2",
@@ -197,6 +197,10 @@ def test_columns_are_scaled_by_the_training_rows(reference: str) -> None:
     elif scale == "robust":
         np.testing.assert_allclose(np.median(columns, axis=0), 0, atol=tolerance)
         np.testing.assert_allclose(np.ptp(np.quantile(columns, [0.25, 0.75], axis=0), axis=0), 1, atol=tolerance)
+    elif scale == "minmax-symmetric":
+        assert columns.min() >= -1
+        assert columns.max() <= 1
+        assert columns.min() < -0.99
     elif scale in ("minmax", "quantile"):
         assert columns.min() >= 0
         assert columns.max() <= 1

@@ -39,12 +39,14 @@ def test_scaling_gives_finite_values_within_its_bounds(train: np.ndarray, test: 
             assert part.max() <= 1
 
 
-def test_standardising_gives_mean_0_and_deviation_1_and_stretching_0_to_1() -> None:
+def test_standardising_gives_mean_0_and_deviation_1_and_stretching_0_to_1_or_both_ways() -> None:
     train = np.random.default_rng(0).normal(5, 3, (1000, 2))
     standard, stretched = scaled("standard", train)[0].astype(np.float64), scaled("minmax", train)[0]
+    both = scaled("minmax-symmetric", train)[0]
     np.testing.assert_allclose(standard.mean(axis=0), 0, atol=1e-6)
     np.testing.assert_allclose(standard.std(axis=0), 1, atol=1e-6)
     np.testing.assert_array_equal([stretched.min(axis=0), stretched.max(axis=0)], [[0, 0], [1, 1]])
+    np.testing.assert_array_equal([both.min(axis=0), both.max(axis=0)], [[-1, -1], [1, 1]])
 
 
 @pytest.mark.parametrize(
@@ -52,6 +54,7 @@ def test_standardising_gives_mean_0_and_deviation_1_and_stretching_0_to_1() -> N
     [
         ("standard", StandardScaler()),
         ("minmax", MinMaxScaler()),
+        ("minmax-symmetric", MinMaxScaler((-1, 1))),
         ("robust", RobustScaler()),
         ("quantile", QuantileTransformer(n_quantiles=600)),
     ],
