@@ -8,7 +8,7 @@ from dataclasses import replace
 from itertools import chain
 from typing import NamedTuple
 
-from backends.spec import KERNEL, Layer, NetworkSpec
+from backends.spec import Layer, NetworkSpec
 
 
 class Product(NamedTuple):
@@ -20,9 +20,9 @@ class Product(NamedTuple):
 
 
 class Convolution(NamedTuple):
-    """A convolutional layer's step: images (rows, height, width, outer) on one side, and on the other those of half
-    the sides and of ``inner`` channels. ``transposed`` goes from the smaller to the larger ones; ``first`` reads the
-    input, which needs no gradient."""
+    """A convolutional layer's step: images (rows, height, width, outer) on one side, and on the other those of the
+    sides that the stride leaves, and of ``inner`` channels. ``transposed`` goes from the smaller to the larger ones;
+    ``first`` reads the input, which needs no gradient."""
 
     rows: int
     outer: int
@@ -30,6 +30,8 @@ class Convolution(NamedTuple):
     larger: tuple[int, int]
     transposed: bool
     first: bool
+    window: int = 3
+    stride: int = 2
 
 
 class Part(NamedTuple):
@@ -75,8 +77,8 @@ def training_parts(spec: NetworkSpec, batch: int) -> dict[str, Part]:
         else:
             transposed = layer.kind == "transposed"
             channels = (layer.outputs, layer.inputs) if transposed else (layer.inputs, layer.outputs)
-            larger = layer.after if transposed else layer.before
-            parts[name] = Part((product, *gradients), Convolution(batch, *channels, larger, transposed, first))
+            step = Convolution(batch, *channels, layer.larger, transposed, first, layer.window, layer.stride)
+            parts[name] = Part((product, *gradients), step)
     return {DENSE: Part((*forward, *chain.from_iterable(reversed(backward)))), **parts}
 
 
@@ -100,7 +102,7 @@ def _layers(spec: NetworkSpec) -> dict[str, Layer]:
 
 def _product(layer: Layer, rows: int) -> Product:
     if layer.kind == "convolution":
-        return Product(rows * math.prod(layer.after), KERNEL**2 * layer.inputs, layer.outputs)
+        return Product(rows * math.prod(layer.after), layer.window**2 * layer.inputs, layer.outputs)
     if layer.kind == "transposed":
-        return Product(rows * math.prod(layer.before), layer.inputs, KERNEL**2 * layer.outputs)
+        return Product(rows * math.prod(layer.before), layer.inputs, layer.window**2 * layer.outputs)
     return Product(rows, layer.inputs, layer.outputs)

@@ -10,6 +10,9 @@ from typing import Literal, get_args
 Kind = Literal["vae", "autoencoder"]
 Likelihood = Literal["mse", "bce", "gaussian"]
 Activation = Literal["relu", "tanh", "sigmoid", "elu", "leaky_relu", "gelu", "silu"]
+Kernel = Literal[3, 5]
+Stride = Literal[1, 2]
+Decoder = Literal["mirrored", "projected"]
 Precision = Literal["float32", "float64", "bfloat16", "tf32"]
 Device = Literal["cpu", "gpu"]
 RandomSource = Literal["native", "shared"]
@@ -18,6 +21,7 @@ Score = Literal["reconstruction", "elbo", "kl", "mse", "mae", "bce", "reconstruc
 
 LIKELIHOODS: tuple[Likelihood, ...] = get_args(Likelihood)
 ACTIVATIONS: tuple[Activation, ...] = get_args(Activation)
+DECODERS: tuple[Decoder, ...] = get_args(Decoder)
 SCORES: tuple[Score, ...] = get_args(Score)
 
 VARIANCE_FLOOR = math.exp(-12)
@@ -29,26 +33,19 @@ NORMAL_ENTROPY = (1 + math.log(2 * math.pi)) / 2
 LEAKY_SLOPE = 0.01
 """Of ``leaky_relu`` below 0."""
 
-KERNEL = 3
-"""Height and width of every convolution's kernel."""
-STRIDE = 2
-"""Step of every convolution, in both directions."""
-PADDING = 1
-"""Zeros around an image before a convolution, on all four sides, whatever the image's size."""
-
 
 @dataclass(frozen=True)
 class Layer:
     """One layer as it maps rows to rows; an image is a row too, pixel after pixel, the channels of a pixel together.
 
-    With x the input, y the output, W the kernel and i, j from 0:
+    With x the input, y the output, W the kernel, w its side, s the stride, p = (w − 1) / 2 the padding, i, j from 0:
 
     - ``dense``: y = x W + b, W of shape (inputs, outputs)
-    - ``convolution``: y[i, j] = Σ_{k, l} x[2i + k − 1, 2j + l − 1] W[k, l] + b, pixels outside the image being zero;
-      W of shape (3, 3, inputs, outputs), and a side of n pixels becomes one of ⌈n / 2⌉
-    - ``transposed``: y[2i + k − 1, 2j + l − 1] = Σ x[i, j] W[k, l] + b over all i, j, k, l that meet there, those
-      outside the image being dropped; W of shape (3, 3, inputs, outputs). It is the convolution's adjoint: the sizes
-      are the mirrored convolution's, so that n pixels come back whether n is even or odd
+    - ``convolution``: y[i, j] = Σ_{k, l} x[s i + k − p, s j + l − p] W[k, l] + b, pixels outside the image being zero;
+      W of shape (w, w, inputs, outputs), and a side of n pixels becomes one of ⌈n / s⌉
+    - ``transposed``: y[s i + k − p, s j + l − p] = Σ x[i, j] W[k, l] + b over all i, j, k, l that meet there, those
+      outside the image being dropped; W of shape (w, w, inputs, outputs). It is the convolution's adjoint: the sizes
+      are the mirrored convolution's, so that n pixels come back whether s divides n or not
 
     Attributes
     ----------
@@ -56,6 +53,8 @@ class Layer:
     inputs, outputs : int
         Columns, or for an image the channels of a pixel.
     before, after : (height, width) of the image it takes and gives; (1, 1) for a dense layer
+    window : height and width of a convolution's kernel, w above
+    stride : its step in both directions, s above
     """
 
     kind: Literal["dense", "convolution", "transposed"]
@@ -63,12 +62,29 @@ class Layer:
     outputs: int
     before: tuple[int, int] = (1, 1)
     after: tuple[int, int] = (1, 1)
+    window: int = 3
+    stride: int = 2
 
     @property
     def kernel(self) -> tuple[int, ...]:
         """The kernel's shape."""
-        window = () if self.kind == "dense" else (KERNEL, KERNEL)
+        window = () if self.kind == "dense" else (self.window, self.window)
         return (*window, self.inputs, self.outputs)
+
+    @property
+    def padding(self) -> int:
+        """Zeros around an image before a convolution, on all four sides, whatever the image's size."""
+        return self.window // 2
+
+    @property
+    def larger(self) -> tuple[int, int]:
+        """Of its two images the one that a convolution takes and its adjoint gives."""
+        return self.after if self.kind == "transposed" else self.before
+
+    @property
+    def smaller(self) -> tuple[int, int]:
+        """The other one."""
+        return self.before if self.kind == "transposed" else self.after
 
 
 def no_score(score: Score, kind: Kind, likelihood: Likelihood) -> str | None:
@@ -105,6 +121,13 @@ class NetworkSpec:
     filters : tuple of int
         Channels of the convolutions before the hidden layers; the decoder mirrors them by transposed convolutions.
         Empty for the dense network.
+    kernel : 3 or 5
+        Height and width of every convolution's kernel.
+    strides : tuple of 1 and 2
+        Step of each of these convolutions; empty for 2 in all of them.
+    decoder : how the transposed convolutions end
+        - ``mirrored``: each undoes one convolution, and the last gives the single channel of the image
+        - ``projected``: each keeps its convolution's filters, and one more, at stride 1, gives the single channel
     activation : one of the seven below
         f, which follows every layer but the heads and the output; σ is the logistic function.
 
@@ -124,6 +147,9 @@ class NetworkSpec:
     image: tuple[int, int] | None = None
     filters: tuple[int, ...] = ()
     activation: Activation = "relu"
+    kernel: Kernel = 3
+    strides: tuple[Stride, ...] = ()
+    decoder: Decoder = "mirrored"
 
     def __post_init__(self) -> None:
         widths = (self.features, *self.hidden, self.latent, *self.filters, *(self.image or ()))
@@ -137,6 +163,16 @@ class NetworkSpec:
             raise ValueError(f"activation must be one of {ACTIVATIONS}, not {self.activation!r}")
         if bool(self.filters) != (self.image is not None):
             raise ValueError(f"filters and the image's shape go together, not filters {self.filters}, {self.image}")
+        if not self.filters and (self.kernel, self.strides, self.decoder) != (3, (), "mirrored"):
+            raise ValueError("kernel, strides and decoder are of convolutions, and there are no filters")
+        if self.kernel not in get_args(Kernel):
+            raise ValueError(f"kernel must be one of {get_args(Kernel)}, not {self.kernel!r}")
+        if self.strides and len(self.strides) != len(self.filters):
+            raise ValueError(f"strides must be one for each of {len(self.filters)} filters, not {self.strides}")
+        if any(stride not in get_args(Stride) for stride in self.strides):
+            raise ValueError(f"strides must be of {get_args(Stride)}, not {self.strides}")
+        if self.decoder not in DECODERS:
+            raise ValueError(f"decoder must be one of {DECODERS}, not {self.decoder!r}")
         if self.image is not None and len(self.image) != 2:
             raise ValueError(f"an image's shape must be (height, width), not {self.image}")
         if self.image is not None and self.image[0] * self.image[1] != self.features:
@@ -148,9 +184,11 @@ class NetworkSpec:
         return tuple(score for score in SCORES if no_score(score, self.kind, self.likelihood) is None)
 
     @property
-    def depth(self) -> int:
-        """Layers of the encoder before its heads; the decoder has one more, the output."""
-        return len(self.filters) + len(self.hidden)
+    def parts(self) -> tuple[slice, slice, slice]:
+        """Where among the layers the encoder stands, where its heads, and where the decoder with the output."""
+        depth = len(self.filters) + len(self.hidden)
+        heads = depth + (2 if self.kind == "vae" else 1)
+        return slice(depth), slice(depth, heads), slice(heads, None)
 
     def layers(self) -> dict[str, Layer]:
         """Every layer by its name, from the input to the output.
@@ -158,26 +196,43 @@ class NetworkSpec:
         ``encoder.0`` ..., the heads ``mu`` and ``logvar`` (``latent`` for an autoencoder), ``decoder.0`` ... and
         ``output``. All but the heads and the output are followed by the activation.
         """
-        sizes = [self.image or (1, 1)]
-        for _ in self.filters:
-            sizes.append((-(-sizes[-1][0] // STRIDE), -(-sizes[-1][1] // STRIDE)))
-        channels = (1, *self.filters)
-        images = [(*pair, *size) for pair, size in zip(pairwise(channels), pairwise(sizes), strict=True)]
-        flat = sizes[-1][0] * sizes[-1][1] * channels[-1] if self.filters else self.features
-        dense = list(pairwise((flat, *self.hidden)))
-        encoder = [Layer("convolution", i, o, before, after) for i, o, before, after in images]
-        encoder += [Layer("dense", i, o) for i, o in dense]
+        convolutions = self._convolutions()
+        (height, width), channels = (convolutions[-1].after, self.filters[-1]) if convolutions else ((1, 1), 0)
+        flat = height * width * channels if convolutions else self.features
+        encoder = [*convolutions, *(Layer("dense", i, o) for i, o in pairwise((flat, *self.hidden)))]
         head = Layer("dense", (flat, *self.hidden)[-1], self.latent)
-        mirrored = pairwise((self.latent, *reversed(self.hidden), flat))
-        decoder = [Layer("dense", i, o) for i, o in mirrored]
-        decoder += [Layer("transposed", o, i, after, before) for i, o, before, after in reversed(images)]
-        *decoder, output = decoder
+        decoder = [Layer("dense", i, o) for i, o in pairwise((self.latent, *reversed(self.hidden), flat))]
+        *decoder, output = (*decoder, *self._transposed(convolutions))
         return {
             **{f"encoder.{i}": layer for i, layer in enumerate(encoder)},
             **dict.fromkeys(("mu", "logvar") if self.kind == "vae" else ("latent",), head),
             **{f"decoder.{i}": layer for i, layer in enumerate(decoder)},
             "output": output,
         }
+
+    def _convolutions(self) -> list[Layer]:
+        found: list[Layer] = []
+        side, channels = self.image or (1, 1), 1
+        for filters, stride in zip(self.filters, self.strides or (2,) * len(self.filters), strict=True):
+            after = -(-side[0] // stride), -(-side[1] // stride)
+            found.append(Layer("convolution", channels, filters, side, after, self.kernel, stride))
+            side, channels = after, filters
+        return found
+
+    def _transposed(self, convolutions: list[Layer]) -> list[Layer]:
+        """What undoes the convolutions, the last first, down to one channel."""
+        levels = convolutions[::-1]
+        channels = [(layer.outputs, layer.inputs) for layer in levels]
+        if self.decoder == "projected":
+            channels = list(pairwise((self.filters[-1], *reversed(self.filters))))
+        found = [
+            Layer("transposed", i, o, layer.after, layer.before, layer.window, layer.stride)
+            for (i, o), layer in zip(channels, levels, strict=True)
+        ]
+        if self.decoder == "projected":
+            image = convolutions[0].before
+            found.append(Layer("transposed", self.filters[0], 1, image, image, self.kernel, 1))
+        return found
 
     def dropped(self) -> dict[str, int]:
         """The layers that dropout acts on, the hidden dense ones, with their widths."""

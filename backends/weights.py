@@ -1,6 +1,6 @@
 """Canonical weights: the arrays every backend starts from and gives back, by name, on disk too.
 
-Names in order are those of ``NetworkSpec.layers``, each with ``.kernel``, of shape (in, out) or (3, 3, in, out), and
+Names in order are those of ``NetworkSpec.layers``, each with ``.kernel``, of shape (in, out) or (w, w, in, out), and
 ``.bias``, of shape (out,); after them, where the likelihood is ``gaussian``, ``output.log_sigma``, of shape (1,).
 """
 
@@ -38,7 +38,7 @@ def shapes(spec: NetworkSpec) -> dict[str, tuple[int, ...]]:
 def initial_weights(spec: NetworkSpec, seed: int) -> dict[str, NDArray[np.float64]]:
     """Glorot-uniform kernels, U(−√(6 / (in + out)), √(6 / (in + out))) (Glorot and Bengio 2010); all else is zero.
 
-    A convolution's ``in`` and ``out`` are its channels times the nine positions of its window. Every tensor has a
+    A convolution's ``in`` and ``out`` are its channels times the w² positions of its window. Every tensor has a
     stream of its own, keyed by (seed, its position), so that its values depend on no other.
     """
     weights = {}

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping
-from functools import partial
+from functools import partial, reduce
+from operator import add
 from typing import Any
 
 import jax
@@ -13,7 +14,7 @@ from flax import nnx
 from jax import Array
 
 from backends import inference
-from backends.spec import KERNEL, LEAKY_SLOPE, PADDING, STRIDE, Activation, Layer, TrainingSettings
+from backends.spec import LEAKY_SLOPE, Activation, Layer, TrainingSettings
 
 ACTIVATIONS: Mapping[Activation, Callable[[Array], Array]] = {
     "relu": nnx.relu,
@@ -67,79 +68,96 @@ def narrowing_backward(kept: tuple[Array, Array], g: Array) -> tuple[Array, Arra
 narrowing_product.defvjp(narrowing_forward, narrowing_backward)
 
 
-def gather(images: Array) -> Array:
-    """The windows of images (B, height, width, c) that a convolution sees, shape (B, ⌈height / 2⌉, ⌈width / 2⌉, 9 c).
+def gather(images: Array, window: int, stride: int) -> Array:
+    """The windows of images (B, height, width, c) that a convolution sees, shape (B, ⌈height / s⌉, ⌈width / s⌉, w² c).
 
-    As nine strided slices: inside a loop XLA runs its own convolutions on the CPU at a tenth of the speed.
+    As w² strided slices: inside a loop XLA runs its own convolutions on the CPU at a tenth of the speed.
     """
     _, height, width, _ = images.shape
-    below, right = -(-height // STRIDE), -(-width // STRIDE)
-    ends = [
-        (PADDING, STRIDE * (small - 1) + KERNEL - PADDING - large) for small, large in ((below, height), (right, width))
-    ]
+    below, right, low = -(-height // stride), -(-width // stride), window // 2
+    sides = ((below, height), (right, width))
+    ends = [(low, stride * (small - 1) + window - low - large) for small, large in sides]
     padded = jnp.pad(images, ((0, 0), *ends, (0, 0)))
-    rows = [padded[:, k : k + STRIDE * below - 1 : STRIDE] for k in range(KERNEL)]
-    return jnp.concatenate([row[:, :, j : j + STRIDE * right - 1 : STRIDE] for row in rows for j in range(KERNEL)], -1)
+    down, across = stride * (below - 1) + 1, stride * (right - 1) + 1
+    rows = [padded[:, k : k + down : stride] for k in range(window)]
+    return jnp.concatenate([row[:, :, j : j + across : stride] for row in rows for j in range(window)], -1)
 
 
-def scatter(windows: Array, sides: tuple[int, int]) -> Array:
-    """The adjoint of ``gather``: windows of shape (B, h, w, 3, 3, c), added up into images (B, *sides, c).
-
-    An even row of the image is the middle one of one window; an odd row is the last of one and the first of the next.
-    The same holds of columns.
-    """
+def scatter(windows: Array, sides: tuple[int, int], stride: int) -> Array:
+    """The adjoint of ``gather``: windows of shape (B, h, w, k, k, c), added up into images (B, *sides, c)."""
     rows, below, right, _, _, channels = windows.shape
-    following = jnp.pad(windows[:, 1:, :, 0], ((0, 0), (0, 1), (0, 0), (0, 0), (0, 0)))
-    pairs = jnp.stack((windows[:, :, :, 1], windows[:, :, :, 2] + following), 2)
-    following = jnp.pad(pairs[:, :, :, 1:, 0], ((0, 0), (0, 0), (0, 0), (0, 1), (0, 0)))
-    squares = jnp.stack((pairs[:, :, :, :, 1], pairs[:, :, :, :, 2] + following), 4)
-    images = squares.reshape(rows, STRIDE * below, STRIDE * right, channels)
+    squares = interleaved(interleaved(windows, 1, 3, stride), 3, 4, stride)
+    images = squares.reshape(rows, stride * below, stride * right, channels)
     return images[:, : sides[0], : sides[1]]
 
 
-@jax.custom_vjp
-def shrink(images: Array, kernel: Array) -> Array:
-    """The convolution of larger images as one product with the kernel (3, 3, outer, inner); its gradient is written
-    down, since ``enlarge`` is the adjoint: XLA would spread each slice over a whole image and add nine of these."""
-    return jnp.tensordot(gather(images), kernel.reshape(-1, kernel.shape[-1]), 1)
+def interleaved(windows: Array, axis: int, place: int, stride: int) -> Array:
+    """What windows that stand along ``axis``, with their pixels along ``place``, give to the image in that direction.
+
+    Pixel a of window m is the image's at s m + a − p = s (m + q) + r: the result has r as a new axis behind ``axis``.
+    """
+    found: list[list[Array]] = [[] for _ in range(stride)]
+    for a in range(windows.shape[place]):
+        q, r = divmod(a - windows.shape[place] // 2, stride)
+        found[r].append(shifted(jax.lax.index_in_dim(windows, a, place, keepdims=False), axis, q))
+    return jnp.stack([reduce(add, terms) for terms in found], axis + 1)
 
 
-def shrink_forward(images: Array, kernel: Array) -> tuple[Array, tuple[Array, Array]]:
-    return shrink(images, kernel), (images, kernel)
+def shifted(array: Array, axis: int, steps: int) -> Array:
+    """The array moved along an axis by so many places, zeros coming in."""
+    size = array.shape[axis]
+    much = min(abs(steps), size)
+    first = much if steps < 0 else 0
+    kept = jax.lax.slice_in_dim(array, first, first + size - much, axis=axis)
+    ends = (much, 0) if steps > 0 else (0, much)
+    return jnp.pad(kept, [ends if number == axis else (0, 0) for number in range(array.ndim)])
 
 
-def shrink_backward(kept: tuple[Array, Array], g: Array) -> tuple[Array, Array]:
+@partial(jax.custom_vjp, nondiff_argnums=(2,))
+def shrink(images: Array, kernel: Array, stride: int) -> Array:
+    """The convolution of larger images as one product with the kernel (w, w, outer, inner); its gradient is written
+    down, since ``enlarge`` is the adjoint: XLA would spread each slice over a whole image and add w² of these."""
+    return jnp.tensordot(gather(images, len(kernel), stride), kernel.reshape(-1, kernel.shape[-1]), 1)
+
+
+def shrink_forward(images: Array, kernel: Array, stride: int) -> tuple[Array, tuple[Array, Array]]:
+    return shrink(images, kernel, stride), (images, kernel)
+
+
+def shrink_backward(stride: int, kept: tuple[Array, Array], g: Array) -> tuple[Array, Array]:
     images, kernel = kept
-    return enlarge(g, kernel, images.shape[1:3]), kernel_gradient(images, g)
+    return enlarge(g, kernel, images.shape[1:3], stride), kernel_gradient(images, g, len(kernel), stride)
 
 
 shrink.defvjp(shrink_forward, shrink_backward)
 
 
-@partial(jax.custom_vjp, nondiff_argnums=(2,))
-def enlarge(images: Array, kernel: Array, sides: tuple[int, int]) -> Array:
+@partial(jax.custom_vjp, nondiff_argnums=(2, 3))
+def enlarge(images: Array, kernel: Array, sides: tuple[int, int], stride: int) -> Array:
     """The transposed convolution of smaller images into larger ones of these sides; ``kernel`` as in ``shrink``."""
     windows = jnp.tensordot(images, kernel.reshape(-1, kernel.shape[-1]).T, 1)
-    return scatter(windows.reshape(*images.shape[:3], *kernel.shape[:3]), sides)
+    return scatter(windows.reshape(*images.shape[:3], *kernel.shape[:3]), sides, stride)
 
 
-def enlarge_forward(images: Array, kernel: Array, sides: tuple[int, int]) -> tuple[Array, tuple[Array, Array]]:
-    return enlarge(images, kernel, sides), (images, kernel)
+def enlarge_forward(
+    images: Array, kernel: Array, sides: tuple[int, int], stride: int
+) -> tuple[Array, tuple[Array, Array]]:
+    return enlarge(images, kernel, sides, stride), (images, kernel)
 
 
-def enlarge_backward(sides: tuple[int, int], kept: tuple[Array, Array], g: Array) -> tuple[Array, Array]:
+def enlarge_backward(sides: tuple[int, int], stride: int, kept: tuple[Array, Array], g: Array) -> tuple[Array, Array]:
     images, kernel = kept
-    return shrink(g, kernel), kernel_gradient(g, images)
+    return shrink(g, kernel, stride), kernel_gradient(g, images, len(kernel), stride)
 
 
 enlarge.defvjp(enlarge_forward, enlarge_backward)
 
 
-def kernel_gradient(larger: Array, smaller: Array) -> Array:
-    """Of shape (3, 3, outer, inner), from what stands on the two sides of the kernel."""
-    windows = gather(larger).reshape(-1, KERNEL**2 * larger.shape[-1])
-    product = windows.T @ smaller.reshape(-1, smaller.shape[-1])
-    return product.reshape(KERNEL, KERNEL, larger.shape[-1], smaller.shape[-1])
+def kernel_gradient(larger: Array, smaller: Array, window: int, stride: int) -> Array:
+    """Of shape (w, w, outer, inner), from what stands on the two sides of the kernel."""
+    outer, inner = larger.shape[-1], smaller.shape[-1]
+    windows = gather(larger, window, stride).reshape(-1, window**2 * outer)
+    return (windows.T @ smaller.reshape(-1, inner)).reshape(window, window, outer, inner)
 
 
 class Dense(nnx.Linear):
@@ -159,9 +177,10 @@ class Convolution(nnx.Conv):
     canonical_axes = (0, 1, 2, 3)
 
     def __init__(self, layer: Layer, settings: TrainingSettings) -> None:
-        around = (PADDING, PADDING)
-        shape = (KERNEL, KERNEL), (STRIDE, STRIDE)
+        around = (layer.padding, layer.padding)
+        shape = (layer.window,) * 2, (layer.stride,) * 2
         super().__init__(layer.inputs, layer.outputs, *shape, padding=(around, around), **blank(settings))
+        self.stride = layer.stride
         self.images = (*layer.before, layer.inputs)
         self.by_products = by_products(settings)
         self.large = math.prod(layer.after) > FEW_PIXELS
@@ -171,7 +190,7 @@ class Convolution(nnx.Conv):
         if not self.by_products or (inference.rows_alone and self.large):
             return super().__call__(images).reshape(len(x), -1)
         images, kernel, bias = (array.astype(self.dtype) for array in (images, self.kernel[...], self.bias[...]))
-        return (shrink(images, kernel) + bias).reshape(len(x), -1)
+        return (shrink(images, kernel, self.stride) + bias).reshape(len(x), -1)
 
 
 class Transposed(nnx.ConvTranspose):
@@ -180,12 +199,12 @@ class Transposed(nnx.ConvTranspose):
     canonical_axes = (0, 1, 3, 2)
 
     def __init__(self, layer: Layer, settings: TrainingSettings) -> None:
-        low = KERNEL - 1 - PADDING
+        low = layer.window - 1 - layer.padding
         sides = zip(layer.before, layer.after, strict=True)
-        padding = tuple((low, low + large - STRIDE * (small - 1) - 1) for small, large in sides)
-        shape = (KERNEL, KERNEL), (STRIDE, STRIDE)
+        padding = tuple((low, low + large - layer.stride * (small - 1) - 1) for small, large in sides)
+        shape = (layer.window,) * 2, (layer.stride,) * 2
         super().__init__(layer.inputs, layer.outputs, *shape, padding=padding, transpose_kernel=True, **blank(settings))
-        self.images, self.after = (*layer.before, layer.inputs), layer.after
+        self.images, self.after, self.stride = (*layer.before, layer.inputs), layer.after, layer.stride
         self.by_products = by_products(settings)
         self.large = math.prod(layer.before) > FEW_PIXELS
 
@@ -194,7 +213,7 @@ class Transposed(nnx.ConvTranspose):
         if not self.by_products or (inference.rows_alone and self.large):
             return super().__call__(images).reshape(len(x), -1)
         images, kernel, bias = (array.astype(self.dtype) for array in (images, self.kernel[...], self.bias[...]))
-        return (enlarge(images, kernel, self.after) + bias).reshape(len(x), -1)
+        return (enlarge(images, kernel, self.after, self.stride) + bias).reshape(len(x), -1)
 
 
 LAYERS = {"dense": Dense, "convolution": Convolution, "transposed": Transposed}

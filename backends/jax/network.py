@@ -30,11 +30,9 @@ class Network(nnx.Module):
         self.spec = spec
         self.dropout = settings.dropout
         self.dtype = jnp.dtype(settings.storage)
-        layers, depth = [LAYERS[layer.kind](layer, settings) for layer in spec.layers().values()], spec.depth
+        layers = [LAYERS[layer.kind](layer, settings) for layer in spec.layers().values()]
         # Sequential serves as the list of layers: its form is the same before and after Flax had a list of its own.
-        self.encoder = nnx.Sequential(*layers[:depth])
-        self.heads = nnx.Sequential(*layers[depth : -depth - 1])
-        self.decoder = nnx.Sequential(*layers[-depth - 1 :])
+        self.encoder, self.heads, self.decoder = (nnx.Sequential(*layers[part]) for part in spec.parts)
         self.scoring_noise = nnx.Variable(jnp.asarray(randomness.scoring_noise(settings.seed, spec.latent), self.dtype))
         self.log_sigma = nnx.Variable(jnp.zeros(1, self.dtype))
         self.replace(weights)

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from functools import partial
+from functools import partial, reduce
+from operator import add
 from typing import Any
 
 import keras
 from keras import ops
 
 from backends import inference
-from backends.spec import KERNEL, LEAKY_SLOPE, PADDING, STRIDE, Activation, Layer, NetworkSpec
+from backends.spec import LEAKY_SLOPE, Activation, Layer, NetworkSpec
 
 Array = Any  # a tensor of whichever engine Keras runs on
 Gradient = Callable[[Array], tuple[Array, Array]]
@@ -36,77 +37,93 @@ FEW_PIXELS = 16
 TensorFlow 1.4 times as fast on images of 8×8 pixels, on one core."""
 
 
-def gather(images: Array) -> Array:
-    """The windows of images (B, height, width, c) that a convolution sees, shape (B, ⌈height / 2⌉, ⌈width / 2⌉, 9 c).
+def gather(images: Array, window: int, stride: int) -> Array:
+    """The windows of images (B, height, width, c) that a convolution sees, shape (B, ⌈height / s⌉, ⌈width / s⌉, w² c).
 
-    As nine strided slices: inside a loop XLA runs its own convolutions on the CPU at a tenth of the speed.
+    As w² strided slices: inside a loop XLA runs its own convolutions on the CPU at a tenth of the speed.
     """
     height, width = images.shape[1:3]
-    below, right = -(-height // STRIDE), -(-width // STRIDE)
+    below, right, low = -(-height // stride), -(-width // stride), window // 2
     sides = ((below, height), (right, width))
-    ends = [(PADDING, STRIDE * (small - 1) + KERNEL - PADDING - large) for small, large in sides]
+    ends = [(low, stride * (small - 1) + window - low - large) for small, large in sides]
     padded = ops.pad(images, ((0, 0), *ends, (0, 0)))
-    rows = [padded[:, k : k + STRIDE * below - 1 : STRIDE] for k in range(KERNEL)]
-    return ops.concatenate([row[:, :, j : j + STRIDE * right - 1 : STRIDE] for row in rows for j in range(KERNEL)], -1)
+    down, across = stride * (below - 1) + 1, stride * (right - 1) + 1
+    rows = [padded[:, k : k + down : stride] for k in range(window)]
+    return ops.concatenate([row[:, :, j : j + across : stride] for row in rows for j in range(window)], -1)
 
 
-def scatter(windows: Array, sides: tuple[int, int]) -> Array:
-    """The adjoint of ``gather``: windows of shape (B, h, w, 3, 3, c), added up into images (B, *sides, c).
-
-    An even row of the image is the middle one of one window; an odd row is the last of one and the first of the next.
-    The same holds of columns.
-    """
+def scatter(windows: Array, sides: tuple[int, int], stride: int) -> Array:
+    """The adjoint of ``gather``: windows of shape (B, h, w, k, k, c), added up into images (B, *sides, c)."""
     below, right, _, _, channels = windows.shape[1:]
-    following = ops.pad(windows[:, 1:, :, 0], ((0, 0), (0, 1), (0, 0), (0, 0), (0, 0)))
-    pairs = ops.stack((windows[:, :, :, 1], windows[:, :, :, 2] + following), 2)
-    following = ops.pad(pairs[:, :, :, 1:, 0], ((0, 0), (0, 0), (0, 0), (0, 1), (0, 0)))
-    squares = ops.stack((pairs[:, :, :, :, 1], pairs[:, :, :, :, 2] + following), 4)
-    images = ops.reshape(squares, (-1, STRIDE * below, STRIDE * right, channels))
+    squares = interleaved(interleaved(windows, 1, 3, stride), 3, 4, stride)
+    images = ops.reshape(squares, (-1, stride * below, stride * right, channels))
     return images[:, : sides[0], : sides[1]]
 
 
-def shrink(images: Array, kernel: Array) -> Array:
-    """The convolution of larger images as one product with the kernel (3, 3, outer, inner); its gradient is written
-    down, since ``enlarge`` is the adjoint: XLA would spread each slice over a whole image and add nine of these."""
-    sides = images.shape[1:3]
+def interleaved(windows: Array, axis: int, place: int, stride: int) -> Array:
+    """What windows that stand along ``axis``, with their pixels along ``place``, give to the image in that direction.
+
+    Pixel a of window m is the image's at s m + a − p = s (m + q) + r: the result has r as a new axis behind ``axis``.
+    """
+    found: list[list[Array]] = [[] for _ in range(stride)]
+    for a in range(windows.shape[place]):
+        q, r = divmod(a - windows.shape[place] // 2, stride)
+        found[r].append(shifted(windows[(slice(None),) * place + (a,)], axis, q))
+    return ops.stack([reduce(add, terms) for terms in found], axis + 1)
+
+
+def shifted(array: Array, axis: int, steps: int) -> Array:
+    """The array moved along an axis by so many places, zeros coming in."""
+    size = array.shape[axis]
+    much = min(abs(steps), size)
+    first = much if steps < 0 else 0
+    kept = array[(slice(None),) * axis + (slice(first, first + size - much),)]
+    ends = (much, 0) if steps > 0 else (0, much)
+    return ops.pad(kept, [ends if number == axis else (0, 0) for number in range(len(array.shape))])
+
+
+def shrink(images: Array, kernel: Array, stride: int) -> Array:
+    """The convolution of larger images as one product with the kernel (w, w, outer, inner); its gradient is written
+    down, since ``enlarge`` is the adjoint: XLA would spread each slice over a whole image and add w² of these."""
+    sides, window = images.shape[1:3], kernel.shape[0]
 
     @ops.custom_gradient
     def product(images: Array, kernel: Array) -> tuple[Array, Gradient]:
         def gradient(g: Array) -> tuple[Array, Array]:
-            return enlarge(g, kernel, sides), kernel_gradient(images, g)
+            return enlarge(g, kernel, sides, stride), kernel_gradient(images, g, window, stride)
 
-        return ops.tensordot(gather(images), ops.reshape(kernel, (-1, kernel.shape[-1])), 1), gradient
+        windows = gather(images, window, stride)
+        return ops.tensordot(windows, ops.reshape(kernel, (-1, kernel.shape[-1])), 1), gradient
 
     return product(images, kernel)
 
 
-def enlarge(images: Array, kernel: Array, sides: tuple[int, int]) -> Array:
+def enlarge(images: Array, kernel: Array, sides: tuple[int, int], stride: int) -> Array:
     """The transposed convolution of smaller images into larger ones of these sides; ``kernel`` as in ``shrink``."""
     below, right = images.shape[1:3]
 
     @ops.custom_gradient
     def product(images: Array, kernel: Array) -> tuple[Array, Gradient]:
         def gradient(g: Array) -> tuple[Array, Array]:
-            return shrink(g, kernel), kernel_gradient(g, images)
+            return shrink(g, kernel, stride), kernel_gradient(g, images, kernel.shape[0], stride)
 
         windows = ops.tensordot(images, ops.transpose(ops.reshape(kernel, (-1, kernel.shape[-1]))), 1)
-        return scatter(ops.reshape(windows, (-1, below, right, *kernel.shape[:3])), sides), gradient
+        return scatter(ops.reshape(windows, (-1, below, right, *kernel.shape[:3])), sides, stride), gradient
 
     return product(images, kernel)
 
 
-def kernel_gradient(larger: Array, smaller: Array) -> Array:
-    """Of shape (3, 3, outer, inner), from what stands on the two sides of the kernel."""
+def kernel_gradient(larger: Array, smaller: Array, window: int, stride: int) -> Array:
+    """Of shape (w, w, outer, inner), from what stands on the two sides of the kernel."""
     outer, inner = larger.shape[-1], smaller.shape[-1]
-    windows = ops.reshape(gather(larger), (-1, KERNEL**2 * outer))
+    windows = ops.reshape(gather(larger, window, stride), (-1, window**2 * outer))
     product = ops.matmul(ops.transpose(windows), ops.reshape(smaller, (-1, inner)))
-    return ops.reshape(product, (KERNEL, KERNEL, outer, inner))
+    return ops.reshape(product, (window, window, outer, inner))
 
 
 def all_small(spec: NetworkSpec) -> bool:
     """Whether a network has convolutions, and all of them products that score faster."""
-    kinds = {"convolution": "after", "transposed": "before"}
-    smaller = [getattr(layer, kinds[layer.kind]) for layer in spec.layers().values() if layer.kind in kinds]
+    smaller = [layer.smaller for layer in spec.layers().values() if layer.kind != "dense"]
     return bool(smaller) and all(height * width <= FEW_PIXELS for height, width in smaller)
 
 
@@ -132,14 +149,14 @@ class Convolution(keras.layers.Layer):
 
     def __init__(self, layer: Layer) -> None:
         super().__init__()
-        self.images = (-1, *layer.before, layer.inputs)
-        self.inner = keras.layers.Conv2D(layer.outputs, KERNEL, STRIDE, padding="valid", data_format="channels_last")
-        self.inner.build((None, *(side + 2 * PADDING for side in layer.before), layer.inputs))
+        self.images, self.around, self.stride = (-1, *layer.before, layer.inputs), (layer.padding,) * 2, layer.stride
+        shape = layer.outputs, layer.window, layer.stride
+        self.inner = keras.layers.Conv2D(*shape, padding="valid", data_format="channels_last")
+        self.inner.build((None, *(side + sum(self.around) for side in layer.before), layer.inputs))
         self.built = True
 
     def call(self, x: Array) -> Array:
-        around = (PADDING, PADDING)
-        images = ops.pad(ops.reshape(x, self.images), ((0, 0), around, around, (0, 0)))
+        images = ops.pad(ops.reshape(x, self.images), ((0, 0), self.around, self.around, (0, 0)))
         return ops.reshape(self.inner(images), (ops.shape(x)[0], -1))
 
 
@@ -150,17 +167,16 @@ class Transposed(keras.layers.Layer):
 
     def __init__(self, layer: Layer) -> None:
         super().__init__()
-        self.images, self.after = (-1, *layer.before, layer.inputs), layer.after
-        self.inner = keras.layers.Conv2DTranspose(
-            layer.outputs, KERNEL, STRIDE, padding="valid", data_format="channels_last"
-        )
+        self.images, self.after, self.stride = (-1, *layer.before, layer.inputs), layer.after, layer.stride
+        self.low, shape = layer.padding, (layer.outputs, layer.window, layer.stride)
+        self.inner = keras.layers.Conv2DTranspose(*shape, padding="valid", data_format="channels_last")
         self.inner.build((None, *layer.before, layer.inputs))
         self.built = True
 
     def call(self, x: Array) -> Array:
-        height, width = self.after
+        (height, width), low = self.after, self.low
         images = self.inner(ops.reshape(x, self.images))
-        inside = images[:, PADDING : PADDING + height, PADDING : PADDING + width]
+        inside = images[:, low : low + height, low : low + width]
         return ops.reshape(inside, (ops.shape(x)[0], -1))
 
 
@@ -171,7 +187,7 @@ class ConvolutionByProducts(Convolution):
         if inference.rows_alone:
             return super().call(x)
         kernel, bias = (ops.convert_to_tensor(v, self.compute_dtype) for v in (self.inner.kernel, self.inner.bias))
-        images = shrink(ops.reshape(x, self.images), kernel) + bias
+        images = shrink(ops.reshape(x, self.images), kernel, self.stride) + bias
         return ops.reshape(images, (ops.shape(x)[0], -1))
 
 
@@ -182,7 +198,7 @@ class TransposedByProducts(Transposed):
         if inference.rows_alone:
             return super().call(x)
         kernel, bias = (ops.convert_to_tensor(v, self.compute_dtype) for v in (self.inner.kernel, self.inner.bias))
-        images = enlarge(ops.reshape(x, self.images), kernel, self.after) + bias
+        images = enlarge(ops.reshape(x, self.images), kernel, self.after, self.stride) + bias
         return ops.reshape(images, (ops.shape(x)[0], -1))
 
 

@@ -37,8 +37,8 @@ class Network(keras.Model):
         super().__init__(dtype=settings.storage)
         self.spec = spec
         self.dropout = settings.dropout
-        layers, depth = spec.layers(), spec.depth
-        heads = set(list(layers)[depth : -depth - 1]) if merged else set()
+        layers = spec.layers()
+        heads = set(list(layers)[spec.parts[1]]) if merged else set()
         self.names = [tuple(names) for _, names in groupby(layers, lambda name: name in heads or name)]
         kinds = LAYERS_BY_PRODUCTS if settings.mode == "tuned" and settings.device == "cpu" else LAYERS
         self.all_layers = [
@@ -47,7 +47,10 @@ class Network(keras.Model):
             for n in names[:1]
         ]
         named = [(names[0], layer) for names, layer in zip(self.names, self.all_layers, strict=True)]
-        self.encoder, self.heads, self.decoder = named[:depth], named[depth : -depth - 1], named[-depth - 1 :]
+        encoder, decoder = (spec.parts[part] for part in (0, 2))
+        absent = len(layers) - len(named)  # of merged heads all but one
+        self.encoder, self.decoder = named[encoder], named[decoder.start - absent :]
+        self.heads = named[encoder.stop : decoder.start - absent]
         draws = randomness.scoring_noise(settings.seed, spec.latent)
         self.scoring_noise = ops.convert_to_tensor(draws, self.dtype)
         self.log_sigma = self.add_weight(name="log_sigma", shape=(1,), initializer="zeros", trainable=False)

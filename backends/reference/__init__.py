@@ -5,7 +5,7 @@ It is no benchmarked backend, so it is not registered; its randomness is always 
 For one batch of B rows, with h the layers' outputs and 1 the indicator:
 
 - dense: a = h W + b;  dW = hᵀ da,  db = Σ_rows da,  dh = da Wᵀ
-- convolution: a = gather(h) W + b, where gather lays out each output pixel's 3×3 window;  dW = gather(h)ᵀ da,
+- convolution: a = gather(h) W + b, where gather lays out each output pixel's window;  dW = gather(h)ᵀ da,
   dh = scatter(da Wᵀ), where scatter, gather's adjoint, adds each window's values up where they came from
 - transposed: a = scatter(h W) + b;  dW = hᵀ gather(da),  dh = gather(da) Wᵀ
 - activation f and dropout: h' = f(a) ∘ mask / (1 − p);  da = d' ∘ f'(a) ∘ mask / (1 − p); ``layers`` has the seven f

@@ -20,7 +20,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.special import ndtr
 
-from backends.spec import KERNEL, LEAKY_SLOPE, PADDING, STRIDE, Activation, Layer
+from backends.spec import LEAKY_SLOPE, Activation, Layer
 
 Array = NDArray[np.float64]
 
@@ -76,22 +76,20 @@ def slope(activation: Activation, a: Array) -> Array:
 
 
 def gather(rows: Array, layer: Layer) -> Array:
-    """The windows of a layer's larger image under each pixel of its smaller one, shape (B, height, width, c, 3, 3)."""
-    large = max(layer.before, layer.after)
-    images = rows.reshape(len(rows), *large, -1)
-    padded = np.pad(images, ((0, 0), (PADDING, PADDING), (PADDING, PADDING), (0, 0)))
-    windows: Array = np.lib.stride_tricks.sliding_window_view(padded, (KERNEL, KERNEL), axis=(1, 2))
-    return windows[:, ::STRIDE, ::STRIDE]
+    """The windows of a layer's larger image under each pixel of its smaller one, shape (B, height, width, c, w, w)."""
+    around, window, stride = (layer.padding, layer.padding), layer.window, layer.stride
+    padded = np.pad(rows.reshape(len(rows), *layer.larger, -1), ((0, 0), around, around, (0, 0)))
+    windows: Array = np.lib.stride_tricks.sliding_window_view(padded, (window, window), axis=(1, 2))
+    return windows[:, ::stride, ::stride]
 
 
 def scatter(windows: Array, layer: Layer) -> Array:
-    """The adjoint of ``gather``: windows of shape (B, height, width, 3, 3, c), added up into rows of larger images."""
-    (height, width), (below, right) = max(layer.before, layer.after), windows.shape[1:3]
-    rows, channels = len(windows), windows.shape[-1]
-    padded = np.zeros((rows, height + 2 * PADDING, width + 2 * PADDING, channels))
-    for k, j in np.ndindex(KERNEL, KERNEL):
-        padded[:, k : k + STRIDE * below : STRIDE, j : j + STRIDE * right : STRIDE] += windows[:, :, :, k, j]
-    return padded[:, PADDING : PADDING + height, PADDING : PADDING + width].reshape(rows, -1)
+    """The adjoint of ``gather``: windows of shape (B, height, width, w, w, c), added up into rows of larger images."""
+    (height, width), (below, right), low, s = layer.larger, layer.smaller, layer.padding, layer.stride
+    padded = np.zeros((len(windows), height + 2 * low, width + 2 * low, windows.shape[-1]))
+    for k, l in np.ndindex(layer.window, layer.window):  # noqa: E741  the formulas' own letter
+        padded[:, k : k + s * (below - 1) + 1 : s, l : l + s * (right - 1) + 1 : s] += windows[:, :, :, k, l]
+    return padded[:, low : low + height, low : low + width].reshape(len(windows), -1)
 
 
 def forward(layer: Layer, h: Array, kernel: Array, bias: Array) -> Array:

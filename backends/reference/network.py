@@ -29,8 +29,8 @@ class Network:
         self.dropout = settings.dropout
         self.arrays = {name: np.array(weights[name], dtype=np.float64) for name in canonical.shapes(spec)}
         self.layers = spec.layers()
-        names, depth = list(self.layers), spec.depth
-        self.encoder, self.heads, self.decoder = names[:depth], names[depth : -depth - 1], names[-depth - 1 : -1]
+        names = list(self.layers)
+        self.encoder, self.heads, (*self.decoder, _) = (names[part] for part in spec.parts)
         self.scoring_noise = randomness.scoring_noise(settings.seed, spec.latent)
 
     def apply(self, name: str, h: Array) -> Array:

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping
-from functools import partial
+from functools import partial, reduce
+from operator import add
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from backends.spec import KERNEL, LEAKY_SLOPE, PADDING, STRIDE, Activation, Layer
+from backends.spec import LEAKY_SLOPE, Activation, Layer
 
 ACTIVATIONS: Mapping[Activation, Callable[[Tensor], Tensor]] = {
     "relu": functional.relu,
@@ -27,33 +28,48 @@ FEW_PIXELS = 16
 step with products takes 0.4 of the time on images of 8×8 pixels, and 1.2 of it on those of 28×28."""
 
 
-def gather(images: Tensor) -> Tensor:
-    """The windows of images (B, height, width, c) that a convolution sees, shape (B, ⌈height / 2⌉, ⌈width / 2⌉, 9 c).
+def gather(images: Tensor, window: int, stride: int) -> Tensor:
+    """The windows of images (B, height, width, c) that a convolution sees, shape (B, ⌈height / s⌉, ⌈width / s⌉, w² c).
 
-    As nine strided slices, which the compiler copies in one pass.
+    As w² strided slices, which the compiler copies in one pass.
     """
     height, width = images.shape[1:3]
-    below, right = -(-height // STRIDE), -(-width // STRIDE)
+    below, right, low = -(-height // stride), -(-width // stride), window // 2
     sides = ((right, width), (below, height))  # PyTorch pads the last axis first
-    ends = [(PADDING, STRIDE * (small - 1) + KERNEL - PADDING - large) for small, large in sides]
+    ends = [(low, stride * (small - 1) + window - low - large) for small, large in sides]
     padded = functional.pad(images, (0, 0, *ends[0], *ends[1]))
-    rows = [padded[:, k : k + STRIDE * below - 1 : STRIDE] for k in range(KERNEL)]
-    return torch.cat([row[:, :, j : j + STRIDE * right - 1 : STRIDE] for row in rows for j in range(KERNEL)], -1)
+    down, across = stride * (below - 1) + 1, stride * (right - 1) + 1
+    rows = [padded[:, k : k + down : stride] for k in range(window)]
+    return torch.cat([row[:, :, j : j + across : stride] for row in rows for j in range(window)], -1)
 
 
-def scatter(windows: Tensor, sides: tuple[int, int]) -> Tensor:
-    """The adjoint of ``gather``: windows of shape (B, h, w, 3, 3, c), added up into images (B, *sides, c).
-
-    An even row of the image is the middle one of one window; an odd row is the last of one and the first of the next.
-    The same holds of columns.
-    """
+def scatter(windows: Tensor, sides: tuple[int, int], stride: int) -> Tensor:
+    """The adjoint of ``gather``: windows of shape (B, h, w, k, k, c), added up into images (B, *sides, c)."""
     rows, below, right, _, _, channels = windows.shape
-    following = functional.pad(windows[:, 1:, :, 0], (0, 0, 0, 0, 0, 0, 0, 1))
-    pairs = torch.stack((windows[:, :, :, 1], windows[:, :, :, 2] + following), 2)
-    following = functional.pad(pairs[:, :, :, 1:, 0], (0, 0, 0, 1))
-    squares = torch.stack((pairs[:, :, :, :, 1], pairs[:, :, :, :, 2] + following), 4)
-    images = squares.view(rows, STRIDE * below, STRIDE * right, channels)
+    squares = interleaved(interleaved(windows, 1, 3, stride), 3, 4, stride)
+    images = squares.view(rows, stride * below, stride * right, channels)
     return images[:, : sides[0], : sides[1]]
+
+
+def interleaved(windows: Tensor, axis: int, place: int, stride: int) -> Tensor:
+    """What windows that stand along ``axis``, with their pixels along ``place``, give to the image in that direction.
+
+    Pixel a of window m is the image's at s m + a − p = s (m + q) + r: the result has r as a new axis behind ``axis``.
+    """
+    found: list[list[Tensor]] = [[] for _ in range(stride)]
+    for a in range(windows.shape[place]):
+        q, r = divmod(a - windows.shape[place] // 2, stride)
+        found[r].append(shifted(windows.select(place, a), axis, q))
+    return torch.stack([reduce(add, terms) for terms in found], axis + 1)
+
+
+def shifted(array: Tensor, axis: int, steps: int) -> Tensor:
+    """The array moved along an axis by so many places, zeros coming in."""
+    size = array.shape[axis]
+    much = min(abs(steps), size)
+    kept = array.narrow(axis, much if steps < 0 else 0, size - much)
+    ends = (much, 0) if steps > 0 else (0, much)
+    return functional.pad(kept, (*(0, 0) * (array.ndim - 1 - axis), *ends))
 
 
 class Dense(nn.Linear):
@@ -71,7 +87,7 @@ class Convolution(nn.Conv2d):
     canonical_axes = (2, 3, 1, 0)
 
     def __init__(self, layer: Layer, dtype: torch.dtype) -> None:
-        super().__init__(layer.inputs, layer.outputs, KERNEL, STRIDE, PADDING, dtype=dtype)
+        super().__init__(layer.inputs, layer.outputs, layer.window, layer.stride, layer.padding, dtype=dtype)
         self.before, self.after = layer.before, layer.after
 
     def forward(self, x: Tensor) -> Tensor:
@@ -80,14 +96,15 @@ class Convolution(nn.Conv2d):
 
 
 class Transposed(nn.ConvTranspose2d):
-    """A convolution's adjoint, of rows; the output padding tells an even side from an odd one."""
+    """A convolution's adjoint, of rows; the output padding tells which of the sides it can have had is meant."""
 
     canonical_axes = (2, 3, 0, 1)
 
     def __init__(self, layer: Layer, dtype: torch.dtype) -> None:
-        odd = tuple(STRIDE * small - large for small, large in zip(layer.before, layer.after, strict=True))
-        extra = tuple(1 - side for side in odd)
-        super().__init__(layer.inputs, layer.outputs, KERNEL, STRIDE, PADDING, output_padding=extra, dtype=dtype)
+        sides = zip(layer.before, layer.after, strict=True)
+        extra = tuple(large - layer.stride * (small - 1) - 1 for small, large in sides)
+        shape = layer.window, layer.stride, layer.padding
+        super().__init__(layer.inputs, layer.outputs, *shape, output_padding=extra, dtype=dtype)
         self.before, self.after = layer.before, layer.after
 
     def forward(self, x: Tensor) -> Tensor:
@@ -105,10 +122,10 @@ class ConvolutionByProducts(Convolution):
         images = x.view(len(x), *self.before, self.in_channels)
         if math.prod(self.after) <= FEW_PIXELS:
             kernel = self.weight.permute(self.canonical_axes)
-            images = gather(images) @ kernel.reshape(-1, self.out_channels)
+            images = gather(images, len(kernel), self.stride[0]) @ kernel.reshape(-1, self.out_channels)
         else:
             first = images.permute(0, 3, 1, 2)
-            images = functional.conv2d(first, self.weight, None, STRIDE, PADDING).permute(0, 2, 3, 1)
+            images = functional.conv2d(first, self.weight, None, self.stride, self.padding).permute(0, 2, 3, 1)
         return (images + self.bias.to(images.dtype)).reshape(len(x), -1)
 
 
@@ -122,10 +139,10 @@ class TransposedByProducts(Transposed):
         if math.prod(self.before) <= FEW_PIXELS:
             kernel = self.weight.permute(0, 2, 3, 1)
             windows = images @ kernel.reshape(self.in_channels, -1)
-            images = scatter(windows.view(*images.shape[:3], *kernel.shape[1:]), self.after)
+            images = scatter(windows.view(*images.shape[:3], *kernel.shape[1:]), self.after, self.stride[0])
         else:
-            first, extra = images.permute(0, 3, 1, 2), self.output_padding
-            images = functional.conv_transpose2d(first, self.weight, None, STRIDE, PADDING, extra).permute(0, 2, 3, 1)
+            first, shape = images.permute(0, 3, 1, 2), (self.stride, self.padding, self.output_padding)
+            images = functional.conv_transpose2d(first, self.weight, None, *shape).permute(0, 2, 3, 1)
         return (images + self.bias.to(images.dtype)).reshape(len(x), -1)
 
 

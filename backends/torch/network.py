@@ -34,8 +34,8 @@ class Network(nn.Module):
         self.layers = nn.ModuleDict(
             {name.replace(".", "_"): self.make_layer(layer) for name, layer in spec.layers().items()}
         )
-        named, depth = list(zip(spec.layers(), self.layers.values(), strict=True)), spec.depth
-        self.encoder, self.heads, self.decoder = named[:depth], named[depth : -depth - 1], named[-depth - 1 :]
+        named = list(zip(spec.layers(), self.layers.values(), strict=True))
+        self.encoder, self.heads, self.decoder = (named[part] for part in spec.parts)
         draws = torch.tensor(randomness.scoring_noise(settings.seed, spec.latent), dtype=dtype)
         self.register_buffer("scoring_noise", draws)
         self.register_buffer("log_sigma", torch.zeros(1, dtype=dtype))

@@ -261,7 +261,7 @@ class VAE(Autoencoder):
 
 
 class ConvolutionalVAE(VAE):
-    """The convolutional VAE for images: 3×3 convolutions of stride 2 before the dense layers, mirrored behind them."""
+    """The convolutional VAE for images: convolutions before the dense layers, and transposed ones behind them."""
 
     convolutional: ClassVar[bool] = True
     hidden: ClassVar[tuple[int, ...]] = (16,)

@@ -181,6 +181,8 @@ def cases(precision: Precision, device: Device = "cpu", mode: str = "idiomatic",
         likelihood: Likelihood = "gaussian" if data == "odd" else "bce"
         spec = NetworkSpec(height * width, (16,), 2, likelihood=likelihood, image=(height, width), filters=(32, 64))
         spec = replace(spec, activation=activations[data])
+        if data == "odd":
+            spec = replace(spec, kernel=5, strides=(2, 1), decoder="projected")
         found.append(Case(f"convolutional {height}×{width}", data, spec, base, rows=90, gradients=not quick))
     return found
 

@@ -75,7 +75,7 @@ def cases(precision: Precision, device: Device = "cpu", mode: str = "idiomatic",
         plain = replace(base, batch_size=32, kl_warmup_epochs=0)
         spec = NetworkSpec(20, (16,), 4, "autoencoder", "gaussian")
         found.append(Case("native autoencoder", "blobs", spec, plain, 500, 2))
-        images = NetworkSpec(64, (16,), 2, likelihood="bce", image=(8, 8), filters=(4, 8))
+        images = NetworkSpec(64, (16,), 2, likelihood="bce", image=(8, 8), filters=(4, 8), decoder="projected")
         found.append(Case("native convolutional", "digits", images, replace(base, batch_size=32), 300, 2))
     return found
 

@@ -106,6 +106,11 @@ def validated(block: Block, where: str) -> Block:
         for training in _distinct(block, name):
             if registry.needs_images(name) and not training.filters:
                 raise SuiteError(f"{where}: training.filters: {name} needs at least one, for example [32, 64]")
+            if registry.needs_images(name) and len(training.strides) not in (0, len(training.filters)):
+                raise SuiteError(
+                    f"{where}: training.strides: one for each of the {len(training.filters)} filters, or none at all, "
+                    f"not {len(training.strides)}"
+                )
             if block.datasets and registry.needs_backend(name):
                 _check_scores(training, name, where)
     if not block.backends and any(registry.needs_backend(name) for name in block.detectors):
@@ -122,7 +127,7 @@ def _distinct(block: Block, detector: str) -> Iterable[Training]:
     return (replace(block.training, **dict(zip(own, values, strict=True))) for values in product(*own.values()))
 
 
-_AGREEING = ("likelihood", "scores", "filters")
+_AGREEING = ("likelihood", "scores", "filters", "strides")
 
 
 def _check_scores(training: Training, detector: str, where: str) -> None:

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import fields
-from typing import Any
+from typing import Any, get_args
 
 import msgspec
 
 import datasets
-from backends.spec import ACTIVATIONS, LIKELIHOODS
+from backends.spec import ACTIVATIONS, DECODERS, LIKELIHOODS, Kernel, Stride
 from bench.detect.autoencoder import SCORES
 from bench.messages import nearest, quoted
 from bench.quality.thresholds import ROWS, RULES, Threshold
@@ -37,8 +37,14 @@ def check_choices(values: Iterable[object], valid: Sequence[str], where: str) ->
             raise SuiteError(f"{where}: {quoted(value, valid)}")
 
 
+def check_numbers(values: Iterable[object], valid: Sequence[int], where: str) -> None:
+    for value in values:
+        if isinstance(value, int) and value not in valid:
+            raise SuiteError(f"{where}: {value} is none of {', '.join(map(str, valid))}")
+
+
 def check_training(table: object, where: str) -> None:
-    """Names the nearest valid key, likelihood, activation or score where one is misspelt, and says why there is no loss
+    """Names the nearest valid key or word where one is misspelt, and says why there is no loss
     that is a mean over the features; other faults are left to the conversion."""
     if not isinstance(table, dict):
         return
@@ -49,7 +55,11 @@ def check_training(table: object, where: str) -> None:
         raise SuiteError(f"{where}.likelihood: {NO_MEAN}")
     check_keys(table, [f.name for f in fields(Training)], where)
     check_choices([likelihood], LIKELIHOODS, f"{where}.likelihood")
-    check_choices([table.get("activation", ACTIVATIONS[0])], ACTIVATIONS, f"{where}.activation")
+    for key, valid in (("activation", ACTIVATIONS), ("decoder", DECODERS)):
+        check_choices([table.get(key, valid[0])], valid, f"{where}.{key}")
+    check_numbers([table.get("kernel", 3)], get_args(Kernel), f"{where}.kernel")
+    if isinstance(strides := table.get("strides"), list):
+        check_numbers(strides, get_args(Stride), f"{where}.strides")
     scores = table.get("scores")
     if isinstance(scores, list):
         if not scores:

@@ -12,12 +12,15 @@ from msgspec import Meta
 
 from backends.spec import (
     Activation,
+    Decoder,
     Device,
+    Kernel,
     Likelihood,
     NetworkSpec,
     Optimizer,
     Precision,
     RandomSource,
+    Stride,
     TrainingSettings,
 )
 from bench.detect import registry
@@ -44,12 +47,12 @@ Thresholds = Annotated[tuple[Threshold, ...], Meta(min_length=1)]
 class Training:
     """How the autoencoder family is built, trained and scored; the keys of a ``[training]`` table.
 
-    ``hidden`` and ``latent`` are the detector's own where a suite names none, and ``filters`` are for convolutional
-    detectors alone; ``resolved`` puts the values in, and a scenario holds nothing else. The first of ``scores`` is the
-    one that is timed; it is what the detector's own scores are, as long as nothing else is said. A detector that has
-    no score of some kind is scored by the others. A suite names at least one; what is resolved for a detector that has
-    but a score of its own names none. ``small_data`` says what becomes of a batch that is larger than the training
-    rows: the data set is refused, or all its rows are one batch.
+    ``hidden`` and ``latent`` are the detector's own where a suite names none, and the keys of ``CONVOLUTIONAL`` are for
+    convolutional detectors alone; ``resolved`` puts the values in, and a scenario holds nothing else. ``strides`` are 2
+    where there are none. The first of ``scores`` is the one that is timed; it is what the detector's own scores are, as
+    long as nothing else is said. A detector that has no score of some kind is scored by the others. A suite names at
+    least one; what is resolved for a detector that has but a score of its own names none. ``small_data`` says what
+    becomes of a batch that is larger than the training rows: the data set is refused, or all its rows are one batch.
     """
 
     epochs: Positive = 30
@@ -70,6 +73,9 @@ class Training:
     scores: tuple[Score, ...] = ("reconstruction",)
     small_data: Literal["refuse", "one batch"] = "refuse"
     activation: Activation = "relu"
+    kernel: Kernel = 3
+    strides: tuple[Stride, ...] = ()
+    decoder: Decoder = "mirrored"
 
     @property
     def table(self) -> dict[str, Any]:
@@ -87,6 +93,9 @@ class Training:
             hidden=detector.hidden if self.hidden is None else self.hidden,
             latent=detector.latent if self.latent is None else self.latent,
             filters=self.filters if detector.convolutional else (),
+            kernel=self.kernel if detector.convolutional else 3,
+            strides=self.strides if detector.convolutional and set(self.strides) != {2} else (),
+            decoder=self.decoder if detector.convolutional else "mirrored",
             scores=() if detector.scores_of_its_own else self.scores_of(detector),
         )
 
@@ -95,7 +104,11 @@ class Training:
         return tuple(score for score in self.scores if no_score(score, detector.kind, self.likelihood) is None)
 
 
-_YOUNGER: dict[str, Any] = {"small_data": "refuse", "activation": "relu"}
+CONVOLUTIONAL = ("filters", "kernel", "strides", "decoder")
+"""Keys of convolutional detectors alone."""
+_YOUNGER: dict[str, Any] = {
+    "small_data": "refuse", "activation": "relu", "kernel": 3, "strides": (), "decoder": "mirrored",
+}  # fmt: skip
 """Keys that came after the first records, with what they are where nobody sets them."""
 
 
@@ -174,6 +187,9 @@ class Scenario:
             image=image if training.filters else None,
             filters=training.filters,
             activation=training.activation,
+            kernel=training.kernel,
+            strides=training.strides,
+            decoder=training.decoder,
         )
 
     def training_settings(self, seed: int, rows: int | None = None) -> TrainingSettings:

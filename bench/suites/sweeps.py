@@ -19,7 +19,7 @@ import msgspec
 from bench.detect import registry
 from bench.messages import nearest
 from bench.suites.checks import SuiteError, check_keys, check_training, convert
-from bench.suites.scenario import Positive, Training
+from bench.suites.scenario import CONVOLUTIONAL, Positive, Training
 
 SAMPLE = "sample"
 MOST_VALUES = 1_000
@@ -294,4 +294,4 @@ def _concerns(key: str, detector: str) -> bool:
         return bool(loaded.kind == "vae")
     if key == "scores":
         return not loaded.scores_of_its_own
-    return key != "filters" or bool(loaded.convolutional)
+    return key not in CONVOLUTIONAL or bool(loaded.convolutional)

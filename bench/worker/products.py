@@ -14,7 +14,7 @@ from threadpoolctl import threadpool_limits
 
 from backends.arithmetic import Convolution, Product
 from backends.interface import BackendError
-from backends.spec import KERNEL, PADDING, STRIDE, Device, Precision
+from backends.spec import Device, Precision
 from bench.worker.counters import Watch, disturbed, own_cores
 
 SAMPLES = 5
@@ -178,13 +178,13 @@ class Convolving(Torch):
         torch, draw = self.torch, self._arrays(work.precision)(self.torch.randn)
         torch.backends.cudnn.allow_tf32 = work.precision == "tf32"
         assert work.convolution is not None
-        rows, outer, inner, larger, transposed, first = work.convolution
-        smaller = [-(-side // STRIDE) for side in larger]
-        extra = [side - STRIDE * small + 1 for side, small in zip(larger, smaller, strict=True)]
+        rows, outer, inner, larger, transposed, first, window, stride = work.convolution
+        smaller = [-(-side // stride) for side in larger]
+        extra = [side - stride * (small - 1) - 1 for side, small in zip(larger, smaller, strict=True)]
         shapes = (rows, outer, *larger), (rows, inner, *smaller)
         x, g = (draw(shape).to(memory_format=layout) for shape in (reversed(shapes) if transposed else shapes))
-        kernel = draw((inner, outer, KERNEL, KERNEL)).to(memory_format=layout)
-        how = [STRIDE] * 2, [PADDING] * 2, [1, 1], transposed, extra if transposed else [0, 0], 1
+        kernel = draw((inner, outer, window, window)).to(memory_format=layout)
+        how = [stride] * 2, [window // 2] * 2, [1, 1], transposed, extra if transposed else [0, 0], 1
 
         def run() -> None:
             torch.ops.aten.convolution(x, kernel, None, *how)

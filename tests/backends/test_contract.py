@@ -54,7 +54,16 @@ EXACT = {
         NetworkSpec(64, (6,), 2, likelihood="bce", image=(8, 8), filters=(3, 4), activation="sigmoid"), SHARED
     ),
     "convolutional_odd_dropout": Case(
-        NetworkSpec(35, (6,), 2, likelihood="bce", image=(7, 5), filters=(3, 4)), replace(SHARED, dropout=0.25)
+        NetworkSpec(
+            *(35, (6,), 2),
+            likelihood="bce",
+            image=(7, 5),
+            filters=(3, 4),
+            kernel=5,
+            strides=(1, 2),
+            decoder="projected",
+        ),
+        replace(SHARED, dropout=0.25),
     ),
 }
 DEEP, IMAGES, GAUSSIAN = (EXACT[name] for name in ("vae_mse_deep_warmup", "convolutional_odd_dropout", "vae_gaussian"))

@@ -12,12 +12,16 @@ from backends.spec import Layer
 images = st.tuples(st.integers(1, 7), st.integers(1, 7))
 channels = st.integers(1, 3)
 seeds = st.integers(0, 1000)
+windows, strides = st.sampled_from([3, 5]), st.sampled_from([1, 2])
 
 
-def make_pair(large: tuple[int, int], outer: int, inner: int) -> tuple[Layer, Layer]:
+def make_pair(large: tuple[int, int], outer: int, inner: int, window: int = 3, stride: int = 2) -> tuple[Layer, Layer]:
     """A convolution of images of ``outer`` channels to ``inner`` ones, and the transposed one that mirrors it."""
-    small = ((large[0] + 1) // 2, (large[1] + 1) // 2)
-    return Layer("convolution", outer, inner, large, small), Layer("transposed", inner, outer, small, large)
+    small = ((large[0] + stride - 1) // stride, (large[1] + stride - 1) // stride)
+    shape = window, stride
+    return Layer("convolution", outer, inner, large, small, *shape), Layer(
+        "transposed", inner, outer, small, large, *shape
+    )
 
 
 def pixel_by_pixel(layer: Layer, x: np.ndarray, kernel: np.ndarray, bias: np.ndarray) -> np.ndarray:
@@ -26,8 +30,8 @@ def pixel_by_pixel(layer: Layer, x: np.ndarray, kernel: np.ndarray, bias: np.nda
     down = layer.kind == "convolution"
     small, (height, width) = (layer.after, layer.before) if down else (layer.before, layer.after)
     for i, j in np.ndindex(small):
-        for k, l in np.ndindex(3, 3):  # noqa: E741  the formulas' own letter
-            row, column = 2 * i + k - 1, 2 * j + l - 1
+        for k, l in np.ndindex(layer.window, layer.window):  # noqa: E741  the formulas' own letter
+            row, column = (layer.stride * place + at - layer.window // 2 for place, at in ((i, k), (j, l)))
             if not (0 <= row < height and 0 <= column < width):
                 continue
             if down:
@@ -37,11 +41,11 @@ def pixel_by_pixel(layer: Layer, x: np.ndarray, kernel: np.ndarray, bias: np.nda
     return y
 
 
-@given(large=images, outer=channels, inner=channels, seed=seeds)
+@given(large=images, outer=channels, inner=channels, window=windows, stride=strides, seed=seeds)
 @settings(deadline=None, max_examples=40)
-def test_both_convolutions_equal_their_formulas(large, outer, inner, seed):
+def test_both_convolutions_equal_their_formulas(large, outer, inner, window, stride, seed):
     rng = np.random.default_rng(seed)
-    for layer in make_pair(large, outer, inner):
+    for layer in make_pair(large, outer, inner, window, stride):
         x = rng.normal(size=(2, *layer.before, layer.inputs))
         kernel, bias = rng.normal(size=layer.kernel), rng.normal(size=layer.outputs)
         expected = pixel_by_pixel(layer, x, kernel, bias)
@@ -50,12 +54,12 @@ def test_both_convolutions_equal_their_formulas(large, outer, inner, seed):
         )
 
 
-@given(large=images, outer=channels, inner=channels, seed=seeds)
+@given(large=images, outer=channels, inner=channels, window=windows, stride=strides, seed=seeds)
 @settings(deadline=None, max_examples=40)
-def test_the_transposed_convolution_is_the_adjoint(large, outer, inner, seed):
+def test_the_transposed_convolution_is_the_adjoint(large, outer, inner, window, stride, seed):
     """⟨convolution(x), y⟩ = ⟨x, transposed(y)⟩, which makes it the convolution's mirror whatever the sides."""
     rng = np.random.default_rng(seed)
-    down, up = make_pair(large, outer, inner)
+    down, up = make_pair(large, outer, inner, window, stride)
     kernel = rng.normal(size=down.kernel)
     x = rng.normal(size=(1, large[0] * large[1] * outer))
     y = rng.normal(size=(1, up.before[0] * up.before[1] * inner))

@@ -32,7 +32,17 @@ VAE = Case(
     compile=True,
 )
 IMAGES = Case(
-    NetworkSpec(35, (6,), 2, likelihood="gaussian", image=(7, 5), filters=(3, 4), activation="leaky_relu"),
+    NetworkSpec(
+        35,
+        (6,),
+        2,
+        likelihood="gaussian",
+        image=(7, 5),
+        filters=(3, 4),
+        activation="leaky_relu",
+        decoder="projected",
+        strides=(1, 2),
+    ),
     replace(SHARED, optimizer="adamw", weight_decay=0.1, dropout=0.25),
     scores=("elbo",),
 )

@@ -12,12 +12,13 @@ from scipy.stats import norm
 from backends import randomness
 from backends.interface import BackendError, Model
 from backends.reference import Network, Optimizer, ReferenceModel, build, forward
-from backends.spec import ACTIVATIONS, NetworkSpec, TrainingSettings
+from backends.spec import ACTIVATIONS, DECODERS, NetworkSpec, TrainingSettings
 from backends.weights import LOG_SIGMA, initial_weights, sigma
 
 
-def make_image_spec(image: tuple[int, int], **parts) -> NetworkSpec:
-    return NetworkSpec(image[0] * image[1], image=image, **parts)
+def make_image_spec(image: tuple[int, int], shape: list[tuple[int, int]], **parts) -> NetworkSpec:
+    filters, strides = zip(*shape, strict=True)
+    return NetworkSpec(image[0] * image[1], image=image, filters=filters, strides=strides, **parts)
 
 
 parts = {
@@ -40,7 +41,9 @@ FORMULAS = {
 networks = st.builds(NetworkSpec, features=st.integers(1, 5), **parts) | st.builds(
     make_image_spec,
     image=st.tuples(st.integers(1, 6), st.integers(1, 6)),
-    filters=st.lists(st.integers(1, 3), min_size=1, max_size=3).map(tuple),
+    shape=st.lists(st.tuples(st.integers(1, 3), st.sampled_from([1, 2])), min_size=1, max_size=3),
+    kernel=st.sampled_from([3, 5]),
+    decoder=st.sampled_from(DECODERS),
     **parts,
 )
 

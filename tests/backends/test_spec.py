@@ -28,6 +28,12 @@ IMAGES = NetworkSpec(784, (16,), 2, likelihood="bce", image=(28, 28), filters=(3
         ({"features": 6, "image": (2, 3), "filters": (4, 0)}, "layer widths must be positive integers"),
         ({"features": 6, "image": (-2, -3), "filters": (4,)}, "layer widths must be positive integers"),
         ({"features": 6, "image": (2.0, 3.0), "filters": (4,)}, "layer widths must be positive integers"),
+        ({"features": 6, "strides": (2,)}, "kernel, strides and decoder are of convolutions"),
+        ({"features": 6, "kernel": 5}, "kernel, strides and decoder are of convolutions"),
+        ({"features": 6, "image": (2, 3), "filters": (4,), "kernel": 4}, "kernel must be one of"),
+        ({"features": 6, "image": (2, 3), "filters": (4,), "strides": (2, 2)}, "strides must be one for each of 1"),
+        ({"features": 6, "image": (2, 3), "filters": (4,), "strides": (3,)}, "strides must be of"),
+        ({"features": 6, "image": (2, 3), "filters": (4,), "decoder": "none"}, "decoder must be one of"),
         ({"features": 6, "image": (2, 2), "filters": (4,)}, r"an image of \(2, 2\) pixels has not 6 features"),
         ({"features": 6, "image": (6,), "filters": (4,)}, r"must be \(height, width\), not \(6,\)"),
         ({"features": 6, "image": (2, 3, 1), "filters": (4,)}, r"must be \(height, width\), not \(2, 3, 1\)"),
@@ -83,6 +89,25 @@ def test_an_image_shrinks_to_a_quarter_of_its_sides_and_comes_back():
     ]
     assert IMAGES.layers()["encoder.1"].kernel == (3, 3, 32, 64)
     assert IMAGES.layers()["decoder.2"].kernel == (3, 3, 64, 32)
+
+
+def test_a_projected_decoder_keeps_the_filters_and_ends_in_one_step_to_a_single_channel():
+    layers = list(replace(IMAGES, decoder="projected").layers().items())
+    assert layers[:7] == list(IMAGES.layers().items())[:7]
+    assert layers[7:] == [
+        ("decoder.2", Layer("transposed", 64, 64, (7, 7), (14, 14))),
+        ("decoder.3", Layer("transposed", 64, 32, (14, 14), (28, 28))),
+        ("output", Layer("transposed", 32, 1, (28, 28), (28, 28), 3, 1)),
+    ]
+
+
+def test_windows_and_strides_are_those_of_every_convolution_and_of_its_mirror():
+    layers = NetworkSpec(35, (), 2, image=(7, 5), filters=(3, 4), kernel=5, strides=(2, 1)).layers()
+    assert layers["encoder.0"] == Layer("convolution", 1, 3, (7, 5), (4, 3), 5, 2)
+    assert layers["encoder.1"] == Layer("convolution", 3, 4, (4, 3), (4, 3), 5, 1)
+    assert layers["decoder.1"] == Layer("transposed", 4, 3, (4, 3), (4, 3), 5, 1)
+    assert layers["output"] == Layer("transposed", 3, 1, (4, 3), (7, 5), 5, 2)
+    assert layers["output"].kernel == (5, 5, 3, 1)
 
 
 def test_filters_without_hidden_layers_meet_the_heads_directly():

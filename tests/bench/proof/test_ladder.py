@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from backends import randomness, reference
-from backends.spec import ACTIVATIONS, SCORES, Likelihood, Optimizer
+from backends.spec import ACTIVATIONS, DECODERS, SCORES, Likelihood, Optimizer
 from backends.weights import LOG_SIGMA
 from bench.proof import ladder, native, verify
 from bench.proof.ladder import Case
@@ -54,6 +54,10 @@ def test_no_optimiser_likelihood_activation_or_network_is_left_off_the_ladder():
         ("autoencoder", False),
     }
     assert {case.spec.image for case in WHOLE} == {None, (8, 8), (7, 7), (28, 28)}
+    convolutional = [case.spec for case in WHOLE if case.spec.filters]
+    assert {spec.decoder for spec in convolutional} == set(DECODERS)
+    assert {spec.kernel for spec in convolutional} == {3, 5}
+    assert {stride for spec in convolutional for stride in spec.strides or (2,)} == {1, 2}
     assert any(len(set(case.spec.hidden)) < len(case.spec.hidden) for case in WHOLE), "no kernel is square"
 
 

@@ -145,9 +145,13 @@ def test_a_network_that_the_suite_does_not_size_gets_its_detectors_own_size(tmp_
 
 
 def test_a_size_that_the_suite_gives_holds_for_all_networks_but_filters_for_convolutional_ones_alone(tmp_path):
-    found = networks(tmp_path, "hidden = []\nlatent = 3\nfilters = [4]")
+    found = networks(
+        tmp_path, 'hidden = []\nlatent = 3\nfilters = [4]\nkernel = 5\nstrides = [1]\ndecoder = "projected"'
+    )
     assert {(t.hidden, t.latent) for t in found.values()} == {((), 3)}
     assert [t.filters for t in found.values()] == [(), (), (4,)]
+    shapes = [(t.kernel, t.strides, t.decoder) for t in found.values()]
+    assert shapes == [(3, (), "mirrored"), (3, (), "mirrored"), (5, (1,), "projected")]
     assert found["vae"] == networks(tmp_path, "hidden = []\nlatent = 3\nfilters = [9]")["vae"]
 
 
@@ -177,7 +181,8 @@ def test_every_training_key_reaches_the_backend():
     training = Training(
         **{"batch_size": 7, "optimizer": "sgd", "learning_rate": 0.5, "momentum": 0.25, "weight_decay": 0.125},
         **{"dropout": 0.0625, "hidden": (6,), "latent": 3, "filters": (5, 4), "likelihood": "bce", "beta": 2.0},
-        **{"kl_warmup_epochs": 9, "random_source": "shared", "activation": "silu"},
+        **{"kl_warmup_epochs": 9, "random_source": "shared", "activation": "silu", "kernel": 5, "strides": (1, 2)},
+        **{"decoder": "projected"},
     )
     convolutional = scenario(detector="conv_vae", training=training)
     settings = {**asdict(convolutional.training_settings(1)), **asdict(convolutional.network(64, (8, 8)))}
@@ -188,7 +193,9 @@ def test_every_training_key_reaches_the_backend():
 
 
 def test_keys_that_came_later_change_no_hash_where_they_are_not_used():
-    assert not {"small_data", "activation"} & Training().table.keys()
+    later = {"small_data", "activation", "kernel", "strides", "decoder"}
+    assert not later & Training().table.keys()
+    assert Training(strides=(2, 2)).resolved(registry.load("conv_vae")).strides == ()
     assert Training(activation="gelu").table["activation"] == "gelu"
     assert scenario(training=Training(activation="gelu")).hash != scenario(training=Training()).hash
 

@@ -190,6 +190,52 @@ def channels_first(module: Any) -> Any:
     )
 
 
+@fault("keras", ladder.FORWARD, "convolutional 7×7")
+def window_cut_as_a_smaller_one(module: Any) -> Any:
+    """a transposed convolution of 5×5 cut as one of 3×3"""
+
+    def cut(real: Any) -> Any:
+        def call(self: Any, x: Any) -> Any:
+            self.low = 1
+            return real(self, x)
+
+        return call
+
+    return patch(module.layers.Transposed, "call", cut)
+
+
+@fault("jax", ladder.FORWARD, "convolutional 7×7", mode="tuned")
+def pixels_in_the_other_order(module: Any) -> Any:
+    """a transposed convolution by products whose even and odd pixels are taken for each other"""
+    return patch(
+        module.layers,
+        "interleaved",
+        lambda real: (
+            lambda windows, axis, place, stride: module.jax.numpy.flip(real(windows, axis, place, stride), axis + 1)
+        ),
+    )
+
+
+@fault("torch", ladder.FORWARD, "convolutional 7×7")
+def linear_before_the_projection(module: Any) -> Any:
+    """no activation before a decoder's projection to a single channel"""
+
+    def linear(real: Any) -> Any:
+        def decode(self: Any, z: Any, masks: Any = {}) -> Any:  # noqa: B006
+            activate, left = self.activate, [len(self.decoder) - 1]
+
+            def all_but_the_last(x: Any) -> Any:
+                left[0] -= 1
+                return activate(x) if left[0] else x
+
+            with mock.patch.object(self, "activate", all_but_the_last):
+                return real(self, z, masks)
+
+        return decode
+
+    return patch(module.network.Network, "decode", linear)
+
+
 # ------------------------------------------------------------------------------------------------------------ loss
 
 
