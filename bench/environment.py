@@ -138,11 +138,17 @@ def revision() -> str | None:
     return head + ("+" if changed else "") if head else None
 
 
+LARGEST_KEPT = 32 << 20
+"""Bytes of the largest piece of memory that glibc takes from what was freed; it allows no more."""
+
+
 def worker_environment(threads: int, device: str, root: Path = ROOT) -> dict[str, str]:
     """Environment variables of a worker: thread counts and memory policy, which frameworks read at import.
 
     JAX has no variable of its own for the CPU; its runtime asks for ``NPROC`` and for the affinity, which the worker
-    sets as well. On ``cpu`` the GPUs are hidden, so that no framework can place anything there.
+    sets as well. On ``cpu`` the GPUs are hidden, so that no framework can place anything there. What a framework frees
+    the process keeps: glibc would adapt to what happened to be freed first and, in some processes, give the same
+    memory back to the system and ask for it again at each step (docs/measuring.md).
     """
     count = str(threads)
     variables = {
@@ -158,6 +164,8 @@ def worker_environment(threads: int, device: str, root: Path = ROOT) -> dict[str
         "XLA_PYTHON_CLIENT_PREALLOCATE": "false",
         "TF_FORCE_GPU_ALLOW_GROWTH": "true",
         "TF_CPP_MIN_LOG_LEVEL": "2",
+        "MALLOC_MMAP_THRESHOLD_": str(LARGEST_KEPT),
+        "MALLOC_TRIM_THRESHOLD_": str(1 << 40),
         "PYTHONHASHSEED": "0",
         # the worker must find the packages that it is meant to run, whatever folder it is started in
         "PYTHONPATH": os.pathsep.join(filter(None, (str(root), os.environ.get("PYTHONPATH", "")))),

@@ -29,6 +29,11 @@ class IdiomaticModel(Inference):
     """Keras's default: XLA on JAX and on a GPU, but not for TensorFlow on the CPU, nor for PyTorch."""
     merged_heads = False
 
+    @property
+    def jit_rows(self) -> bool | str:
+        """The same for what takes rows and trains on none: on the CPU the engine's own is mostly the faster."""
+        return "auto"
+
     def __init__(self, spec: NetworkSpec, weights: Weights, settings: TrainingSettings) -> None:
         super().__init__(spec, settings)
         self.device = settings.device
@@ -39,7 +44,7 @@ class IdiomaticModel(Inference):
             self.network.compile(optimizer=self.optimizer, jit_compile=self.jit_compile)
             self.row_models = {function: RowModel(self.network, function) for function in get_args(RowFunction)}
             for model in self.row_models.values():
-                model.compile(jit_compile=self.jit_compile)
+                model.compile(jit_compile=self.jit_rows)
 
     def load_data(self, X: NDArray[Any]) -> None:
         self.data = self.training_rows(X)

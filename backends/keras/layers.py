@@ -12,7 +12,7 @@ import keras
 from keras import ops
 
 from backends import inference
-from backends.spec import LEAKY_SLOPE, Activation, Layer, NetworkSpec
+from backends.spec import LEAKY_SLOPE, Activation, Layer, NetworkSpec, TrainingSettings
 
 Array = Any  # a tensor of whichever engine Keras runs on
 Gradient = Callable[[Array], tuple[Array, Array]]
@@ -133,6 +133,11 @@ def all_small(spec: NetworkSpec) -> bool:
     return bool(smaller) and all(height * width <= FEW_PIXELS for height, width in smaller)
 
 
+def scored_by_products(spec: NetworkSpec, settings: TrainingSettings) -> bool:
+    """Whether rows too go through products that XLA compiles, rather than through what the engine has of its own."""
+    return settings.device == "cpu" and all_small(spec)
+
+
 class Dense(keras.layers.Layer):
     """A dense layer that starts from a canonical kernel."""
 
@@ -211,3 +216,10 @@ class TransposedByProducts(Transposed):
 LAYERS: dict[str, Any] = {"dense": Dense, "convolution": Convolution, "transposed": Transposed}
 LAYERS_BY_PRODUCTS = LAYERS | {"convolution": ConvolutionByProducts, "transposed": TransposedByProducts}
 """What XLA computes fastest on the CPU."""
+
+
+def layers_of(spec: NetworkSpec, settings: TrainingSettings) -> Mapping[str, Any]:
+    """The classes of a network's layers by their kind. On the CPU convolutions are products wherever XLA compiles a
+    loop over steps, and where they are small in every program that it compiles."""
+    compiled = settings.mode == "tuned" or (settings.mode == "xla" and all_small(spec))
+    return LAYERS_BY_PRODUCTS if compiled and settings.device == "cpu" else LAYERS

@@ -17,7 +17,7 @@ from backends import weights as canonical
 from backends.inference import RowFunction
 from backends.interface import Weights
 from backends.keras.engines import engine
-from backends.keras.layers import ACTIVATIONS, LAYERS, LAYERS_BY_PRODUCTS, Array
+from backends.keras.layers import ACTIVATIONS, Array, layers_of
 from backends.spec import NORMAL_ENTROPY, VARIANCE_FLOOR, NetworkSpec, TrainingSettings
 
 Arrays = dict[str, Any]  # by name: rows, or once more arrays by name
@@ -40,7 +40,7 @@ class Network(keras.Model):
         layers = spec.layers()
         heads = set(list(layers)[spec.parts[1]]) if merged else set()
         self.names = [tuple(names) for _, names in groupby(layers, lambda name: name in heads or name)]
-        kinds = LAYERS_BY_PRODUCTS if settings.mode == "tuned" and settings.device == "cpu" else LAYERS
+        kinds = layers_of(spec, settings)
         self.all_layers = [
             kinds[layers[n].kind](replace(layers[n], outputs=len(names) * layers[n].outputs))
             for names in self.names

@@ -26,6 +26,10 @@ class XlaModel(IdiomaticModel):
 
     jit_compile = True
 
+    @property
+    def jit_rows(self) -> bool | str:
+        return layers.scored_by_products(self.spec, self.settings) or super().jit_rows
+
 
 class TunedModel(IdiomaticModel):
     """Data on the device, and an epoch as one program of the engine's compiler, merged heads in it.
@@ -39,7 +43,7 @@ class TunedModel(IdiomaticModel):
     def __init__(self, spec: NetworkSpec, weights: Weights, settings: TrainingSettings) -> None:
         super().__init__(spec, weights, settings)
         self.train_steps = engine.compiled_epoch(self.network, self.optimizer)
-        self.score_by_products = settings.device == "cpu" and layers.all_small(spec)
+        self.score_by_products = layers.scored_by_products(spec, settings)
         self.row_functions = {
             function: engine.compiled(model, self.score_by_products) for function, model in self.row_models.items()
         }

@@ -20,7 +20,6 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-import dask
 import msgspec
 import psutil
 from distributed import WorkerPlugin, get_worker
@@ -64,22 +63,10 @@ class Trials(WorkerPlugin):  # type: ignore[misc]
 async def describe(question: bytes, dask_worker: Any) -> bytes:
     """What this worker is, and why what the plan wants does not work here: a ``Worker`` as JSON."""
     if PLUGIN not in dask_worker.plugins:
-        _undo_dask_environment()
         await dask_worker.plugin_add(plugin=Trials(), name=PLUGIN)
     told = await asyncio.to_thread(_described, msgspec.json.decode(question), dask_worker)
     await dask_worker.set_resources(**{THREADS: told.threads, MEMORY: told.memory})
     return msgspec.json.encode(asdict(told))
-
-
-def _undo_dask_environment() -> None:
-    """Takes back what Dask's nanny set for its worker: a trial would inherit it and allocate otherwise than elsewhere.
-
-    Threads are each trial's own anyway.
-    """
-    set_by_dask = dask.config.get("distributed.nanny.pre-spawn-environ", {})
-    name = "MALLOC_TRIM_THRESHOLD_"
-    if name in os.environ and os.environ[name] == str(set_by_dask.get(name)):
-        del os.environ[name]
 
 
 def _described(question: Mapping[str, Any], worker: Any) -> Worker:
