@@ -1,4 +1,4 @@
-"""The answer in two small figures: quality by detector, training rate by backend."""
+"""The answer in small figures: quality by detector on each data set, training rate by backend."""
 
 from __future__ import annotations
 
@@ -13,41 +13,65 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure as Canvas
 
+_BESIDE = 2
+"""Panels that share a line with the rates; more of quality have a line of their own."""
+
 
 def answer(data: dict[str, Any]) -> Canvas:
-    """Of ``sections.answer``; one of the two may be empty, and the other has the room."""
-    shown = [kind for kind in ("quality", "rates") if data[kind]]
-    most = max(len(data[kind]) for kind in shown)
-    drawn = canvas(0.85 + 0.24 * max(most, 3))
-    grid = drawn.subplots(1, len(shown), squeeze=False).ravel()
-    for axes, kind in zip(grid, shown, strict=True):
-        (_quality if kind == "quality" else _rates)(axes, data[kind])
-        _finish(axes, data[kind])
+    """Of ``sections.glance``; where there is nothing of one kind, the other has the room."""
+    quality, rates = data["quality"], data["rates"]
+    tall = [_height(panel) for panel in quality[:1]]
+    if rates["lines"] and len(quality) < _BESIDE:
+        drawn = canvas(max([*tall, _height(rates)]))
+        grid = list(drawn.subplots(1, len(quality) + 1, squeeze=False).ravel())
+        quality_axes, rate_axes = grid[:-1], grid[-1]
+    elif rates["lines"]:
+        drawn = canvas(tall[0] + _height(rates))
+        parts: Any = drawn.subfigures(2, 1, height_ratios=[tall[0], _height(rates)])
+        quality_axes = list(parts[0].subplots(1, len(quality), squeeze=False, sharey=True).ravel())
+        rate_axes = parts[1].subplots()
+    else:
+        drawn = canvas(tall[0])
+        quality_axes = list(drawn.subplots(1, len(quality), squeeze=False, sharey=True).ravel())
+        rate_axes = None
+    for axes, panel in zip(quality_axes, quality, strict=True):
+        _quality(axes, panel)
+    if quality_axes:
+        _names(quality_axes[0], quality[0]["lines"])
+    if rate_axes is not None:
+        _rates(rate_axes, rates)
+        _names(rate_axes, rates["lines"])
     return drawn
 
 
-def _quality(axes: Axes, lines: Sequence[dict[str, Any]]) -> None:
-    for place, line in enumerate(lines):
+def _height(panel: dict[str, Any]) -> float:
+    return 0.85 + 0.24 * max(len(panel["lines"]), 3)
+
+
+def _quality(axes: Axes, panel: dict[str, Any]) -> None:
+    for place, line in enumerate(panel["lines"]):
+        if line["value"] is None:
+            _beside(axes, "—", place)
+            continue
         axes.plot(line["dots"], [place] * len(line["dots"]), "o", color=line["colour"], alpha=0.3, markersize=3)
         if line["low"] is not None and line["high"] is not None:
             axes.plot([line["low"], line["high"]], [place, place], color=line["colour"], linewidth=1.6)
         axes.plot(line["value"], place, "o", color=line["colour"], markersize=6)
-        axes.annotate(
-            f"{line['value']:.3f}",
-            (1.01, place),
-            xycoords=("axes fraction", "data"),
-            va="center",
-            fontsize=8,
-            color=INK,
-            annotation_clip=False,
-        )
-    axes.set_title("ROC AUC by detector")
+        _beside(axes, f"{line['value']:.3f}", place)
+    axes.set_title(words(panel["title"], 36))
     axes.set_xlabel("ROC AUC")
+    _finish(axes, panel["lines"])
 
 
-def _rates(axes: Axes, lines: Sequence[dict[str, Any]]) -> None:
+def _beside(axes: Axes, text: str, place: int) -> None:
+    where = ("axes fraction", "data")
+    axes.annotate(text, (1.01, place), xycoords=where, va="center", fontsize=8, color=INK, annotation_clip=False)
+
+
+def _rates(axes: Axes, panel: dict[str, Any]) -> None:
     from matplotlib.ticker import FuncFormatter, MaxNLocator
 
+    lines = panel["lines"]
     limit = max(max(line["value"], min(line["high"] or 0.0, 1.4 * line["value"])) for line in lines) * 1.18
     for place, line in enumerate(lines):
         axes.barh(place, line["value"], height=0.7, color=line["colour"])
@@ -57,14 +81,18 @@ def _rates(axes: Axes, lines: Sequence[dict[str, Any]]) -> None:
             axes.plot([line["low"], end], [place, place], color=INK, linewidth=1.2)
         axes.text(max(end, line["value"]) + 0.02 * limit, place, numbers.si(line["value"]), va="center", fontsize=8)
     axes.set_xlim(0, limit)
-    axes.set_title("Training rate by backend")
+    axes.set_title(f"training rate, {words(panel['title'], 60)}")
     axes.set_xlabel("training samples/s")
     axes.xaxis.set_major_locator(MaxNLocator(5))
     axes.xaxis.set_major_formatter(FuncFormatter(tick))
+    _finish(axes, lines)
+
+
+def _names(axes: Axes, lines: Sequence[dict[str, Any]]) -> None:
+    axes.set_yticks(range(len(lines)), [words(line["label"], 30) for line in lines])
 
 
 def _finish(axes: Axes, lines: Sequence[dict[str, Any]]) -> None:
-    axes.set_yticks(range(len(lines)), [words(line["label"], 30) for line in lines])
     axes.set_ylim(len(lines) - 0.4, -0.6)
     axes.tick_params(axis="y", length=0, labelsize=8.5)
     axes.grid(False, axis="y")

@@ -199,9 +199,10 @@ def test_the_first_screen_answers_in_three_sentences_and_a_figure(rich: tuple[li
     assert "trains fastest" in sentences[1]
     assert "did not end well" in sentences[2]
     data = shown[1].screen()  # type: ignore[union-attr]
-    for line in (*data["quality"], *data["rates"]):
+    assert data["quality"]
+    for line in (line for panel in (*data["quality"], data["rates"]) for line in panel["lines"]):
         assert line["low"] is None or line["low"] <= line["value"] <= line["high"]
-    assert {line["label"].split(" · ")[0] for line in data["rates"]} >= {"torch", "jax"}
+    assert {line["label"].split(" · ")[0] for line in data["rates"]["lines"]} >= {"torch", "jax"}
 
 
 def test_a_report_over_forty_sets_is_read_from_the_top(record) -> None:

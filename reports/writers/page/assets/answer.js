@@ -24,8 +24,8 @@ const Answer = (() => {
   }
 
   function quality(found) {
-    const lines = found.toReversed();
-    const { box, element } = Charts.panel("ROC AUC by detector", "ROC AUC by detector, with intervals");
+    const lines = found.lines.filter((line) => line.value !== null).toReversed();
+    const { box, element } = Charts.panel(`ROC AUC · ${found.title}`, `ROC AUC by detector, with intervals: ${found.title}`);
     Charts.plot(element, () => {
       const three = (value) => value.toFixed(3);
       const dots = lines.flatMap((line, at) => line.dots.map((x) => ({ x, y: at, colour: colour(line.colour) })));
@@ -44,8 +44,8 @@ const Answer = (() => {
   }
 
   function rates(found) {
-    const lines = found.toReversed();
-    const { box, element } = Charts.panel("Training rate by backend", "Training samples/s by backend, with intervals");
+    const lines = found.lines.toReversed();
+    const { box, element } = Charts.panel(`Training rate · ${found.title}`, `Training samples/s by backend, with intervals: ${found.title}`);
     Charts.plot(element, () => {
       const places = lines.map((_, at) => at);
       const traces = [
@@ -62,8 +62,8 @@ const Answer = (() => {
   }
 
   function show(container, data) {
-    if (data.quality.length) container.append(quality(data.quality));
-    if (data.rates.length) container.append(rates(data.rates));
+    data.quality.forEach((panel) => container.append(quality(panel)));
+    if (data.rates.lines.length) container.append(rates(data.rates));
   }
 
   function ranks(container, data) {
