@@ -18,12 +18,12 @@ import functools
 import inspect
 import math
 import re
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from importlib import import_module
 from pathlib import Path
 from typing import Any, Literal, get_args, get_origin
-from urllib.parse import unquote
+from urllib.parse import quote, unquote
 
 from datasets.dataset import Dataset, DatasetError, Provenance, Request, SourceFile
 
@@ -42,6 +42,7 @@ __all__ = [
     "missing",
     "parse",
     "references",
+    "varied",
 ]
 
 DISTRIBUTION = "vaebench"
@@ -175,6 +176,23 @@ def missing(reference: str, data_dir: Path | None = None) -> str | None:
         return str(error)
     check: Callable[..., str | None] | None = getattr(parsed.loader, "missing", None)
     return check(_request(reference, 0, data_dir), **parsed.arguments) if check else None
+
+
+def varied(reference: str, options: Mapping[str, object]) -> str:
+    """`reference` with these options beside its own; one at its default is left out, so that it stays the same task.
+
+    Raises `DatasetError` where the family has no such option, the reference sets it already, or the value is none of
+    its values.
+    """
+    parsed = parse(reference)
+    defaults = {name: p.default for name, p in inspect.signature(parsed.loader).parameters.items()}
+    found = reference
+    for name, value in options.items():
+        word = str(value).lower() if isinstance(value, bool) else str(value)
+        joined = f"{found}{'&' if '?' in found else '?'}{name}={quote(word)}"
+        if parse(joined).arguments[name] != defaults[name]:
+            found = joined
+    return found
 
 
 def _request(reference: str, seed: int, data_dir: Path | None) -> Request:

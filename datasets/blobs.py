@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from datasets.dataset import Dataset, Provenance, Request, require
 from datasets.preprocessing import Preprocessing
 from datasets.scaling import BLOCK, Blocks, Scale, Scaler, blocks, done
-from datasets.splitting import FITTED_ON, SPLITS, Protocol, generator, parts
+from datasets.splitting import FITTED_ON, SPLITS, Protocol, TrainingPart, generator, parts
 
 TRAIN, VALIDATION, TEST, FITTED = 1, 2, 4, 8
 """Bits that say which parts a row is in, and whether the scaler is fitted on it."""
@@ -27,6 +27,7 @@ def load_blobs(
     spread: float = 1.0,
     scale: Scale = "standard",
     train_contamination: float = 0.0,
+    train_rows: int = 0,
     protocol: Protocol = "held-out",
 ) -> Dataset:
     """Gaussian clusters, with outliers drawn uniformly over the box that holds them."""
@@ -53,7 +54,7 @@ def load_blobs(
 
     return _assemble(
         request,
-        (scale, train_contamination, protocol),
+        (scale, TrainingPart(train_contamination, train_rows), protocol),
         (rows - outliers, outliers, features),
         normal,
         anomalous,
@@ -71,6 +72,7 @@ def load_blobs_2d(
     spread: float = 1.0,
     scale: Scale = "standard",
     train_contamination: float = 0.0,
+    train_rows: int = 0,
     protocol: Protocol = "held-out",
 ) -> Dataset:
     """Two Gaussian clusters in the plane, with anomalies shifted off the line through their centres."""
@@ -84,7 +86,7 @@ def load_blobs_2d(
     shifted = drawn[rows:] + sides * shift * np.array([1.0, -1.0])
     return _assemble(
         request,
-        (scale, train_contamination, protocol),
+        (scale, TrainingPart(train_contamination, train_rows), protocol),
         (rows, anomalies, 2),
         lambda: blocks(drawn[:rows]),
         lambda: blocks(shifted),
@@ -103,6 +105,7 @@ def load_shifted(
     spread: float = 1.0,
     scale: Scale = "standard",
     train_contamination: float = 0.0,
+    train_rows: int = 0,
     protocol: Protocol = "held-out",
 ) -> Dataset:
     """Standard normal rows; anomalies are normal too, shifted in every feature and of another deviation."""
@@ -115,7 +118,7 @@ def load_shifted(
     shifted = shift + spread * generator(request.seed, "shifted").standard_normal((anomalies, features))
     return _assemble(
         request,
-        (scale, train_contamination, protocol),
+        (scale, TrainingPart(train_contamination, train_rows), protocol),
         (rows, anomalies, features),
         lambda: blocks(normal),
         lambda: blocks(shifted),
@@ -134,6 +137,7 @@ def load_correlated(
     contamination: float = 0.05,
     scale: Scale = "standard",
     train_contamination: float = 0.0,
+    train_rows: int = 0,
     protocol: Protocol = "held-out",
 ) -> Dataset:
     """A low-rank factor model; anomalies have the same marginals, but each feature independent of the others."""
@@ -149,7 +153,7 @@ def load_correlated(
     broken = generator(request.seed, "break").permuted(drawn[:anomalies], axis=0)
     return _assemble(
         request,
-        (scale, train_contamination, protocol),
+        (scale, TrainingPart(train_contamination, train_rows), protocol),
         (rows - anomalies, anomalies, features),
         lambda: blocks(drawn[anomalies:]),
         lambda: blocks(broken),
@@ -171,7 +175,7 @@ def _outliers(request: Request, rows: int, contamination: float) -> int:
 
 def _assemble(
     request: Request,
-    options: tuple[Scale, float, Protocol],
+    options: tuple[Scale, TrainingPart, Protocol],
     shape: tuple[int, int, int],
     normal: Callable[[], Blocks],
     anomalous: Callable[[], Blocks],
@@ -180,12 +184,12 @@ def _assemble(
     """Splits and scales rows that come in blocks, the normal ones anew, and the same, at each of some calls.
 
     No more is held than the result and one block: at 10⁷ rows even one copy in float64 would be twice the data.
-    ``options`` are (scale, share of anomalies among the training rows, protocol), ``shape`` is (normal rows, anomalous
-    rows, features). The anomalies are asked for after all normal rows were.
+    ``options`` are (scale, what is asked of the training rows, protocol), ``shape`` is (normal rows, anomalous rows,
+    features). The anomalies are asked for after all normal rows were.
     """
-    scale, contamination, protocol = options
+    scale, asked, protocol = options
     normal_rows, anomalous_rows, features = shape
-    chosen = parts(request, normal_rows, anomalous_rows, protocol, contamination)
+    chosen = parts(request, normal_rows, anomalous_rows, protocol, asked)
     member = np.zeros(normal_rows + anomalous_rows, dtype=np.uint8)
     sizes = []
     for bit, part in ((TRAIN, chosen.train), (VALIDATION, chosen.val), (TEST, chosen.test), (FITTED, chosen.fitted)):

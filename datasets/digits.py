@@ -19,9 +19,12 @@ from datasets.splitting import (
     FITTED_ON,
     SPLITS,
     Protocol,
-    check_contamination,
+    TrainingPart,
+    check,
+    check_protocol,
     contaminants,
     contaminated,
+    fewer,
     parts,
     split,
 )
@@ -52,6 +55,7 @@ def load_digits(
     *,
     scale: Scale = "none",
     train_contamination: float = 0.0,
+    train_rows: int = 0,
     protocol: Protocol = "held-out",
 ) -> Dataset:
     """Scikit-learn's bundled 8×8 digits: one digit (digits:4) is the anomaly, the other nine train."""
@@ -61,7 +65,8 @@ def load_digits(
     images, labels = bundled(return_X_y=True)
     order = np.argsort(labels == digit, kind="stable")  # the normal ones first
     images, anomalous = images[order], labels[order] == digit
-    chosen = parts(request, int((~anomalous).sum()), int(anomalous.sum()), protocol, train_contamination)
+    asked = TrainingPart(train_contamination, train_rows)
+    chosen = parts(request, int((~anomalous).sum()), int(anomalous.sum()), protocol, asked)
     held_out = (
         f"Anomaly: digit {digit}, all of it in the test part; the other nine digits are drawn 60 % train, "
         "20 % validation, 20 % test{}"
@@ -88,12 +93,13 @@ def load_mnist(
     *,
     scale: Scale = "none",
     train_contamination: float = 0.0,
+    train_rows: int = 0,
     protocol: OfficialProtocol = "held-out",
 ) -> Dataset:
     """MNIST with its official split: one digit (mnist:4) is the anomaly, the other nine train."""
     _check(digit, request)
     normal = [other for other in range(10) if other != digit]
-    return _split_mnist(request, digit, normal, scale, train_contamination, protocol)
+    return _split_mnist(request, digit, normal, scale, TrainingPart(train_contamination, train_rows), protocol)
 
 
 @needs(*MNIST.values(), mirror=OPENML)
@@ -103,17 +109,19 @@ def load_mnist_one_class(
     *,
     scale: Scale = "none",
     train_contamination: float = 0.0,
+    train_rows: int = 0,
     protocol: OfficialProtocol = "held-out",
 ) -> Dataset:
     """MNIST with its official split: one digit (mnist-one-class:4) trains, the other nine are the anomaly."""
     _check(digit, request)
-    return _split_mnist(request, digit, [digit], scale, train_contamination, protocol)
+    return _split_mnist(request, digit, [digit], scale, TrainingPart(train_contamination, train_rows), protocol)
 
 
 def _split_mnist(
-    request: Request, digit: int, normal: list[int], scale: Scale, contamination: float, protocol: OfficialProtocol
+    request: Request, digit: int, normal: list[int], scale: Scale, asked: TrainingPart, protocol: OfficialProtocol
 ) -> Dataset:
-    check_contamination(request, contamination)
+    check(request, asked)
+    check_protocol(request, asked, protocol)
     if not all(file.find(request.data_dir) for file in MNIST.values()):
         with fetched(*MNIST.values(), data_dir=request.data_dir, mirror=OPENML):
             _fetch_mnist(request.data_dir)
@@ -134,16 +142,13 @@ def _split_mnist(
     if protocol == "held-out":
         candidates = np.flatnonzero(known)
         train, val, _ = split(len(candidates), request.seed, validation=0.1, test=0)
-        chosen = contaminants(request, contamination, len(train), np.flatnonzero(~known), spare=0)
+        train, notes = fewer(request, train, asked)
+        chosen = contaminants(request, asked.contamination, len(train), np.flatnonzero(~known), spare=0)
         train, val = np.concatenate([candidates[train], chosen]), candidates[val]
         drawn = "of those the training files' are drawn 90 % train, 10 % validation"
     else:
-        require(
-            contamination == 0,
-            f"data set '{request.name}': train_contamination goes with protocol=held-out, not with {protocol}",
-        )
         train, val, _ = split(len(known), request.seed, validation=0.1, test=0)
-        chosen = train[:0]
+        chosen, notes = train[:0], ()
         drawn = (
             "flawed on purpose: all of the training files' digits, anomalies unlabelled among them, are drawn 90 % "
             "train, 10 % validation"
@@ -159,7 +164,7 @@ def _split_mnist(
             protocol=f"Official split: {normality} normal; {drawn}; test is the whole test file, every other digit the "
             f"anomaly{_ending(scale)}",
             files=tuple(files),
-            notes=contaminated(len(chosen), len(train), "from the training files"),
+            notes=(*notes, *contaminated(len(chosen), len(train), "from the training files")),
         ),
     )
 

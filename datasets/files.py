@@ -17,7 +17,7 @@ from datasets.dataset import Dataset, Provenance, Request, require
 from datasets.preprocessing import Impute, encode
 from datasets.readings import Decimal
 from datasets.scaling import Scale, done
-from datasets.splitting import check_contamination, contaminants, moved, row_keys, split_together
+from datasets.splitting import TrainingPart, check, contaminants, fewer, moved, row_keys, split_together
 from datasets.storage import asks, read, stands_for
 
 FEWEST_NORMAL_ROWS = 10
@@ -74,6 +74,7 @@ def load_file(
     indicate: bool = False,
     duplicates: Literal["keep", "drop"] = "keep",
     train_contamination: float = 0.0,
+    train_rows: int = 0,
     keep: str = "",
     text: str = "",
     drop: str = "",
@@ -84,7 +85,8 @@ def load_file(
 ) -> Dataset:
     """Your own .csv, .parquet, .npz (arrays X and y) or .npy: file:PATH?label=COLUMN&normal=VALUE,VALUE."""
     require((reason := _absent(request, path)) is None, str(reason))
-    check_contamination(request, train_contamination)
+    part = TrainingPart(train_contamination, train_rows)
+    check(request, part)
     place = _place(request, path)
     require(place.suffix in tables.READERS, f"{path}: wants a name that ends in {', '.join(tables.READERS)}")
     content, source = read(place, name=path)
@@ -111,7 +113,8 @@ def load_file(
         f"{path}: {distinct} distinct normal rows unlike every anomaly; it takes {FEWEST_NORMAL_ROWS}",
     )
     train, val, test = split_together(keys, anomalous, request.seed)
-    chosen = contaminants(request, train_contamination, len(train), test[anomalous[test]], keys)
+    train, fewer_notes = fewer(request, train, part)
+    chosen = contaminants(request, part.contamination, len(train), test[anomalous[test]], keys)
     train, test, twins = moved(chosen, train, test, keys)
     encoded = encode(
         *(features.iloc[rows] for rows in (train, val, test)),
@@ -123,7 +126,7 @@ def load_file(
         dialect=found.dialect,
     )
     require(len(encoded.feature_names) > 0, f"{path}: every column is constant in the training rows; nothing to learn")
-    return encoded.apart(len(chosen), train_contamination).dataset(
+    return encoded.apart(len(chosen), part.contamination).dataset(
         request,
         anomalous[test],
         Provenance(
@@ -132,6 +135,6 @@ def load_file(
             f"20 % test, identical rows together; all anomalies are in the test part; numeric columns {done(scale)}, "
             "categories one-hot.",
             files=(source,),
-            notes=(*notes, *twins),
+            notes=(*notes, *fewer_notes, *twins),
         ),
     )

@@ -18,9 +18,11 @@ from datasets.preprocessing import Encoded, encode, listed
 from datasets.scaling import Scale, done
 from datasets.splitting import (
     Rows,
-    check_contamination,
+    TrainingPart,
+    check,
     contaminants,
     contaminated,
+    fewer,
     generator,
     moved,
     row_keys,
@@ -77,12 +79,14 @@ def load_kdd99(
     scale: Scale = "standard",
     duplicates: Duplicates = "drop",
     train_contamination: float = 0.0,
+    train_rows: int = 0,
 ) -> Dataset:
     """KDD Cup 1999 (the 10 % file) without duplicates: attacks are the anomaly, normal traffic trains."""
-    check_contamination(request, train_contamination)
+    asked = TrainingPart(train_contamination, train_rows)
+    check(request, asked)
     traffic, attack, file = _read_kdd99(request.data_dir)
     source = "KDD Cup 1999, the 10 % file (Stolfo et al., UCI)."
-    return assemble(request, traffic, attack, source, (scale, duplicates, train_contamination), (file,))
+    return assemble(request, traffic, attack, source, (scale, duplicates, asked), (file,))
 
 
 @needs(NSL_TRAIN, NSL_TEST)
@@ -92,9 +96,11 @@ def load_nsl_kdd(
     scale: Scale = "standard",
     duplicates: Duplicates = "drop",
     train_contamination: float = 0.0,
+    train_rows: int = 0,
 ) -> Dataset:
     """NSL-KDD with its official split: attacks are the anomaly, normal traffic of the training file trains."""
-    check_contamination(request, train_contamination)
+    asked = TrainingPart(train_contamination, train_rows)
+    check(request, asked)
     names = (*COLUMNS, "label", "difficulty")
     (published, attack, train_file), (test, test_attack, test_file) = (
         _read(file, names, request.data_dir) for file in (NSL_TRAIN, NSL_TEST)
@@ -109,10 +115,11 @@ def load_nsl_kdd(
     else:
         together = np.zeros(len(usable), dtype=np.bool_)
         train, val, _ = split_together(row_keys(usable), together, request.seed, validation=0.1, test=0)
+    train, fewer_notes = fewer(request, train, asked)
     attacks = published[attack]
     attacks = attacks[~np.isin(row_keys(attacks), np.concatenate([tested, row_keys(usable)]))]
     keys = row_keys(attacks)
-    chosen = contaminants(request, train_contamination, len(train), np.arange(len(attacks)), keys, spare=0)
+    chosen = contaminants(request, asked.contamination, len(train), np.arange(len(attacks)), keys, spare=0)
     training = usable.iloc[train]
     if len(chosen):
         import pandas as pd
@@ -120,7 +127,7 @@ def load_nsl_kdd(
         training = pd.concat([training, attacks.iloc[chosen]])
     encoded = _encode(training, usable.iloc[val], test, scale=scale, seed=request.seed)
     dropped = "duplicates, or identical to a test row" if duplicates == "drop" else "identical to a test row"
-    return encoded.apart(len(chosen), train_contamination, whole=True).dataset(
+    return encoded.apart(len(chosen), asked.contamination, whole=True).dataset(
         request,
         test_attack,
         Provenance(
@@ -128,7 +135,10 @@ def load_nsl_kdd(
             protocol="Official split: normal rows of KDDTrain+ are drawn 90 % train, 10 % validation; test is the "
             f"whole of KDDTest+; {_treatment(scale)}.",
             files=(train_file, test_file),
-            notes=(f"{int((~attack).sum()) - len(usable):,} normal training rows were dropped: {dropped}.",),
+            notes=(
+                f"{int((~attack).sum()) - len(usable):,} normal training rows were dropped: {dropped}.",
+                *fewer_notes,
+            ),
         ),
     )
 
@@ -140,9 +150,11 @@ def load_kdd99_swapped(
     scale: Scale = "minmax",
     duplicates: Duplicates = "keep",
     train_contamination: float = 0.0,
+    train_rows: int = 0,
 ) -> Dataset:
     """KDD Cup 1999 as the DAGMM paper uses it: normal traffic is the anomaly, half of the attacks train."""
-    check_contamination(request, train_contamination)
+    asked = TrainingPart(train_contamination, train_rows)
+    check(request, asked)
     traffic, attack, file = _read_kdd99(request.data_dir)
     rows = len(traffic)
     if duplicates == "drop":
@@ -150,13 +162,14 @@ def load_kdd99_swapped(
         traffic, attack = traffic.iloc[unique], attack[unique]
     attacks, normal = np.flatnonzero(attack), np.flatnonzero(~attack)
     train, val, test = (attacks[rows] for rows in split(len(attacks), request.seed, validation=0.05, test=0.5))
+    train, fewer_notes = fewer(request, train, asked)
     # 20 % of the test rows are anomalies: one for every four attacks
     anomalies = np.sort(
         generator(request.seed, "anomalies").choice(normal, min(len(test) // 4, len(normal)), replace=False)
     )
     keys = row_keys(traffic)
     copied = np.isin(keys[test], keys[np.concatenate([train, val])]).mean()
-    chosen = contaminants(request, train_contamination, len(train), anomalies, keys)
+    chosen = contaminants(request, asked.contamination, len(train), anomalies, keys)
     train, tested, notes = moved(chosen, train, np.concatenate([test, anomalies]), keys)
     encoded = encode(
         *(traffic.iloc[rows] for rows in (train, val, tested)), categorical=CATEGORICAL, scale=scale, seed=request.seed
@@ -168,7 +181,7 @@ def load_kdd99_swapped(
     if duplicates == "keep":
         notes += contaminated(len(chosen), len(train))
     else:
-        encoded = encoded.apart(len(chosen), train_contamination)
+        encoded = encoded.apart(len(chosen), asked.contamination)
         kept = f"{rows - len(traffic):,} of {rows:,} rows were exact duplicates and dropped, which is not as published."
     return encoded.dataset(
         request,
@@ -179,7 +192,7 @@ def load_kdd99_swapped(
             "validation, 50 % test; normal traffic, cut to 20 % of the test rows, is the anomaly; numeric columns "
             f"{done(scale)}, categories one-hot.",
             files=(file,),
-            notes=(kept, *notes),
+            notes=(kept, *fewer_notes, *notes),
         ),
     )
 
@@ -189,12 +202,12 @@ def assemble(
     traffic: pd.DataFrame,
     attack: NDArray[np.bool_],
     source: str,
-    options: tuple[Scale, Duplicates, float],
+    options: tuple[Scale, Duplicates, TrainingPart],
     files: tuple[SourceFile, ...] = (),
 ) -> Dataset:
-    """Split the normal rows, and put every attack into the test part; ``options`` are (scale, duplicates, share of
-    attacks among the training rows)."""
-    scale, duplicates, contamination = options
+    """Split the normal rows, and put every attack into the test part; ``options`` are (scale, duplicates, what
+    is asked of the training rows)."""
+    scale, duplicates, asked = options
     rows = _unique(traffic, attack) if duplicates == "drop" else np.arange(len(traffic))
     keys = row_keys(traffic)
     if duplicates == "drop":
@@ -208,10 +221,11 @@ def assemble(
         train, val, test = split_together(keys, attack, request.seed)
         copies = len(keys) - len(np.unique(keys))
         note = f"{copies:,} of {len(traffic):,} rows are exact duplicates of others and were kept, all in one part."
-    chosen = contaminants(request, contamination, len(train), test[attack[test]], keys)
+    train, fewer_notes = fewer(request, train, asked)
+    chosen = contaminants(request, asked.contamination, len(train), test[attack[test]], keys)
     train, test, notes = moved(chosen, train, test, keys)
     encoded = _encode(*(traffic.iloc[part] for part in (train, val, test)), scale=scale, seed=request.seed)
-    return encoded.apart(len(chosen), contamination).dataset(
+    return encoded.apart(len(chosen), asked.contamination).dataset(
         request,
         attack[test],
         Provenance(
@@ -219,7 +233,7 @@ def assemble(
             protocol="Normal rows are drawn 60 % train, 20 % validation, 20 % test; all attacks are in the test part; "
             f"{_treatment(scale)}.",
             files=files,
-            notes=(note, *notes),
+            notes=(note, *fewer_notes, *notes),
         ),
     )
 

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from datasets.dataset import Dataset, Request, require
 from datasets.kdd import COLUMNS, Duplicates, assemble
 from datasets.scaling import Scale
-from datasets.splitting import generator
+from datasets.splitting import TrainingPart, check, generator
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -214,8 +214,11 @@ def load_kdd_synthetic(
     scale: Scale = "standard",
     duplicates: Duplicates = "drop",
     train_contamination: float = 0.0,
+    train_rows: int = 0,
 ) -> Dataset:
     """Generated KDD-style traffic, 41 features: normal services, and four attack families as the anomaly."""
+    asked = TrainingPart(train_contamination, train_rows)
+    check(request, asked)
     attacks = round(rows * contamination)
     require(
         attacks >= 10 and rows - attacks >= 100,
@@ -229,7 +232,7 @@ def load_kdd_synthetic(
         family != "normal",
         f"Generated: {rows - attacks:,} rows of normal traffic and {attacks:,} attacks "
         f"({', '.join(f'{share:.0%} {name}' for name, share in ATTACKS.items())}) in the schema of KDD Cup 1999.",
-        (scale, duplicates, train_contamination),
+        (scale, duplicates, asked),
     )
 
 

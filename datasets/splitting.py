@@ -20,6 +20,8 @@ Rows = NDArray[np.intp]
 
 Protocol = Literal["held-out", "same-rows", "mixed-split", "all-rows"]
 MOST_CONTAMINATION = 0.2
+FEWEST_TRAINING_ROWS = 10
+"""That can be asked for."""
 
 SPLITS: dict[Protocol, str] = {
     "held-out": "Normal rows are drawn 60 % train, 20 % validation, 20 % test; all anomalies are in the test part{}",
@@ -53,6 +55,14 @@ def split(count: int, seed: int, *, validation: float = 0.2, test: float = 0.2) 
     return train, val, tested
 
 
+@dataclass(frozen=True)
+class TrainingPart:
+    """What is asked of the rows that train: the share of anomalies among them, and how many they are, 0 for all."""
+
+    contamination: float = 0.0
+    rows: int = 0
+
+
 @dataclass(frozen=True, eq=False)
 class Parts:
     """Row numbers of the parts of a data set whose normal rows come first and whose anomalies follow them.
@@ -67,14 +77,11 @@ class Parts:
     notes: tuple[str, ...] = ()
 
 
-def parts(request: Request, normal: int, anomalous: int, protocol: Protocol, contamination: float) -> Parts:
+def parts(request: Request, normal: int, anomalous: int, protocol: Protocol, asked: TrainingPart) -> Parts:
     """Which of the rows, `normal` ones numbered from 0 and the anomalies after them, train, validate and test."""
     total = normal + anomalous
-    check_contamination(request, contamination)
-    require(
-        protocol == "held-out" or contamination == 0,
-        f"data set '{request.name}': train_contamination goes with protocol=held-out, not with protocol={protocol}",
-    )
+    check(request, asked)
+    check_protocol(request, asked, protocol)
     if protocol == "all-rows":
         every = np.arange(total)
         return Parts(every, every, every, every)
@@ -90,19 +97,52 @@ def parts(request: Request, normal: int, anomalous: int, protocol: Protocol, con
         )
         return Parts(train, val, test, np.arange(total))
     train, val, test = split(normal, request.seed)
-    chosen = contaminants(request, contamination, len(train), np.arange(normal, total))
+    train, notes = fewer(request, train, asked)
+    chosen = contaminants(request, asked.contamination, len(train), np.arange(normal, total))
     train = np.concatenate([train, chosen])
     test = np.concatenate([test, np.setdiff1d(np.arange(normal, total), chosen)])
-    return Parts(train, val, test, train, contaminated(len(chosen), len(train)))
+    return Parts(train, val, test, train, (*notes, *contaminated(len(chosen), len(train))))
 
 
-def check_contamination(request: Request, share: float) -> None:
-    """Raise `DatasetError` for a share of anomalies among the training rows that is out of range."""
+def check(request: Request, asked: TrainingPart) -> None:
+    """Raise `DatasetError` for a share of anomalies, or a number of training rows, that is out of range."""
     require(
-        0 <= share <= MOST_CONTAMINATION,
-        f"data set '{request.name}': train_contamination is {share:g}; it wants a share from 0 to "
+        0 <= asked.contamination <= MOST_CONTAMINATION,
+        f"data set '{request.name}': train_contamination is {asked.contamination:g}; it wants a share from 0 to "
         f"{MOST_CONTAMINATION:g} of the training rows",
     )
+    require(
+        asked.rows == 0 or asked.rows >= FEWEST_TRAINING_ROWS,
+        f"data set '{request.name}': train_rows is {asked.rows}; it wants at least {FEWEST_TRAINING_ROWS}, or 0 for "
+        "all of them",
+    )
+
+
+def check_protocol(request: Request, asked: TrainingPart, protocol: str) -> None:
+    """Raise `DatasetError` where the training part is to be another than a flawed protocol makes it."""
+    for option, value in (("train_contamination", asked.contamination), ("train_rows", asked.rows)):
+        require(
+            protocol == "held-out" or value == 0,
+            f"data set '{request.name}': {option} goes with protocol=held-out, not with protocol={protocol}",
+        )
+
+
+def fewer(request: Request, train: Rows, asked: TrainingPart) -> tuple[Rows, tuple[str, ...]]:
+    """The normal training rows that are left where fewer are asked for, sorted, and what the notes say of it.
+
+    They are drawn by the seed, and those of a smaller number are among those of a larger one, so that quality over
+    their number is not also quality over other draws.
+    """
+    if not asked.rows:
+        return train, ()
+    normal = asked.rows - round(asked.contamination * asked.rows)
+    require(
+        normal <= len(train),
+        f"data set '{request.name}': train_rows={asked.rows} wants {normal:,} normal training rows; there are "
+        f"{len(train):,}",
+    )
+    drawn = np.sort(generator(request.seed, "training rows").permutation(train)[:normal])
+    return drawn, (f"Fewer rows on purpose: {normal:,} of the {len(train):,} normal training rows, drawn by the seed.",)
 
 
 def contaminants(
@@ -119,7 +159,6 @@ def contaminants(
     `candidates` are row numbers of anomalies, `keys` tell identical rows apart by row number, of which one is drawn at
     most, and `spare` of the candidates have to be left. Sorted row numbers.
     """
-    check_contamination(request, share)
     wanted = contaminating(share, normal)
     if not wanted:
         return candidates[:0]

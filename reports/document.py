@@ -19,6 +19,7 @@ from reports.sections import (
     runs,
     speed,
     sweeps,
+    training_data,
     trials,
 )
 from reports.sections.alerts import alerts
@@ -30,6 +31,7 @@ SECTIONS: tuple[Callable[[Material], list[Section]], ...] = (
     quality.section,
     ranks.section,
     sweeps.section,
+    training_data.section,
     protocols.section,
     published.section,
     runs.section,

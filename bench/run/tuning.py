@@ -30,7 +30,7 @@ from bench.run.trial import run_trial
 from bench.suites.scenario import Scenario, Trial
 from bench.suites.spaces import Space
 from bench.suites.suite import Suite
-from bench.suites.sweeps import Range, rounded
+from bench.suites.sweeps import Range, is_data, rounded
 from reports.surveys import columns
 
 JOURNAL = "tune.journal"
@@ -61,6 +61,8 @@ def objective(space: Space) -> str | None:
 
 def refusal(space: Space) -> str | None:
     """Why a space cannot be searched, in one line; None where it can."""
+    if of_data := [key for key in space.keys if is_data(key)]:
+        return f"{of_data[0]}: rows are nothing to be tuned; 'bench run' measures quality over them"
     what = objective(space)
     if what is None:
         return (

@@ -100,6 +100,7 @@ def validated(block: Block, where: str) -> Block:
                 raise SuiteError(f"{where}: {name}: {error}") from None
     for reference in block.datasets:
         family(reference, where)
+    sweeps.check_data(block.sweep, block.datasets, f"{where}: sweep")
     if block.batch_sizes and "batch_size" in block.sweep.keys:
         raise SuiteError(f"{where}: sweep.batch_size: the block varies it by batch_sizes already")
     for name in block.detectors:
@@ -144,14 +145,14 @@ def _check_scores(training: Training, detector: str, where: str) -> None:
 
 
 def expand(block: Block, threads: int) -> Iterable[Scenario]:
-    for dataset, detector in product(block.datasets, block.detectors):
+    for base, detector in product(block.datasets, block.detectors):
         counts = dict.fromkeys(count or threads for count in block.threads)
         points = block.sweep.points(detector)
         parameters = block.parameters.get(detector, {})
         if not registry.needs_backend(detector):
             for point, count in product(points, counts):
                 yield Scenario(
-                    dataset=dataset,
+                    dataset=point.reference(base),
                     detector=detector,
                     backend=None,
                     mode=None,
@@ -171,7 +172,7 @@ def expand(block: Block, threads: int) -> Iterable[Scenario]:
             block.backends, block.modes, block.devices, block.precisions, block.trainings, points, counts
         ):
             yield Scenario(
-                dataset=dataset,
+                dataset=point.reference(base),
                 detector=detector,
                 backend=backend,
                 mode=mode,

@@ -96,7 +96,7 @@ def survey(
 
 
 def _references(suite: Suite) -> list[str]:
-    return list(dict.fromkeys(name for block in suite.blocks for name in block.datasets))
+    return list(dict.fromkeys(scenario.dataset for scenario in suite.scenarios(1)))
 
 
 def examine(reference: str, seed: int, data_dir: Path | None) -> Facts | str:

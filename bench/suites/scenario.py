@@ -28,6 +28,8 @@ from bench.detect.autoencoder import Autoencoder, Score, no_score
 from bench.messages import plain
 from bench.quality.thresholds import Threshold
 
+DATA = "data"
+"""What stands before an option of the data sets among swept keys, as a detector before its parameter."""
 MOST = 10**6
 """Of anything that is counted in a suite: rows of a batch, units of a layer, epochs, rounds."""
 Positive = Annotated[int, Meta(ge=1, le=MOST)]
@@ -161,7 +163,9 @@ class Scenario:
     def label(self) -> str:
         """The scenario in one short line, for people and their terminals."""
         protocol = f" ({self.protocol})" if self.protocol else ""
-        protocol += "".join(f" {key}={_told(value)}" for key, value in self.swept.items())
+        # swept options of the data set stand in its name
+        own = {key: value for key, value in self.swept.items() if not key.startswith(f"{DATA}.")}
+        protocol += "".join(f" {key}={_told(value)}" for key, value in own.items())
         if self.backend is None:
             return plain(f"{self.dataset} {self.detector} threads {self.threads}{protocol}")
         training = self.training

@@ -108,7 +108,10 @@ class Suite:
         """With the sanity line of categories on the data sets that have some, wherever the others are."""
         joining = []
         for block in self.blocks:
-            names = tuple(name for name in block.datasets if name in categorical)
+            points = block.sweep.points(registry.OF_CATEGORIES)
+            names = tuple(
+                name for name in block.datasets if any(point.reference(name) in categorical for point in points)
+            )
             if (
                 names
                 and set(registry.EVERYWHERE) <= set(block.detectors)

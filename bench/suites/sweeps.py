@@ -16,10 +16,11 @@ from typing import Any, get_type_hints
 
 import msgspec
 
+import datasets
 from bench.detect import registry
 from bench.messages import nearest
 from bench.suites.checks import SuiteError, check_keys, check_training, convert
-from bench.suites.scenario import CONVOLUTIONAL, Positive, Training
+from bench.suites.scenario import CONVOLUTIONAL, DATA, Positive, Training
 
 SAMPLE = "sample"
 MOST_VALUES = 1_000
@@ -87,7 +88,13 @@ class Point:
         return replace(base, **{key: value for key, value in self.values.items() if _is_training(key)})
 
     def parameters(self, base: Mapping[str, Any]) -> dict[str, Any]:
-        return {**base, **{key.rpartition(".")[2]: v for key, v in self.values.items() if not _is_training(key)}}
+        own = {key: value for key, value in self.values.items() if not _is_training(key) and not is_data(key)}
+        return {**base, **{key.rpartition(".")[2]: value for key, value in own.items()}}
+
+    def reference(self, base: str) -> str:
+        """The data set with the swept options of data sets."""
+        own = {key.rpartition(".")[2]: value for key, value in self.values.items() if is_data(key)}
+        return datasets.varied(base, own) if own else base
 
 
 @dataclass(frozen=True)
@@ -173,6 +180,19 @@ def read(table: object, where: str, base: Sweep | None = None) -> Sweep:
     return Sweep(keys, sample)
 
 
+def check_data(sweep: Sweep, references: Iterable[str], where: str) -> None:
+    """SuiteError where a data set lacks a swept option of data sets, sets it already, or cannot have a value of it."""
+    for key, values in sweep.keys.items():
+        if is_data(key):
+            if isinstance(values, Range):
+                raise SuiteError(f"{where}.{key}: an option of data sets takes a list of values, not a range")
+            for reference, value in product(references, values):
+                try:
+                    datasets.varied(reference, {key.rpartition(".")[2]: value})
+                except datasets.DatasetError as error:
+                    raise SuiteError(f"{where}.{key}: {error}") from None
+
+
 def check_used(sweep: Sweep, detectors: Iterable[str], where: str) -> None:
     """SuiteError where a swept key concerns none of the detectors: nothing would vary."""
     names = list(detectors)
@@ -184,7 +204,8 @@ def check_used(sweep: Sweep, detectors: Iterable[str], where: str) -> None:
 def _flat(table: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
     """``knn = { n_neighbors = [1] }`` as ``knn.n_neighbors``, however it was written."""
     for key, value in table.items():
-        if isinstance(value, dict) and not _is_training(key) and "." not in key and key in _detectors(key):
+        nested = isinstance(value, dict) and not _is_training(key) and "." not in key
+        if nested and (key == DATA or key in _detectors(key)):
             yield from ((f"{key}.{inner}", own) for inner, own in value.items())
         else:
             yield key, value
@@ -245,6 +266,8 @@ def _one(key: str, value: Any, kind: Any, where: str) -> Any:
         check_training({key: value}, where)
         return convert(value, kind, place)
     found = convert(value, kind, place)
+    if is_data(key):
+        return found
     detector, _, parameter = key.rpartition(".")
     if configurable := registry.configurable(detector):
         try:
@@ -260,6 +283,8 @@ def _kind(key: str, where: str) -> Any:
     """The type of a swept key's values; SuiteError names the nearest key where there is none."""
     if _is_training(key):
         return _KINDS[key]
+    if is_data(key):
+        return bool | int | float | str
     detector, dot, parameter = key.rpartition(".")
     trained = [f.name for f in fields(Training)]
     if not dot:
@@ -283,8 +308,15 @@ def _is_training(key: str) -> bool:
     return key in _KINDS
 
 
+def is_data(key: str) -> bool:
+    """Whether a key names an option of the data sets."""
+    return key.startswith(f"{DATA}.")
+
+
 def _concerns(key: str, detector: str) -> bool:
-    """Whether another value of the key makes another training or another detector."""
+    """Whether another value of the key makes another training or another detector, or other rows for it."""
+    if is_data(key):
+        return True
     if not _is_training(key):
         return key.rpartition(".")[0] == detector
     if not registry.needs_backend(detector):

@@ -34,6 +34,7 @@ DRAWERS = {
     "rows": "sweeps",
     "sweep": "studies",
     "heat": "studies",
+    "training": "training_data",
     "equality": "ladder",
 }
 """The module of this package that draws each kind, by its function of the kind's name; file names end with the kind."""

@@ -16,6 +16,7 @@ from reports.tables.ratios import Race, races
 from reports.tables.speed import Slower, slower
 from reports.tables.studies import competing, studies
 from reports.tables.throughput import throughput
+from reports.tables.training_data import data_curves, standing
 from reports.tables.trials import scored, short, trials
 
 Records = Sequence[Mapping[str, Any]]
@@ -43,7 +44,9 @@ class Material:
         self.records, self.shelf, self.warnings = records, shelf or Shelf(None), warnings
         self.trials = short(trials(records))
         self.studies = studies(self.trials)
-        self.competing = competing(self.trials, self.studies)
+        chosen = competing(self.trials, self.studies)
+        self.data_curves = data_curves(chosen)
+        self.competing = standing(chosen)
         """The trials without those of a sweep's settings that were not chosen."""
 
     @cached_property

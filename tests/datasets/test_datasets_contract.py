@@ -34,6 +34,9 @@ OPTIONS = (
     "kdd-synthetic?rows=2000&scale=quantile",
     "file?scale=minmax&impute=mean&indicate=true&train_contamination=0.02",
     "file?scale=robust&duplicates=drop",
+    "file?train_rows=60&train_contamination=0.1",
+    "digits:4?train_rows=200&scale=standard",
+    "kdd-synthetic?rows=2000&train_rows=300",
 )
 SCALED = {"digits": "none", "mnist": "none", "mnist-one-class": "none", "kdd99-swapped": "minmax"}
 """Families whose scale is another than standard where none is asked for."""

@@ -20,6 +20,17 @@ def test_argument_and_options_reach_the_loader_with_their_types() -> None:
     assert parsed.arguments == {"rows": 200, "contamination": 0.1, "clusters": 3}
 
 
+def test_an_option_that_is_set_makes_another_reference_and_at_its_default_the_same() -> None:
+    varied = datasets.varied
+    assert varied("digits:4", {"train_rows": 100, "scale": "minmax"}) == "digits:4?train_rows=100&scale=minmax"
+    assert varied("digits:4?scale=minmax", {"train_rows": 0, "train_contamination": 0}) == "digits:4?scale=minmax"
+    assert varied("file:a.csv", {"indicate": True, "missing": "a&b"}) == "file:a.csv?indicate=true&missing=a%26b"
+    with pytest.raises(DatasetError, match="option 'scale' wants exactly one value"):
+        varied("digits:4?scale=minmax", {"scale": "none"})
+    with pytest.raises(DatasetError, match="no option 'rows' of digits"):
+        varied("digits:4", {"rows": 100})
+
+
 def test_paths_keep_their_colons_and_option_values_are_unquoted() -> None:
     parsed = parse("file:C:/my data/a%20b.csv?label=is%26bad&normal=a,b")
     assert parsed.arguments == {"path": "C:/my data/a%20b.csv", "label": "is&bad", "normal": "a,b"}
@@ -32,7 +43,7 @@ def test_paths_keep_their_colons_and_option_values_are_unquoted() -> None:
         ("zzz", "there are: blobs, "),
         ("", "no family ''"),
         ("blobs?row=5", "no option 'row' of blobs; did you mean 'rows'?"),
-        ("kdd99?rows=5", "no option 'rows' of kdd99; there are: scale, duplicates, train_contamination"),
+        ("kdd99?rows=5", "no option 'rows' of kdd99; there are: scale, duplicates, train_contamination, train_rows"),
         ("blobs?scale=standart", "no scale 'standart'; did you mean 'standard'?"),
         ("blobs?protocol=none", "no protocol 'none'; there are: held-out, same-rows, mixed-split, all-rows"),
         ("blobs?rows=many", "rows is 'many'; it wants a whole number"),

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 import datasets
 from datasets import DatasetError, Request
-from datasets.splitting import contaminants, moved, parts, split_together
+from datasets.splitting import TrainingPart, contaminants, moved, parts, split_together
 
 
 def request(seed: int = 0) -> Request:
@@ -28,7 +28,7 @@ def request(seed: int = 0) -> Request:
 def test_contamination_is_exact_to_one_row_and_no_row_is_in_two_parts(
     normal: int, anomalous: int, share: float, seed: int
 ) -> None:
-    found = parts(request(seed), normal, anomalous, "held-out", share)
+    found = parts(request(seed), normal, anomalous, "held-out", TrainingPart(share))
     together = np.concatenate([found.train, found.val, found.test])
     assert sorted(together) == list(range(normal + anomalous))
     count = int((found.train >= normal).sum())
@@ -38,17 +38,39 @@ def test_contamination_is_exact_to_one_row_and_no_row_is_in_two_parts(
     assert bool(found.notes) == (count > 0)
 
 
+@given(
+    fewest=st.integers(10, 60),
+    more=st.integers(0, 60),
+    share=st.floats(0, 0.2),
+    seed=st.integers(0, 2**31),
+)
+@settings(deadline=None, max_examples=40)
+def test_fewer_training_rows_are_as_many_as_asked_for_and_among_those_of_a_larger_number(
+    fewest: int, more: int, share: float, seed: int
+) -> None:
+    every = parts(request(seed), 300, 100, "held-out", TrainingPart())
+    few, many = (parts(request(seed), 300, 100, "held-out", TrainingPart(share, n)) for n in (fewest, fewest + more))
+    for found, rows in ((few, fewest), (many, fewest + more)):
+        assert abs(len(found.train) - rows) <= 1
+        assert abs((found.train >= 300).sum() - share * rows) <= 1
+        assert set(found.train[found.train < 300]) <= set(every.train)
+        np.testing.assert_array_equal(found.val, every.val)
+        np.testing.assert_array_equal(found.test[found.test < 300], every.test[every.test < 300])
+        assert found.notes[0].startswith("Fewer rows on purpose")
+    assert set(few.train[few.train < 300]) <= set(many.train)
+
+
 @given(normal=st.integers(100, 400), anomalous=st.integers(100, 200), seed=st.integers(0, 2**31))
 @settings(deadline=None, max_examples=40)
 def test_every_protocol_is_what_it_says(normal: int, anomalous: int, seed: int) -> None:
     every, rows = list(range(normal + anomalous)), list(range(normal))
-    plain = parts(request(seed), normal, anomalous, "held-out", 0.0)
+    plain = parts(request(seed), normal, anomalous, "held-out", TrainingPart())
     assert (np.concatenate([plain.train, plain.val]) < normal).all()
-    same = parts(request(seed), normal, anomalous, "same-rows", 0.0)
+    same = parts(request(seed), normal, anomalous, "same-rows", TrainingPart())
     assert (same.train.tolist(), same.val.tolist(), same.test.tolist()) == (rows, rows, every)
-    leaking = parts(request(seed), normal, anomalous, "all-rows", 0.0)
+    leaking = parts(request(seed), normal, anomalous, "all-rows", TrainingPart())
     assert all(part.tolist() == every for part in (leaking.train, leaking.val, leaking.test, leaking.fitted))
-    mixed = parts(request(seed), normal, anomalous, "mixed-split", 0.0)
+    mixed = parts(request(seed), normal, anomalous, "mixed-split", TrainingPart())
     assert sorted(np.concatenate([mixed.train, mixed.val, mixed.test])) == every
     assert mixed.fitted.tolist() == every
 
@@ -87,9 +109,13 @@ def test_contaminating_duplicated_rows_leaves_none_of_them_in_the_test_part(
         ("digits:4?train_contamination=0.2", "takes 242 anomalies and leaves one to test; there are 181 distinct"),
         ("blobs-2d?protocol=all-rows&train_contamination=0.1", "train_contamination goes with protocol=held-out"),
         ("shifted?rows=10&anomalies=1&protocol=mixed-split", "the test part got no anomalies"),
+        ("blobs?train_rows=9", "train_rows is 9; it wants at least 10, or 0 for all of them"),
+        ("kdd-synthetic?train_rows=-1", "train_rows is -1; it wants at least 10, or 0 for all of them"),
+        ("digits:4?train_rows=2000", "train_rows=2000 wants 2,000 normal training rows; there are 970"),
+        ("digits:4?protocol=mixed-split&train_rows=100", "train_rows goes with protocol=held-out, not with protocol=m"),
     ],
 )
-def test_contamination_that_cannot_be_is_refused_in_one_line(reference: str, told: str) -> None:
+def test_a_training_part_that_cannot_be_is_refused_in_one_line(reference: str, told: str) -> None:
     with pytest.raises(DatasetError) as failure:
         datasets.load(reference)
     assert told in str(failure.value)

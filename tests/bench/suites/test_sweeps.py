@@ -60,6 +60,18 @@ def test_a_swept_scenario_is_the_one_that_a_suite_without_a_sweep_would_have_nam
     assert one.swept == {"latent": 2, "beta": 0.5, "hidden": (64,)}
 
 
+def test_a_swept_option_of_data_sets_makes_data_sets_for_every_detector_and_at_its_default_the_plain_one(swept):
+    plain = {s.hash: s for s in swept.vary(sweep={"latent": [2], "beta": [1.0], "hidden": [[64]]}).scenarios(1)}
+    both = swept.vary(sweep={"latent": [2], "beta": [1.0], "hidden": [[64]], "data.train_rows": [100, 0]}).scenarios(1)
+    assert len(both) == 2 * len(plain)
+    assert {s.hash for s in both if s.dataset == "digits:4"} == set(plain)
+    fewer = [s for s in both if s.dataset == "digits:4?train_rows=100"]
+    assert {s.detector for s in fewer} == {"vae", "autoencoder", "knn", "norm", "mahalanobis"}
+    assert {s.swept["data.train_rows"] for s in fewer} == {100}
+    assert {s.parameters["n_neighbors"] for s in fewer if s.detector == "knn"} == {1, 5}
+    assert all("data" not in s.label for s in both)
+
+
 def test_rows_taken_out_for_a_choice_make_another_scenario_and_none_the_same_as_before(swept):
     first = swept.scenarios(1)[0]
     assert replace(first, labelled=0.2).hash != first.hash
@@ -116,6 +128,10 @@ def test_a_plan_is_counted_before_it_is_made(swept, monkeypatch):
         ({"beta": {"low": 0, "hi": 8}, "sample": 3}, "unknown key 'hi'; did you mean 'high'?"),
         ({"likelihood": ["msa"]}, "'msa'; did you mean 'mse'?"),
         ({"likelihood": {"low": 0, "high": 1}, "sample": 2}, "--sweep.likelihood"),
+        ({"data.train_rws": [100]}, "sweep.data.train_rws: data set 'digits:4?train_rws=100': no option 'train_rws'"),
+        ({"data.train_rows": ["few"]}, "train_rows is 'few'; it wants a whole number"),
+        ({"data.train_rows": [[100]]}, "--sweep.data.train_rows: expected `bool | int | float | str`, got `array`"),
+        ({"data.train_rows": {"low": 100, "high": 900}, "sample": 3}, "takes a list of values, not a range"),
         ({"scores": [["kl"]]}, "the score 'kl' is that of a latent distribution"),
     ],
 )
@@ -184,6 +200,8 @@ def test_what_cannot_be_tuned_without_labels_says_why(swept):
     assert tuning.refusal(labelled["knn"]) is None
     both = swept.vary(sweep={"likelihood": ["mse", "bce"]})
     assert "do not compare" in tuning.refusal(next(iter(spaces(both, 1))))
+    rows = swept.vary(labelled=0.2, sweep={"data.train_rows": [100, 0]})
+    assert "data.train_rows: rows are nothing to be tuned" in tuning.refusal(next(iter(spaces(rows, 1))))
     assert not tuning.prunes_epochs(found["vae"])
     assert tuning.prunes_epochs(found["autoencoder"])
 

@@ -15,6 +15,7 @@
     sweep: Studies.overKeys,
     heat: Studies.heat,
     parallel: Studies.parallel,
+    training: Studies.training,
   };
 
   function fill(element) {

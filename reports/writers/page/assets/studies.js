@@ -59,6 +59,35 @@ const Studies = (() => {
     }
   }
 
+  // ------------------------------------------------------------------------------------------------- training data
+
+  const MARKERS = ["circle", "square", "triangle-up", "diamond", "triangle-down", "cross"];
+
+  function training(container, figures) {
+    for (const figure of figures) {
+      for (const panel of figure.panels) {
+        const { box, element } = Charts.panel(panel.name, `ROC AUC over ${figure.axis}: ${panel.name}`);
+        const ticks = panel.ticks.filter(([place]) => place !== null);
+        const said = new Map(ticks);
+        Charts.plot(element, () => {
+          const traces = panel.lines.map((line) => {
+            const look = figure.lines[line.look];
+            return {
+              x: line.x, y: line.y, mode: "lines+markers", name: plain(look.label), line: { color: colour(look.colour), dash: look.dash, width: 1.8 },
+              marker: { size: 7, symbol: MARKERS[look.marker] }, error_y: bounds(line), text: line.x.map((place) => plain(said.get(place) ?? place)),
+              hovertemplate: `${plain(figure.axis)} %{text}: %{y:.3f}<extra>%{fullData.name}</extra>`,
+            };
+          });
+          const type = figure.logarithmic && ticks.every(([place]) => place > 0) ? "log" : "linear";
+          const x = axis(figure.axis, { type, tickvals: ticks.map(([place]) => place), ticktext: ticks.map(([, text]) => plain(text)) });
+          const legend = { orientation: "h", y: -0.26, yanchor: "top", font: { size: 11 } };
+          return { traces, layout: layout(x, axis("ROC AUC"), { height: 340, showlegend: true, legend }) };
+        });
+        container.append(box);
+      }
+    }
+  }
+
   // ------------------------------------------------------------------------------------------------------ two keys
 
   const CELL = { width: 74, height: 34, left: 110, bottom: 52 };
@@ -172,5 +201,5 @@ const Studies = (() => {
     return make("div", { class: "panel wide" }, make("h4", {}, Elements.name(figure.name)), svg, said, more);
   }
 
-  return { overKeys, heat, parallel };
+  return { overKeys, training, heat, parallel };
 })();
