@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from reports.figures.canvas import canvas, columns_of, words
@@ -13,6 +14,8 @@ if TYPE_CHECKING:
 
 _MARKERS = ("o", "s", "^", "D", "v", "P")
 _MOST_ACROSS = 3
+_ROOM = 0.1
+"""Of an axis, that the label of a tick takes."""
 _SHIFT = 0.008
 """Of an axis, between the lines of a panel, so that their intervals can be told apart."""
 
@@ -40,10 +43,21 @@ def training(data: dict[str, Any]) -> Canvas:
     return drawn
 
 
+def _apart(ticks: Sequence[tuple[float, str]], *, logarithmic: bool) -> list[str]:
+    """The labels of the ticks, in rising order, but none where it would lie on another; the last one has its own."""
+    places = [math.log(place) if logarithmic else place for place, _ in ticks]
+    nearest = _ROOM * (places[-1] - places[0])
+    shown = [places[-1]]
+    for place in places[:-1]:
+        if all(abs(place - other) >= nearest for other in shown):
+            shown.append(place)
+    return [words(text, 10) if place in shown else "" for place, (_, text) in zip(places, ticks, strict=True)]
+
+
 def _panel(axes: Axes, panel: dict[str, Any], data: dict[str, Any], handles: dict[int, Any]) -> None:
     from matplotlib.ticker import FixedFormatter, FixedLocator, NullLocator
 
-    ticks = [tick for tick in panel["ticks"] if tick[0] is not None]
+    ticks = sorted((place, text) for place, text in panel["ticks"] if place is not None)
     places = [place for place, _ in ticks]
     low, high = min(places), max(places)
     logarithmic = data["logarithmic"] and low > 0
@@ -65,7 +79,7 @@ def _panel(axes: Axes, panel: dict[str, Any], data: dict[str, Any], handles: dic
     if logarithmic:
         axes.set_xscale("log")
     axes.xaxis.set_major_locator(FixedLocator(places))
-    axes.xaxis.set_major_formatter(FixedFormatter([words(text, 10) for _, text in ticks]))
+    axes.xaxis.set_major_formatter(FixedFormatter(_apart(ticks, logarithmic=logarithmic)))
     axes.xaxis.set_minor_locator(NullLocator())
     axes.set_title(words(panel["name"], 40))
     axes.set_xlabel(words(data["axis"], 60), fontsize=8.5)

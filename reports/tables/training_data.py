@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from reports.palette import SANITY
 from reports.tables.frames import BLOCK, RUNNER, split
 from reports.tables.studies import Array, Estimate, estimate, sorting, told
 
@@ -55,7 +56,8 @@ class Curve:
 
 
 def data_curves(trials: pd.DataFrame) -> list[Curve]:
-    """Every curve with at least two values, from a table of trials in which each value has one setting."""
+    """Every curve with at least two values, from a table of trials in which each value has one setting; by data set,
+    and in it by falling ROC AUC at the first value, sanity lines last."""
     found: list[Curve] = []
     swept = trials[trials["swept"].str.contains(PREFIX, regex=False)]
     values = [json.loads(text) for text in swept["swept"]]
@@ -71,7 +73,11 @@ def data_curves(trials: pd.DataFrame) -> list[Curve]:
             curve = _curve(option, group, own)
             if curve is not None:
                 found.append(curve)
-    return found
+    return sorted(found, key=_in_order)
+
+
+def _in_order(curve: Curve) -> Any:
+    return curve.environment, curve.option, curve.dataset, curve.detector in SANITY, -curve.quality(0).mean
 
 
 def _curve(option: str, group: tuple[Any, ...], part: pd.DataFrame) -> Curve | None:

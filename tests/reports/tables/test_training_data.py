@@ -32,7 +32,7 @@ def records(record: Any) -> list[dict[str, Any]]:
 
 
 def test_a_curve_has_its_values_in_order_with_all_rows_last_and_intervals_over_seeds(records: Any) -> None:
-    vae, knn = Material(records).data_curves
+    knn, vae = Material(records).data_curves
     assert (vae.detector, vae.dataset, vae.option, vae.values) == ("vae", "digits:4", "train_rows", [100, 1000, 0])
     assert vae.rows == [100, 1000, 5000]
     found = vae.quality(0)
