@@ -45,31 +45,32 @@ DENSE = "dense"
 """The part that all dense layers are together."""
 
 
-def scoring_products(spec: NetworkSpec, rows: int) -> list[Product]:
-    """The products of one forward pass over so many rows, from the input to the output.
+def scoring_products(spec: NetworkSpec, rows: int, draws: int = 1) -> list[Product]:
+    """The products of one forward pass over so many rows, from the input to the output; with ``draws`` of z for each.
 
     A convolution is the product of its patches, one row for each position its kernel takes, with the kernel; a
     transposed one is the adjoint of that. Two heads read the same rows, so they are one product of both widths.
     """
-    return [_product(layer, rows) for layer in _layers(spec).values()]
+    return [_product(layer, rows * _times(name, draws)) for name, layer in _layers(spec).items()]
 
 
-def training_products(spec: NetworkSpec, batch: int) -> list[Product]:
+def training_products(spec: NetworkSpec, batch: int, draws: int = 1) -> list[Product]:
     """The products of one training step: the forward pass, then from the output to the input the gradients.
 
     With Y = X W a layer has the gradients dW = Xᵀ dY and dX = dY Wᵀ; the layer that reads the input needs no dX.
     """
-    forward = scoring_products(spec, batch)
+    forward = scoring_products(spec, batch, draws)
     backward = [_gradients(product, first=place == 0) for place, product in enumerate(forward)]
     return [*forward, *chain.from_iterable(reversed(backward))]
 
 
-def training_parts(spec: NetworkSpec, batch: int) -> dict[str, Part]:
+def training_parts(spec: NetworkSpec, batch: int, draws: int = 1) -> dict[str, Part]:
     """The same by what a library can compute otherwise than as products: each convolutional layer by its name, and
     the dense ones together."""
     parts, forward, backward = {}, [], []
     for place, (name, layer) in enumerate(_layers(spec).items()):
-        product, first = _product(layer, batch), place == 0
+        rows = batch * _times(name, draws)
+        product, first = _product(layer, rows), place == 0
         gradients = _gradients(product, first)
         if layer.kind == "dense":
             forward.append(product)
@@ -77,7 +78,7 @@ def training_parts(spec: NetworkSpec, batch: int) -> dict[str, Part]:
         else:
             transposed = layer.kind == "transposed"
             channels = (layer.outputs, layer.inputs) if transposed else (layer.inputs, layer.outputs)
-            step = Convolution(batch, *channels, layer.larger, transposed, first, layer.window, layer.stride)
+            step = Convolution(rows, *channels, layer.larger, transposed, first, layer.window, layer.stride)
             parts[name] = Part((product, *gradients), step)
     return {DENSE: Part((*forward, *chain.from_iterable(reversed(backward)))), **parts}
 
@@ -98,6 +99,11 @@ def _layers(spec: NetworkSpec) -> dict[str, Layer]:
         logvar = layers.pop("logvar")
         layers["mu"] = replace(logvar, outputs=2 * logvar.outputs)
     return layers
+
+
+def _times(name: str, draws: int) -> int:
+    """How often a layer runs for one row: the decoder's once for every draw of z."""
+    return draws if name.startswith(("decoder", "output")) else 1
 
 
 def _product(layer: Layer, rows: int) -> Product:

@@ -2,7 +2,8 @@
 
 Row-wise functions of a network, each from rows of shape (n, features) to a tuple of arrays whose first axis is n:
 ``encode`` (mu, logvar) · ``reconstruct`` (x̂,) · ``terms`` (reconstruction, kl) · ``squared_error`` (error,) ·
-``absolute_error`` (error,) · ``expected_reconstruction`` (the Monte Carlo mean,); ``generate`` (x̂,) has rows of z.
+``absolute_error`` (error,) · ``expected_reconstruction`` (the Monte Carlo mean,) · ``importance_bound`` (the bound,);
+``generate`` (x̂,) has rows of z.
 """
 
 from __future__ import annotations
@@ -17,10 +18,17 @@ from numpy.typing import NDArray
 
 from backends.interface import BackendError, DeviceTimer, EpochLoss
 from backends.randomness import Epoch, shared_epoch, used
-from backends.spec import SCORES, NetworkSpec, Score, TrainingSettings, no_score
+from backends.spec import SCORES, NetworkSpec, Score, TrainingSettings, contradiction, no_score
 
 RowFunction = Literal[
-    "encode", "reconstruct", "generate", "terms", "squared_error", "absolute_error", "expected_reconstruction"
+    "encode",
+    "reconstruct",
+    "generate",
+    "terms",
+    "squared_error",
+    "absolute_error",
+    "expected_reconstruction",
+    "importance_bound",
 ]
 SCORING: dict[Score, RowFunction] = {
     "reconstruction": "terms",
@@ -30,6 +38,7 @@ SCORING: dict[Score, RowFunction] = {
     "mae": "absolute_error",
     "bce": "terms",
     "reconstruction_probability": "expected_reconstruction",
+    "iwae": "importance_bound",
 }
 """The function that each score is made from."""
 
@@ -91,6 +100,8 @@ class Inference(ABC):
     """The training rows, from ``load_data`` on: anything that has a length."""
 
     def __init__(self, spec: NetworkSpec, settings: TrainingSettings) -> None:
+        if (reason := contradiction(spec, settings)) is not None:
+            raise BackendError(reason)
         self.spec = spec
         self.settings = settings
 

@@ -126,7 +126,8 @@ class Model(Protocol):
         batched. ``reconstruction`` (the loss's own reconstruction term), ``elbo`` (reconstruction + β · KL), ``kl``
         (KL alone), ``mse`` and ``mae`` (sums of (x̂ − x)² and |x̂ − x|, whatever the likelihood), ``bce`` (sum of the
         binary cross-entropies), ``reconstruction_probability`` (An and Cho 2015: minus the Monte Carlo mean of
-        log p(x|z) over z ~ q(z|x), up to the likelihood's constants, with seeded noise).
+        log p(x|z) over z ~ q(z|x), up to the likelihood's constants, with seeded noise), ``iwae`` (Burda et al. 2016:
+        minus the logarithm of the mean of p(x|z) p(z) / q(z|x) over the same draws).
 
         Raises ValueError, in one line, for a kind that the network has not (``NetworkSpec.scores``)."""
 

@@ -16,6 +16,8 @@ from numpy.typing import NDArray
 
 from backends.spec import NetworkSpec, TrainingSettings
 
+EPSILON, CORRUPTION = "epsilon", "corruption"
+"""What ε and η are called among an epoch's arrays."""
 SCORING_SAMPLES = 16
 """Draws of z per row behind the score ``reconstruction_probability``."""
 
@@ -28,6 +30,7 @@ class Purpose(IntEnum):
     NOISE = 2
     SCORING = 3
     DROPOUT = 4
+    CORRUPTION = 5
 
 
 def stream(seed: int, purpose: Purpose, index: int = 0, part: int = 0) -> np.random.Generator:
@@ -50,6 +53,11 @@ def noise(seed: int, epoch: int, rows: int, latent: int) -> NDArray[np.float64]:
     return stream(seed, Purpose.NOISE, epoch).standard_normal((rows, latent))
 
 
+def corruption(seed: int, epoch: int, rows: int, features: int) -> NDArray[np.float64]:
+    """An epoch's η, which is added to the rows, shape (rows, features): line i belongs to the i-th row visited."""
+    return stream(seed, Purpose.CORRUPTION, epoch).standard_normal((rows, features))
+
+
 def dropout_masks(
     seed: int, epoch: int, rows: int, widths: Mapping[str, int], rate: float
 ) -> dict[str, NDArray[np.bool_]]:
@@ -65,18 +73,33 @@ def dropout_masks(
 
 @dataclass(frozen=True)
 class Epoch:
-    """All that chance decides in one epoch; line i of ``noise`` and ``masks`` belongs to the i-th row visited.
+    """All that chance decides in one epoch; line i of all but ``order`` belongs to the i-th row visited.
 
     Attributes
     ----------
     order : row numbers, shape (rows,)
-    noise : ε, shape (rows, latent), or None for an autoencoder
+    noise : ε, shape (rows, latent), the draws of a row one after the other where there are several, shape
+        (rows, draws · latent); None for an autoencoder
     masks : dropout by layer, each of shape (rows, width); empty without dropout
+    corruption : η, shape (rows, features), or None where the network sees the rows as they are
     """
 
     order: NDArray[np.int64]
     noise: NDArray[np.floating] | None
     masks: dict[str, NDArray[np.bool_]]
+    corruption: NDArray[np.floating] | None = None
+
+    @property
+    def arrays(self) -> dict[str, NDArray[Any]]:
+        """All but the order, by name: ``epsilon``, ``corruption``, and masks by their layers."""
+        drawn = {EPSILON: self.noise, CORRUPTION: self.corruption}
+        return {name: array for name, array in drawn.items() if array is not None} | self.masks
+
+    @classmethod
+    def of(cls, order: NDArray[np.int64], arrays: Mapping[str, NDArray[Any]]) -> Epoch:
+        """What gives this order and these ``arrays``."""
+        masks = {name: array for name, array in arrays.items() if name not in (EPSILON, CORRUPTION)}
+        return cls(order, arrays.get(EPSILON), masks, arrays.get(CORRUPTION))
 
 
 def shared_epoch(spec: NetworkSpec, settings: TrainingSettings, epoch: int, rows: int) -> Epoch:
@@ -84,16 +107,16 @@ def shared_epoch(spec: NetworkSpec, settings: TrainingSettings, epoch: int, rows
     seed = settings.seed
     return Epoch(
         permutation(seed, epoch, rows),
-        noise(seed, epoch, rows, spec.latent) if spec.kind == "vae" else None,
+        noise(seed, epoch, rows, spec.latent * settings.importance_samples) if spec.kind == "vae" else None,
         dropout_masks(seed, epoch, rows, spec.dropped(), settings.dropout),
+        corruption(seed, epoch, rows, spec.features) if settings.input_noise else None,
     )
 
 
 def used(epoch: Epoch, batch_size: int) -> Epoch:
     """The same without the last partial batch, which an epoch drops."""
     rows = len(epoch.order) - len(epoch.order) % batch_size
-    noise = None if epoch.noise is None else epoch.noise[:rows]
-    return Epoch(epoch.order[:rows], noise, {name: mask[:rows] for name, mask in epoch.masks.items()})
+    return Epoch.of(epoch.order[:rows], {name: array[:rows] for name, array in epoch.arrays.items()})
 
 
 def check(epoch: Epoch, spec: NetworkSpec, settings: TrainingSettings, rows: int) -> None:
@@ -104,14 +127,15 @@ def check(epoch: Epoch, spec: NetworkSpec, settings: TrainingSettings, rows: int
         raise ValueError(f"the order holds {epoch.order.shape} rows, but {steps} batches of {settings.batch_size} need")
     if count and not (epoch.order.min() >= 0 and epoch.order.max() < rows):
         raise ValueError(f"the order visits rows {epoch.order.min()} to {epoch.order.max()}, but there are {rows}")
-    expected: dict[str, tuple[int, ...]] = {"noise": (count, spec.latent)} if spec.kind == "vae" else {}
+    drawn = spec.latent * settings.importance_samples
+    expected: dict[str, tuple[int, ...]] = {EPSILON: (count, drawn)} if spec.kind == "vae" else {}
+    expected |= {CORRUPTION: (count, spec.features)} if settings.input_noise else {}
     expected |= {name: (count, width) for name, width in (spec.dropped() if settings.dropout else {}).items()}
-    arrays: dict[str, NDArray[Any]] = {} if epoch.noise is None else {"noise": epoch.noise}
-    arrays |= epoch.masks
-    if (shapes := {name: array.shape for name, array in arrays.items()}) != expected:
+    if (shapes := {name: array.shape for name, array in epoch.arrays.items()}) != expected:
         raise ValueError(f"the draws have the shapes {shapes}, but this network needs {expected}")
-    if epoch.noise is not None and not np.isfinite(epoch.noise).all():
-        raise ValueError("the noise is not all finite")
+    for noise in (epoch.noise, epoch.corruption):
+        if noise is not None and not np.isfinite(noise).all():
+            raise ValueError("the noise is not all finite")
 
 
 def scoring_noise(seed: int, latent: int) -> NDArray[np.float64]:

@@ -8,7 +8,8 @@ from itertools import pairwise
 from typing import Literal, get_args
 
 Kind = Literal["vae", "autoencoder"]
-Likelihood = Literal["mse", "bce", "gaussian"]
+Prior = Literal["normal", "mixture"]
+Likelihood = Literal["mse", "bce", "gaussian", "diagonal_gaussian"]
 Activation = Literal["relu", "tanh", "sigmoid", "elu", "leaky_relu", "gelu", "silu"]
 Kernel = Literal[3, 5]
 Stride = Literal[1, 2]
@@ -17,8 +18,9 @@ Precision = Literal["float32", "float64", "bfloat16", "tf32"]
 Device = Literal["cpu", "gpu"]
 RandomSource = Literal["native", "shared"]
 Optimizer = Literal["adam", "adamw", "rmsprop", "sgd"]
-Score = Literal["reconstruction", "elbo", "kl", "mse", "mae", "bce", "reconstruction_probability"]
+Score = Literal["reconstruction", "elbo", "kl", "mse", "mae", "bce", "reconstruction_probability", "iwae"]
 
+PRIORS: tuple[Prior, ...] = get_args(Prior)
 LIKELIHOODS: tuple[Likelihood, ...] = get_args(Likelihood)
 ACTIVATIONS: tuple[Activation, ...] = get_args(Activation)
 DECODERS: tuple[Decoder, ...] = get_args(Decoder)
@@ -27,6 +29,8 @@ SCORES: tuple[Score, ...] = get_args(Score)
 VARIANCE_FLOOR = math.exp(-12)
 """What is added to a batch's σ² under the likelihood ``gaussian``: rows that are reconstructed without an error would
 otherwise drive σ to 0, and the loss with it beyond all bounds."""
+LOG_TAU = math.log(2 * math.pi)
+"""log 2π."""
 NORMAL_ENTROPY = (1 + math.log(2 * math.pi)) / 2
 """h of the standard normal distribution, in nats; that of N(x̂, σ²) is log σ + h."""
 
@@ -89,8 +93,8 @@ class Layer:
 
 def no_score(score: Score, kind: Kind, likelihood: Likelihood) -> str | None:
     """Why a network of this kind and likelihood has no such score, in one line; None where it has."""
-    if score == "kl" and kind == "autoencoder":
-        return "the score 'kl' is that of a latent distribution, and an autoencoder has none"
+    if score in ("kl", "iwae") and kind == "autoencoder":
+        return f"the score {score!r} is that of a latent distribution, and an autoencoder has none"
     if score == "bce" and likelihood != "bce":
         return f"the score 'bce' needs reconstructions that are probabilities; the likelihood {likelihood!r} gives none"
     return None
@@ -116,6 +120,12 @@ class NetworkSpec:
           training that of the batch (the optimal σ-VAE of Rybkin et al. 2021), σ² = mean of (x̂ − x)² + e⁻¹², so that
           the batch's mean is D (log σ + ½ log 2πe) for D features; afterwards that of the last epoch, whose log σ is
           the mean over its batches
+        - ``diagonal_gaussian``: ½ Σ [ (x̂ − x)² / σ² + log σ² + log 2π ] with a σ² = exp(s) + e⁻¹² of every feature,
+          whose s are weights as any other and start at 0
+    prior : of z; ``normal``, N(0, I), or ``mixture``, Σ_j π_j N(z; m_j, diag exp(s_j)) with π = softmax(logits), whose
+        means, log variances and logits are trained, and whose KL is taken at the draws of z
+    components : int
+        K of the mixture; 0 for the normal prior.
     image : (height, width) or None
         The features are the pixels of an image, row by row. Given if and only if there are filters.
     filters : tuple of int
@@ -150,6 +160,8 @@ class NetworkSpec:
     kernel: Kernel = 3
     strides: tuple[Stride, ...] = ()
     decoder: Decoder = "mirrored"
+    prior: Prior = "normal"
+    components: int = 0
 
     def __post_init__(self) -> None:
         widths = (self.features, *self.hidden, self.latent, *self.filters, *(self.image or ()))
@@ -161,6 +173,12 @@ class NetworkSpec:
             raise ValueError(f"likelihood must be one of {LIKELIHOODS}, not {self.likelihood!r}")
         if self.activation not in ACTIVATIONS:
             raise ValueError(f"activation must be one of {ACTIVATIONS}, not {self.activation!r}")
+        if self.prior not in PRIORS:
+            raise ValueError(f"prior must be one of {PRIORS}, not {self.prior!r}")
+        if self.prior != "normal" and self.kind == "autoencoder":
+            raise ValueError(f"the prior {self.prior!r} is one of a latent distribution, and an autoencoder has none")
+        if not isinstance(self.components, int) or (self.components > 0) != (self.prior == "mixture"):
+            raise ValueError(f"a mixture needs components, 1 or more, and has them alone, not {self.components!r}")
         if bool(self.filters) != (self.image is not None):
             raise ValueError(f"filters and the image's shape go together, not filters {self.filters}, {self.image}")
         if not self.filters and (self.kernel, self.strides, self.decoder) != (3, (), "mirrored"):
@@ -266,10 +284,20 @@ class TrainingSettings:
     dropout : float
         Probability with which, in training, a unit of a hidden dense layer is zeroed after its activation; the others
         are divided by one minus it (Srivastava et al. 2014, inverted). Convolutions and heads drop nothing.
+    input_noise : float
+        s: in training the network sees x + s η, η ~ N(0, I), and reconstructs x (Vincent et al. 2010); 0 is none.
     beta : float
         Weight of the KL term.
+    importance_samples : int
+        k, draws of z for every row of a training batch. 1 trains by the ELBO with the KL in closed form where there is
+        one; more by the importance-weighted bound (Burda et al. 2016), whose weights hold β_t.
     kl_warmup_epochs : int
         Epochs over which the weight rises linearly from 0; 0 means ``beta`` from the start.
+    kl_cycle_epochs : int
+        Epochs after which that rise begins anew (Fu et al. 2019), more than it takes; 0 means that it is the only one.
+    free_bits : float
+        λ, in nats: in training the KL is Σ_j max(λ, KL_j) over the latent units, KL_j the mean over the rows of the
+        batch (Kingma et al. 2016); 0 is the KL itself.
     seed : int
         Key of the batch order and the noise, below 2**32, the largest range that all frameworks take.
     random_source : ``native`` (the framework's own generator) or ``shared`` (NumPy Philox, the same in every backend)
@@ -290,8 +318,12 @@ class TrainingSettings:
     momentum: float = 0.9
     weight_decay: float = 0.0
     dropout: float = 0.0
+    input_noise: float = 0.0
     beta: float = 1.0
+    importance_samples: int = 1
     kl_warmup_epochs: int = 0
+    kl_cycle_epochs: int = 0
+    free_bits: float = 0.0
     seed: int = 0
     random_source: RandomSource = "native"
     mode: str = "idiomatic"
@@ -310,8 +342,16 @@ class TrainingSettings:
             ("momentum", 0 <= self.momentum < 1, "in [0, 1)"),
             ("weight_decay", self.weight_decay >= 0, "0 or more"),
             ("dropout", 0 <= self.dropout < 1, "in [0, 1)"),
+            ("input_noise", 0 <= self.input_noise < math.inf, "0 or more"),
             ("beta", self.beta >= 0, "0 or more"),
+            ("importance_samples", self.importance_samples >= 1, "at least 1"),
             ("kl_warmup_epochs", self.kl_warmup_epochs >= 0, "0 or more"),
+            (
+                "kl_cycle_epochs",
+                self.kl_cycle_epochs == 0 or 0 < self.kl_warmup_epochs < self.kl_cycle_epochs,
+                f"0, or more than a kl_warmup_epochs of at least 1 (which is {self.kl_warmup_epochs})",
+            ),
+            ("free_bits", self.free_bits >= 0, "0 or more"),
             ("seed", 0 <= self.seed < 2**32, "in [0, 2**32)"),
             ("optimizer", self.optimizer in get_args(Optimizer), f"one of {get_args(Optimizer)}"),
         ):
@@ -324,7 +364,31 @@ class TrainingSettings:
         return "float64" if self.precision == "float64" else "float32"
 
     def kl_weight(self, epoch: int) -> float:
-        """β_t = β · min(1, epoch / kl_warmup_epochs), epochs counted from 0; no warm-up means β from the start."""
+        """β_t = β · min(1, epoch / kl_warmup_epochs), epochs counted from 0; no warm-up means β from the start.
+
+        Where there are cycles, epochs are counted from the start of each."""
         if self.kl_warmup_epochs == 0:
             return self.beta
-        return self.beta * min(1.0, epoch / self.kl_warmup_epochs)
+        place = epoch % self.kl_cycle_epochs if self.kl_cycle_epochs else epoch
+        return self.beta * min(1.0, place / self.kl_warmup_epochs)
+
+
+def contradiction(spec: NetworkSpec, settings: TrainingSettings) -> str | None:
+    """Why a network is not trained under these settings, one of which would say nothing, in one line; None where it
+    is."""
+    of_kl = [name for name in ("kl_cycle_epochs", "free_bits") if getattr(settings, name)]
+    if of_kl and spec.kind == "autoencoder":
+        return f"{of_kl[0]} is about the KL of a latent distribution, and an autoencoder has none"
+    if settings.importance_samples > 1 and spec.kind == "autoencoder":
+        return "importance_samples are draws from a latent distribution, and an autoencoder has none"
+    if settings.importance_samples > 1 and spec.likelihood == "gaussian":
+        return "importance_samples weigh the likelihoods of single rows, and the gaussian's σ is that of a batch"
+    if settings.importance_samples > 1 and settings.free_bits:
+        return "free_bits are of the ELBO's KL by units, and the bound of importance_samples has no such part"
+    if settings.free_bits and spec.prior != "normal":
+        return f"free_bits are of a KL by units, and that of the prior {spec.prior!r} has no such parts"
+    if spec.prior != "normal" and settings.beta == 0:
+        return f"the prior {spec.prior!r} has no part in the loss with beta = 0"
+    if of_kl and settings.beta == 0:
+        return f"{of_kl[0]} is about the KL, which has no part in the loss with beta = 0"
+    return None

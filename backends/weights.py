@@ -1,7 +1,8 @@
 """Canonical weights: the arrays every backend starts from and gives back, by name, on disk too.
 
 Names in order are those of ``NetworkSpec.layers``, each with ``.kernel``, of shape (in, out) or (w, w, in, out), and
-``.bias``, of shape (out,); after them, where the likelihood is ``gaussian``, ``output.log_sigma``, of shape (1,).
+``.bias``, of shape (out,); after them what is trained beside the layers (``beside``), and, where the likelihood is
+``gaussian``, ``output.log_sigma``, of shape (1,).
 """
 
 from __future__ import annotations
@@ -19,10 +20,29 @@ from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save_file
 
 from backends.randomness import Purpose, stream
-from backends.spec import NetworkSpec
+from backends.spec import VARIANCE_FLOOR, NetworkSpec
 
 LOG_SIGMA = "output.log_sigma"
 """log σ of the ``gaussian`` likelihood; every epoch sets it, and no optimiser."""
+
+
+LOG_VARIANCE = "output.log_variance"
+"""s of the ``diagonal_gaussian`` likelihood, of shape (features,)."""
+
+
+PRIOR = MEANS, LOGVARS, LOGITS = "prior.means", "prior.logvars", "prior.logits"
+"""m and s of the mixture's components, each of shape (components, latent), and the logits of their shares."""
+
+
+def beside(spec: NetworkSpec) -> dict[str, tuple[int, ...]]:
+    """Names and shapes of what is trained beside the layers, in canonical order."""
+    found: dict[str, tuple[int, ...]] = {}
+    if spec.likelihood == "diagonal_gaussian":
+        found[LOG_VARIANCE] = (spec.features,)
+    if spec.prior == "mixture":
+        found |= {MEANS: (spec.components, spec.latent), LOGVARS: (spec.components, spec.latent)}
+        found[LOGITS] = (spec.components,)
+    return found
 
 
 def shapes(spec: NetworkSpec) -> dict[str, tuple[int, ...]]:
@@ -32,11 +52,12 @@ def shapes(spec: NetworkSpec) -> dict[str, tuple[int, ...]]:
         for name, layer in spec.layers().items()
         for part, shape in (("kernel", layer.kernel), ("bias", (layer.outputs,)))
     }
-    return found | {LOG_SIGMA: (1,)} if spec.likelihood == "gaussian" else found
+    return found | beside(spec) | ({LOG_SIGMA: (1,)} if spec.likelihood == "gaussian" else {})
 
 
 def initial_weights(spec: NetworkSpec, seed: int) -> dict[str, NDArray[np.float64]]:
-    """Glorot-uniform kernels, U(−√(6 / (in + out)), √(6 / (in + out))) (Glorot and Bengio 2010); all else is zero.
+    """Glorot-uniform kernels, U(−√(6 / (in + out)), √(6 / (in + out))) (Glorot and Bengio 2010), and a mixture's means
+    from N(0, 1); all else is zero.
 
     A convolution's ``in`` and ``out`` are its channels times the w² positions of its window. Every tensor has a
     stream of its own, keyed by (seed, its position), so that its values depend on no other.
@@ -46,6 +67,8 @@ def initial_weights(spec: NetworkSpec, seed: int) -> dict[str, NDArray[np.float6
         if name.endswith(".kernel"):
             bound = np.sqrt(6.0 / (math.prod(shape[:-2]) * sum(shape[-2:])))
             weights[name] = stream(seed, Purpose.WEIGHTS, index).uniform(-bound, bound, shape)
+        elif name == MEANS:
+            weights[name] = stream(seed, Purpose.WEIGHTS, index).standard_normal(shape)
         else:
             weights[name] = np.zeros(shape)
     return weights
@@ -56,6 +79,13 @@ def sigma(weights: Mapping[str, NDArray[Any]]) -> float | None:
     if LOG_SIGMA not in weights:
         return None
     return math.exp(weights[LOG_SIGMA][0])
+
+
+def variances(weights: Mapping[str, NDArray[Any]]) -> NDArray[np.float64] | None:
+    """σ² of every feature under ``diagonal_gaussian``, shape (features,); None for weights of another likelihood."""
+    if LOG_VARIANCE not in weights:
+        return None
+    return np.asarray(np.exp(np.asarray(weights[LOG_VARIANCE], dtype=np.float64)) + VARIANCE_FLOOR)
 
 
 def check(weights: Mapping[str, NDArray[Any]], spec: NetworkSpec) -> None:

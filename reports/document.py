@@ -21,6 +21,7 @@ from reports.sections import (
     sweeps,
     training_data,
     trials,
+    variants,
 )
 from reports.sections.alerts import alerts
 from reports.sections.answer import answer
@@ -32,6 +33,7 @@ SECTIONS: tuple[Callable[[Material], list[Section]], ...] = (
     ranks.section,
     sweeps.section,
     training_data.section,
+    variants.section,
     protocols.section,
     published.section,
     runs.section,

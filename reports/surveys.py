@@ -47,7 +47,7 @@ ASKED = (*_SAID, *(f"has {key}" for key in _PRESENT), "equality")
 """The columns of ``asked``."""
 _FLAT = (
     *(*_TEXTS.values(), *_SAID, *_PRESENT[:3], "threads", "seed", "round", "status", "reason", "oracle", "collapsed"),
-    *("swept", "labelled_validation", "validation_loss", "mean_kl", "wall_seconds"),
+    *("swept", "varied", "labelled_validation", "validation_loss", "mean_kl", "wall_seconds"),
     *("active_units", "timed", "train_rows_per_sample", "score_rows_per_sample", "import_memory_bytes", "marks"),
 )
 READ: dict[str, Sequence[str]] = {
@@ -214,7 +214,7 @@ def columns(records: Sequence[Mapping[str, Any]]) -> Columns:
         "oracle": _flags(value is True for value in found["oracle"]),
         "collapsed": _flags(flag is True or active == 0 for flag, active in collapsed),
         "timed": _flags(value is not False for value in found["timed"]),
-        "swept": np.fromiter(map(_sorted_json, found["swept"]), object, len(records)),
+        **{name: np.fromiter(map(_sorted_json, found[name]), object, len(records)) for name in ("swept", "varied")},
         "likelihood": _coded(inner["settings"]["likelihood"], text),
         "validation": _validation(found, inner["settings"]["beta"]),
         "labelled_auc": np.array(list(map(_labelled, found["labelled_validation"], found["score"])), dtype=np.float64),
@@ -242,7 +242,7 @@ def columns(records: Sequence[Mapping[str, Any]]) -> Columns:
 
 
 def _sorted_json(value: object) -> str:
-    """A sweep's values as JSON, the same for equal ones; empty where nothing was swept."""
+    """Keys and values as JSON, the same for equal ones; empty where there are none."""
     return msgspec.json.encode(value, order="sorted").decode() if isinstance(value, dict) and value else ""
 
 

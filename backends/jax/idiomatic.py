@@ -19,25 +19,29 @@ from backends import randomness
 from backends import weights as canonical
 from backends.inference import Inference, RowFunction, padded_chunks
 from backends.interface import EpochLoss, Weights
-from backends.jax.network import NOTHING, Masks, Network
+from backends.jax.network import Network
 from backends.jax.optimizers import make_optimizer
+from backends.randomness import CORRUPTION, EPSILON
 from backends.spec import NetworkSpec, Score, TrainingSettings
 
-Draws = tuple[Array | None, Masks]
+Draws = dict[str, Array]
+"""The arrays of a ``randomness.Epoch`` by their names."""
 
 
 def draw(key: Array, network: Network | Drawing, rows: int) -> Draws:
-    """ε and dropout masks for so many rows."""
-    noise, dropout = jax.random.split(key)
-    vae = network.spec.kind == "vae"
-    epsilon = jax.random.normal(noise, (rows, network.spec.latent), network.dtype) if vae else None
-    if network.dropout == 0:
-        return epsilon, NOTHING
-    keep, widths = 1 - network.dropout, network.spec.dropped()
-    return epsilon, {
-        name: jax.random.bernoulli(jax.random.fold_in(dropout, number), keep, (rows, width))
-        for number, (name, width) in enumerate(widths.items())
-    }
+    """ε, η and dropout masks for so many rows."""
+    noise, others = jax.random.split(key)
+    drawn, spec, widths = {}, network.spec, network.spec.dropped()
+    if spec.kind == "vae":
+        drawn[EPSILON] = jax.random.normal(noise, (rows, spec.latent * network.importance_samples), network.dtype)
+    if network.input_noise:
+        corruption = jax.random.fold_in(others, len(widths))
+        drawn[CORRUPTION] = jax.random.normal(corruption, (rows, spec.features), network.dtype)
+    if network.dropout:
+        for number, (name, width) in enumerate(widths.items()):
+            mask = jax.random.fold_in(others, number)
+            drawn[name] = jax.random.bernoulli(mask, 1 - network.dropout, (rows, width))
+    return drawn
 
 
 @dataclass(frozen=True)
@@ -46,6 +50,8 @@ class Drawing:
 
     spec: NetworkSpec
     dropout: float
+    input_noise: float
+    importance_samples: int
     dtype: Any
 
 
@@ -59,7 +65,7 @@ def update(network: Network, optimizer: nnx.Optimizer, x: Array, drawn: Draws, k
     """One step of the optimiser; returns the batch's mean reconstruction and KL."""
 
     def loss(network: Network) -> tuple[Array, Array]:
-        reconstruction, kl = network.batch_terms(x, *drawn)
+        reconstruction, kl = network.batch_terms(x, drawn, kl_weight)
         return reconstruction + kl_weight * kl, jnp.stack((reconstruction, kl))
 
     gradients, parts = nnx.grad(loss, has_aux=True)(network)
@@ -80,11 +86,11 @@ def train_step(
 ) -> Array:
     """One update; returns the running sums of mean reconstruction and KL.
 
-    ``order`` holds the epoch's batches of row numbers, shape (steps, batch); ``draws`` their ε and dropout masks, each
-    of shape (steps, batch, width), or the key to draw them with.
+    ``order`` holds the epoch's batches of row numbers, shape (steps, batch); ``draws`` what else is drawn, each of
+    shape (steps, batch, width), or the key to draw it with.
     """
     x = data[order[step]]
-    if isinstance(draws, tuple):
+    if isinstance(draws, dict):
         drawn = jax.tree.map(lambda array: array[step], draws)
     else:
         drawn = draw(jax.random.fold_in(draws, step), network, len(x))
@@ -133,33 +139,34 @@ class IdiomaticModel(Inference):
         nnx.update((self.network, self.optimizer), before)
 
     def draw_epoch(self, epoch: int) -> tuple[Array, Array]:
-        """The epoch's batches of row numbers, shape (steps, batch), and the key to draw ε and masks with."""
+        """The epoch's batches of row numbers, shape (steps, batch), and the key to draw all else with."""
         order, draws = jax.random.split(jax.random.fold_in(self.key, epoch))
         rows = jax.random.permutation(order, len(self.data))[: self.steps * self.settings.batch_size]
         return rows.reshape(self.steps, -1), draws
 
     def shared_epoch(self, epoch: int) -> tuple[Array, Draws]:
-        """The same from the source that every backend shares: ε and masks themselves, shape (steps, batch, width)."""
+        """The same from the source that every backend shares: the draws themselves, shape (steps, batch, width)."""
         drawn = randomness.shared_epoch(self.spec, self.settings, epoch, len(self.data))
 
         def batches(array: NDArray[Any]) -> NDArray[Any]:
             used = self.steps * self.settings.batch_size
-            return array[:used].reshape(self.steps, self.settings.batch_size, *array.shape[1:])
+            found = array[:used].reshape(self.steps, self.settings.batch_size, *array.shape[1:])
+            return found.astype(self.dtype) if np.issubdtype(array.dtype, np.floating) else found
 
-        noise = None if drawn.noise is None else batches(drawn.noise).astype(self.dtype)
-        masks = {name: batches(mask) for name, mask in drawn.masks.items()}
-        return jax.device_put((batches(drawn.order), (noise, masks)), self.device)
+        draws = {name: batches(array) for name, array in drawn.arrays.items()}
+        return jax.device_put((batches(drawn.order), draws), self.device)
 
     def native_draws(self, epochs: Sequence[int]) -> Iterator[randomness.Epoch]:
         for epoch in epochs:
             order, draws = jax.device_get(self.redraw(epoch))
-            noise, masks = jax.tree.map(lambda array: array.reshape(-1, array.shape[-1]), draws)
-            yield randomness.Epoch(order.reshape(-1).astype(np.int64), noise, dict(masks))
+            arrays = {name: array.reshape(-1, array.shape[-1]) for name, array in draws.items()}
+            yield randomness.Epoch.of(order.reshape(-1).astype(np.int64), arrays)
 
     def redraw(self, epoch: int) -> tuple[Array, Draws]:
         """An epoch's draws as ``shared_epoch`` gives them."""
         order, key = self.draw_epoch(epoch)
-        kind = Drawing(self.spec, self.settings.dropout, self.dtype)
+        s = self.settings
+        kind = Drawing(self.spec, s.dropout, s.input_noise, s.importance_samples, self.dtype)
         drawn = [draw_step(key, step, kind, self.settings.batch_size) for step in range(self.steps)]
         return order, jax.tree.map(lambda *arrays: np.stack(arrays), *jax.device_get(drawn))
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from typing import Any
 
@@ -17,7 +18,8 @@ from backends import randomness
 from backends import weights as canonical
 from backends.interface import Weights
 from backends.jax.layers import ACTIVATIONS, LAYERS
-from backends.spec import NORMAL_ENTROPY, VARIANCE_FLOOR, NetworkSpec, TrainingSettings
+from backends.randomness import CORRUPTION, EPSILON
+from backends.spec import LOG_TAU, NORMAL_ENTROPY, VARIANCE_FLOOR, NetworkSpec, TrainingSettings
 
 Masks = Mapping[str, Array]
 NOTHING: Masks = {}
@@ -29,10 +31,16 @@ class Network(nnx.Module):
     def __init__(self, spec: NetworkSpec, weights: Weights, settings: TrainingSettings) -> None:
         self.spec = spec
         self.dropout = settings.dropout
+        self.input_noise = settings.input_noise
+        self.importance_samples = settings.importance_samples
+        self.free_bits = settings.free_bits
         self.dtype = jnp.dtype(settings.storage)
         layers = [LAYERS[layer.kind](layer, settings) for layer in spec.layers().values()]
         # Sequential serves as the list of layers: its form is the same before and after Flax had a list of its own.
         self.encoder, self.heads, self.decoder = (nnx.Sequential(*layers[part]) for part in spec.parts)
+        self.beside = nnx.Dict(
+            {name: nnx.Param(jnp.zeros(shape, self.dtype)) for name, shape in canonical.beside(spec).items()}
+        )
         self.scoring_noise = nnx.Variable(jnp.asarray(randomness.scoring_noise(settings.seed, spec.latent), self.dtype))
         self.log_sigma = nnx.Variable(jnp.zeros(1, self.dtype))
         self.replace(weights)
@@ -46,6 +54,7 @@ class Network(nnx.Module):
         for name, layer in self.named().items():
             arrays[f"{name}.kernel"] = np.array(layer.kernel[...]).transpose(layer.canonical_axes)
             arrays[f"{name}.bias"] = np.array(layer.bias[...])
+        arrays |= {name: np.array(self.beside[name][...]) for name in canonical.beside(self.spec)}
         if self.spec.likelihood == "gaussian":
             arrays[canonical.LOG_SIGMA] = np.array(self.log_sigma[...])
         return arrays
@@ -55,6 +64,7 @@ class Network(nnx.Module):
         for name, layer in self.named().items():
             kernel = weights[f"{name}.kernel"].transpose(layer.canonical_axes)
             pairs += [(layer.kernel, kernel), (layer.bias, weights[f"{name}.bias"])]
+        pairs += [(self.beside[name], weights[name]) for name in canonical.beside(self.spec)]
         if self.spec.likelihood == "gaussian":
             pairs.append((self.log_sigma, weights[canonical.LOG_SIGMA]))
         for variable, array in pairs:
@@ -90,6 +100,9 @@ class Network(nnx.Module):
         squares = optax.squared_error(output, x).sum(-1)
         if self.spec.likelihood == "mse":
             return squares
+        if self.spec.likelihood == "diagonal_gaussian":
+            variances = jnp.exp(self.beside[canonical.LOG_VARIANCE][...]) + VARIANCE_FLOOR
+            return (jnp.square(output - x) / variances + jnp.log(variances) + LOG_TAU).sum(-1) / 2
         log_sigma = self.log_sigma[...]
         return squares * jnp.exp(-2 * log_sigma) / 2 + self.spec.features * (log_sigma + NORMAL_ENTROPY - 0.5)
 
@@ -103,23 +116,67 @@ class Network(nnx.Module):
         if self.spec.likelihood == "gaussian":
             self.log_sigma[...] = (reconstruction / self.spec.features - NORMAL_ENTROPY).reshape(1)
 
+    def unit_kl(self, mu: Array, logvar: Array) -> Array:
+        return -0.5 * (1 + logvar - jnp.square(mu) - jnp.exp(logvar))
+
     def kl(self, mu: Array, logvar: Array) -> Array:
         if self.spec.kind == "autoencoder":
             return jnp.zeros(len(mu), mu.dtype)
-        return -0.5 * (1 + logvar - jnp.square(mu) - jnp.exp(logvar)).sum(-1)
+        if self.spec.prior == "mixture":
+            draws = self.scoring_noise[...]
 
-    def propagate(self, x: Array, epsilon: Array | None = None, masks: Masks = NOTHING) -> tuple[Array, Array]:
+            def add(draw: int, total: Array) -> Array:
+                return total + self.log_ratio(self.sample(mu, logvar, draws[draw]), logvar, draws[draw])
+
+            return jax.lax.fori_loop(0, len(draws), add, jnp.zeros(len(mu), mu.dtype)) / len(draws)
+        return self.unit_kl(mu, logvar).sum(-1)
+
+    def batch_kl(self, mu: Array, logvar: Array) -> Array:
+        if self.free_bits:
+            return jnp.maximum(self.unit_kl(mu, logvar).mean(0), self.free_bits).sum()
+        return self.kl(mu, logvar).mean()
+
+    def log_ratio(self, z: Array, logvar: Array, epsilon: Array) -> Array:
+        if self.spec.prior == "normal":
+            return (jnp.square(z) - jnp.square(epsilon) - logvar).sum(-1) / 2
+        means, logvars, logits = (self.beside[name][...] for name in canonical.PRIOR)
+        squares = jnp.square(z[..., None, :] - means) / jnp.exp(logvars)
+        log_p = nnx.logsumexp(nnx.log_softmax(logits) - (squares + logvars + LOG_TAU).sum(-1) / 2, -1)
+        return -(jnp.square(epsilon) + logvar + LOG_TAU).sum(-1) / 2 - log_p
+
+    def propagate(self, x: Array, epsilon: Array | None = None, masks: Masks = NOTHING) -> tuple[Array, Array, Array]:
         mu, logvar = self.encode(x, masks)
         z = mu if epsilon is None else self.sample(mu, logvar, epsilon)
-        return self.decode(z, masks), self.kl(mu, logvar)
+        return self.decode(z, masks), mu, logvar
 
     def terms(self, x: Array) -> tuple[Array, Array]:
-        output, kl = self.propagate(x)
-        return self.reconstruction(output, x), kl
+        output, mu, logvar = self.propagate(x)
+        return self.reconstruction(output, x), self.kl(mu, logvar)
 
-    def batch_terms(self, x: Array, epsilon: Array | None, masks: Masks) -> tuple[Array, Array]:
-        output, kl = self.propagate(x, epsilon, masks)
-        return self.batch_reconstruction(output, x), kl.mean()
+    def corrupted(self, x: Array, drawn: Mapping[str, Array]) -> Array:
+        return x + self.input_noise * drawn[CORRUPTION] if self.input_noise else x
+
+    def batch_terms(self, x: Array, drawn: Mapping[str, Array], kl_weight: Array) -> tuple[Array, Array]:
+        if self.importance_samples > 1:
+            return self.importance_terms(x, drawn, kl_weight)
+        output, mu, logvar = self.propagate(self.corrupted(x, drawn), drawn.get(EPSILON), drawn)
+        if self.spec.prior == "mixture":
+            ratio = self.log_ratio(self.sample(mu, logvar, drawn[EPSILON]), logvar, drawn[EPSILON])
+            return self.batch_reconstruction(output, x), ratio.mean()
+        return self.batch_reconstruction(output, x), self.batch_kl(mu, logvar)
+
+    def importance_terms(self, x: Array, drawn: Mapping[str, Array], kl_weight: Array) -> tuple[Array, Array]:
+        rows, draws = len(x), self.importance_samples
+        mu, logvar = (part[:, None] for part in self.encode(self.corrupted(x, drawn), drawn))
+        epsilon = drawn[EPSILON].reshape(rows, draws, -1)
+        z = self.sample(mu, logvar, epsilon)
+        masks = {n: jnp.repeat(mask, draws, 0) for n, mask in drawn.items() if n.startswith("decoder")}
+        output = self.decode(z.reshape(rows * draws, -1), masks)
+        reconstruction = self.reconstruction(output, jnp.repeat(x, draws, 0)).reshape(rows, draws)
+        ratio = self.log_ratio(z, logvar, epsilon)
+        log_weights = -reconstruction - kl_weight * ratio
+        kl = jax.lax.stop_gradient((nnx.softmax(log_weights) * ratio).sum(-1).mean())
+        return math.log(draws) - nnx.logsumexp(log_weights, -1).mean() - kl_weight * kl, kl
 
     def generate(self, z: Array) -> tuple[Array]:
         return (self.mean(self.decode(z)),)
@@ -143,3 +200,14 @@ class Network(nnx.Module):
             return total + self.reconstruction(self.decode(self.sample(mu, logvar, draws[draw])), x)
 
         return (jax.lax.fori_loop(0, len(draws), add, jnp.zeros(len(x), x.dtype)) / len(draws),)
+
+    def importance_bound(self, x: Array) -> tuple[Array]:
+        mu, logvar = self.encode(x)
+        draws = self.scoring_noise[...]
+
+        def add(draw: int, total: Array) -> Array:
+            z = self.sample(mu, logvar, draws[draw])
+            log_weight = -self.reconstruction(self.decode(z), x) - self.log_ratio(z, logvar, draws[draw])
+            return jnp.logaddexp(total, log_weight)
+
+        return (math.log(len(draws)) - jax.lax.fori_loop(0, len(draws), add, jnp.full(len(x), -jnp.inf, x.dtype)),)

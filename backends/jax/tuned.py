@@ -56,7 +56,7 @@ def batches_by_rank(words: Array, steps: int, size: int) -> Array:
 
 
 class TunedModel(IdiomaticModel):
-    """The same, but an epoch's order, ε and masks are drawn at once, and its steps are one compiled scan.
+    """The same, but all that an epoch draws is drawn at once, and its steps are one compiled scan.
 
     Between epochs the state stays outside the modules, which get it back when they are asked for something.
     """
@@ -75,7 +75,7 @@ class TunedModel(IdiomaticModel):
         self.draw_all = jax.jit(self.trace_draws)
 
     def trace_draws(self, epoch: Array) -> tuple[Array, Draws]:
-        """A random word for every row, and ε and masks, each of shape (steps, batch, width)."""
+        """A random word for every row, and all else that is drawn, each of shape (steps, batch, width)."""
         order, draws = jax.random.split(jax.random.fold_in(self.key, epoch))
         drawn = draw(draws, self.network, self.steps * self.settings.batch_size)
         batches = jax.tree.map(lambda array: array.reshape(self.steps, -1, array.shape[-1]), drawn)

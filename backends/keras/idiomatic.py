@@ -17,7 +17,7 @@ from backends.inference import Inference, RowFunction, padded_chunks
 from backends.interface import EpochLoss, Weights
 from backends.keras.engines import engine
 from backends.keras.engines.batches import Recorder
-from backends.keras.network import EPSILON, MASKS, Arrays, Network, RowModel
+from backends.keras.network import MASKS, Arrays, Network, RowModel
 from backends.keras.optimizers import make_optimizer
 from backends.spec import NetworkSpec, Score, TrainingSettings
 
@@ -74,9 +74,9 @@ class IdiomaticModel(Inference):
         self.fit(self.make_batches(first, shuffle=not shared))
 
     def shared_epoch(self, epoch: int) -> Arrays:
-        """An epoch's order, ε and masks from the source that every backend shares, by row visited."""
+        """An epoch's order and draws from the source that every backend shares, by row visited."""
         drawn = randomness.shared_epoch(self.spec, self.settings, epoch, len(self.data))
-        noise = {} if drawn.noise is None else {EPSILON: drawn.noise.astype(self.settings.storage)}
+        noise = {n: a.astype(self.settings.storage) for n, a in drawn.arrays.items() if n not in drawn.masks}
         return {"order": drawn.order, **noise, MASKS: drawn.masks}
 
     def in_order(self, epoch: Arrays) -> Arrays:
@@ -92,7 +92,8 @@ class IdiomaticModel(Inference):
                 drawn = keras.tree.map_structure(ops.convert_to_numpy, self.redraw())
                 past = ops.convert_to_numpy(seeds)
                 seeds.assign(now)
-            yield randomness.Epoch(order, drawn.get(EPSILON), dict(drawn[MASKS]))
+            masks = drawn.pop(MASKS)
+            yield randomness.Epoch.of(order, drawn | masks)
 
     def orders(self, epochs: Sequence[int]) -> Iterator[NDArray[np.int64]]:
         """The rows that each of these epochs visits."""
@@ -107,7 +108,7 @@ class IdiomaticModel(Inference):
         return engine.drawing(self.network, self.settings.batch_size)
 
     def redraw(self) -> Arrays:
-        """An epoch's ε and masks, batch by batch from the generator as it is."""
+        """An epoch's draws, batch by batch from the generator as it is."""
         batches = [self.draw_batch() for _ in range(len(self.data) // self.settings.batch_size)]
         return keras.tree.map_structure(lambda *arrays: ops.concatenate(arrays), *batches)
 

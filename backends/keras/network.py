@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import replace
 from itertools import groupby
@@ -18,12 +19,13 @@ from backends.inference import RowFunction
 from backends.interface import Weights
 from backends.keras.engines import engine
 from backends.keras.layers import ACTIVATIONS, Array, layers_of
-from backends.spec import NORMAL_ENTROPY, VARIANCE_FLOOR, NetworkSpec, TrainingSettings
+from backends.randomness import CORRUPTION, EPSILON
+from backends.spec import LOG_TAU, NORMAL_ENTROPY, VARIANCE_FLOOR, NetworkSpec, TrainingSettings
 
 Arrays = dict[str, Any]  # by name: rows, or once more arrays by name
 Masks = Mapping[str, Array]
 NOTHING: Masks = {}
-EPSILON, MASKS = "epsilon", "masks"
+MASKS = "masks"
 
 
 class Network(keras.Model):
@@ -37,6 +39,9 @@ class Network(keras.Model):
         super().__init__(dtype=settings.storage)
         self.spec = spec
         self.dropout = settings.dropout
+        self.input_noise = settings.input_noise
+        self.importance_samples = settings.importance_samples
+        self.free_bits = settings.free_bits
         layers = spec.layers()
         heads = set(list(layers)[spec.parts[1]]) if merged else set()
         self.names = [tuple(names) for _, names in groupby(layers, lambda name: name in heads or name)]
@@ -51,6 +56,10 @@ class Network(keras.Model):
         absent = len(layers) - len(named)  # of merged heads all but one
         self.encoder, self.decoder = named[encoder], named[decoder.start - absent :]
         self.heads = named[encoder.stop : decoder.start - absent]
+        self.beside = {
+            name: self.add_weight(name=name.replace(".", "_"), shape=shape, initializer="zeros")
+            for name, shape in canonical.beside(spec).items()
+        }
         draws = randomness.scoring_noise(settings.seed, spec.latent)
         self.scoring_noise = ops.convert_to_tensor(draws, self.dtype)
         self.log_sigma = self.add_weight(name="log_sigma", shape=(1,), initializer="zeros", trainable=False)
@@ -66,6 +75,7 @@ class Network(keras.Model):
             kernel, bias = layer.get_weights()
             for part, array in (("kernel", kernel.transpose(layer.canonical_axes)), ("bias", bias)):
                 arrays |= zip((f"{n}.{part}" for n in names), np.split(array, len(names), axis=-1), strict=True)
+        arrays |= {name: ops.convert_to_numpy(weight) for name, weight in self.beside.items()}
         if self.spec.likelihood == "gaussian":
             arrays[canonical.LOG_SIGMA] = ops.convert_to_numpy(self.log_sigma)
         return {name: arrays[name] for name in canonical.shapes(self.spec)}
@@ -74,6 +84,8 @@ class Network(keras.Model):
         for names, layer in zip(self.names, self.all_layers, strict=True):
             kernel, bias = (np.concatenate([weights[f"{n}.{p}"] for n in names], axis=-1) for p in ("kernel", "bias"))
             layer.set_weights([kernel.transpose(layer.canonical_axes), bias])
+        for name, weight in self.beside.items():
+            weight.assign(weights[name])
         if self.spec.likelihood == "gaussian":
             self.log_sigma.assign(weights[canonical.LOG_SIGMA])
 
@@ -110,6 +122,9 @@ class Network(keras.Model):
         squares = ops.sum(ops.square(output - x), axis=-1)
         if self.spec.likelihood == "mse":
             return squares
+        if self.spec.likelihood == "diagonal_gaussian":
+            variances = ops.exp(self.beside[canonical.LOG_VARIANCE]) + VARIANCE_FLOOR
+            return ops.sum(ops.square(output - x) / variances + ops.log(variances) + LOG_TAU, axis=-1) / 2
         return squares * ops.exp(-2 * self.log_sigma) / 2 + self.spec.features * (self.log_sigma + NORMAL_ENTROPY - 0.5)
 
     def batch_reconstruction(self, output: Array, x: Array) -> Array:
@@ -123,23 +138,68 @@ class Network(keras.Model):
             value = reconstruction / self.spec.features - NORMAL_ENTROPY
             self.log_sigma.assign(ops.reshape(ops.convert_to_tensor(value, self.dtype), (1,)))
 
+    def unit_kl(self, mu: Array, logvar: Array) -> Array:
+        return -0.5 * (1 + logvar - ops.square(mu) - ops.exp(logvar))
+
     def kl(self, mu: Array, logvar: Array) -> Array:
         if self.spec.kind == "autoencoder":
             return ops.zeros_like(mu[:, 0])
-        return -0.5 * ops.sum(1 + logvar - ops.square(mu) - ops.exp(logvar), axis=-1)
+        if self.spec.prior == "mixture":
+            draws = len(self.scoring_noise)
 
-    def propagate(self, x: Array, epsilon: Array | None = None, masks: Masks = NOTHING) -> tuple[Array, Array]:
+            def add(draw: int, total: Array) -> Array:
+                epsilon = ops.take(self.scoring_noise, draw, axis=0)
+                return total + self.log_ratio(self.sample(mu, logvar, epsilon), logvar, epsilon)
+
+            return ops.fori_loop(0, draws, add, ops.zeros_like(mu[:, 0])) / draws
+        return ops.sum(self.unit_kl(mu, logvar), axis=-1)
+
+    def batch_kl(self, mu: Array, logvar: Array) -> Array:
+        if self.free_bits:
+            return ops.sum(ops.maximum(ops.mean(self.unit_kl(mu, logvar), axis=0), self.free_bits))
+        return ops.mean(self.kl(mu, logvar))
+
+    def log_ratio(self, z: Array, logvar: Array, epsilon: Array) -> Array:
+        if self.spec.prior == "normal":
+            return ops.sum(ops.square(z) - ops.square(epsilon) - logvar, axis=-1) / 2
+        means, logvars, logits = (ops.convert_to_tensor(self.beside[name]) for name in canonical.PRIOR)
+        squares = ops.square(z[..., None, :] - means) / ops.exp(logvars)
+        log_p = ops.logsumexp(ops.log_softmax(logits) - ops.sum(squares + logvars + LOG_TAU, axis=-1) / 2, axis=-1)
+        return -ops.sum(ops.square(epsilon) + logvar + LOG_TAU, axis=-1) / 2 - log_p
+
+    def propagate(self, x: Array, epsilon: Array | None = None, masks: Masks = NOTHING) -> tuple[Array, Array, Array]:
         mu, logvar = self.encode(x, masks)
         z = mu if epsilon is None else self.sample(mu, logvar, epsilon)
-        return self.decode(z, masks), self.kl(mu, logvar)
+        return self.decode(z, masks), mu, logvar
 
     def terms(self, x: Array) -> tuple[Array, Array]:
-        output, kl = self.propagate(x)
-        return self.reconstruction(output, x), kl
+        output, mu, logvar = self.propagate(x)
+        return self.reconstruction(output, x), self.kl(mu, logvar)
 
-    def batch_terms(self, x: Array, epsilon: Array | None, masks: Masks) -> tuple[Array, Array]:
-        output, kl = self.propagate(x, epsilon, masks)
-        return self.batch_reconstruction(output, x), ops.mean(kl)
+    def corrupted(self, x: Array, drawn: Arrays) -> Array:
+        return x + self.input_noise * drawn[CORRUPTION] if self.input_noise else x
+
+    def batch_terms(self, x: Array, drawn: Arrays) -> tuple[Array, Array]:
+        if self.importance_samples > 1:
+            return self.importance_terms(x, drawn)
+        output, mu, logvar = self.propagate(self.corrupted(x, drawn), drawn.get(EPSILON), drawn[MASKS])
+        if self.spec.prior == "mixture":
+            ratio = self.log_ratio(self.sample(mu, logvar, drawn[EPSILON]), logvar, drawn[EPSILON])
+            return self.batch_reconstruction(output, x), ops.mean(ratio)
+        return self.batch_reconstruction(output, x), self.batch_kl(mu, logvar)
+
+    def importance_terms(self, x: Array, drawn: Arrays) -> tuple[Array, Array]:
+        draws, latent = self.importance_samples, self.spec.latent
+        mu, logvar = (part[:, None] for part in self.encode(self.corrupted(x, drawn), drawn[MASKS]))
+        epsilon = ops.reshape(drawn[EPSILON], (-1, draws, latent))
+        z = self.sample(mu, logvar, epsilon)
+        masks = {n: ops.repeat(mask, draws, 0) for n, mask in drawn[MASKS].items() if n.startswith("decoder")}
+        output = self.decode(ops.reshape(z, (-1, latent)), masks)
+        reconstruction = ops.reshape(self.reconstruction(output, ops.repeat(x, draws, 0)), (-1, draws))
+        ratio = self.log_ratio(z, logvar, epsilon)
+        log_weights = -reconstruction - self.kl_weight * ratio
+        kl = ops.stop_gradient(ops.mean(ops.sum(ops.softmax(log_weights) * ratio, axis=-1)))
+        return math.log(draws) - ops.mean(ops.logsumexp(log_weights, axis=-1)) - self.kl_weight * kl, kl
 
     def generate(self, z: Array) -> tuple[Array]:
         return (self.mean(self.decode(z)),)
@@ -165,20 +225,34 @@ class Network(keras.Model):
 
         return (ops.fori_loop(0, draws, add, ops.zeros_like(x[:, 0])) / draws,)
 
+    def importance_bound(self, x: Array) -> tuple[Array]:
+        mu, logvar = self.encode(x)
+        draws = len(self.scoring_noise)
+
+        def add(draw: int, total: Array) -> Array:
+            epsilon = ops.take(self.scoring_noise, draw, axis=0)
+            z = self.sample(mu, logvar, epsilon)
+            log_weight = -self.reconstruction(self.decode(z), x) - self.log_ratio(z, logvar, epsilon)
+            return ops.logaddexp(total, log_weight)
+
+        return (math.log(draws) - ops.fori_loop(0, draws, add, ops.full_like(x[:, 0], -math.inf)),)
+
     def draw(self, *shape: int | Array) -> Arrays:
-        """ε and dropout masks for rows of this shape."""
+        """ε, η and dropout masks for rows of this shape."""
         draw, drawn = {"dtype": self.dtype, "seed": self.seeds}, {}
         if self.spec.kind == "vae":
-            drawn[EPSILON] = keras.random.normal((*shape, self.spec.latent), **draw)
+            width = self.spec.latent * self.importance_samples
+            drawn[EPSILON] = keras.random.normal((*shape, width), **draw)
+        if self.input_noise:
+            drawn[CORRUPTION] = keras.random.normal((*shape, self.spec.features), **draw)
         widths = self.spec.dropped() if self.dropout else {}
         masks = {n: keras.random.uniform((*shape, width), **draw) >= self.dropout for n, width in widths.items()}
         return {**drawn, MASKS: masks}
 
     def call(self, batch: Arrays) -> tuple[Array, Array]:
-        """``batch_terms`` of a training batch: rows ``x`` and, if not to be drawn, ``epsilon`` and ``masks``."""
+        """``batch_terms`` of a training batch: rows ``x`` and, if it is not to be drawn, what ``draw`` gives."""
         x = batch["x"]
-        drawn = batch if MASKS in batch else self.draw(ops.shape(x)[0])
-        return self.batch_terms(x, drawn.get(EPSILON), drawn[MASKS])
+        return self.batch_terms(x, batch if MASKS in batch else self.draw(ops.shape(x)[0]))
 
     def batch_loss(self, batch: Arrays) -> tuple[Array, Array]:
         """The loss of a training batch, and its mean reconstruction and KL, shape (2,)."""

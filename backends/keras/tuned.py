@@ -55,7 +55,7 @@ class TunedModel(IdiomaticModel):
         self.keep_origin()
 
     def draw_epoch(self, epoch: int) -> Arrays:
-        """The order, ε and masks of an epoch, each of shape (steps, batch, ...)."""
+        """The order and all else that an epoch draws, each of shape (steps, batch, ...)."""
         shape = self.steps, self.settings.batch_size
 
         def by_step(array: NDArray[Any]) -> Array:

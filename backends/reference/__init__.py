@@ -4,6 +4,7 @@ It is no benchmarked backend, so it is not registered; its randomness is always 
 
 For one batch of B rows, with h the layers' outputs and 1 the indicator:
 
+- the encoder's h is x + s η, and x itself is what all else means by x
 - dense: a = h W + b;  dW = hᵀ da,  db = Σ_rows da,  dh = da Wᵀ
 - convolution: a = gather(h) W + b, where gather lays out each output pixel's window;  dW = gather(h)ᵀ da,
   dh = scatter(da Wᵀ), where scatter, gather's adjoint, adds each window's values up where they came from
@@ -15,8 +16,20 @@ For one batch of B rows, with h the layers' outputs and 1 the indicator:
 - ``bce`` on logits a: reconstruction = Σ max(a, 0) − a x + log(1 + exp(−|a|)), d a = (σ(a) − x) / B
 - ``gaussian`` of D features: σ² = 1/(B D) Σ_rows Σ (x̂ − x)² + e⁻¹², mean reconstruction = D (log σ + h) with
   h = ½ log 2πe, d x̂ = D/(2 σ²) · dσ²/dx̂ = (x̂ − x) / (σ² B); after an epoch, log σ is the mean over its batches
+- ``diagonal_gaussian``: v = exp(s) + e⁻¹², reconstruction = ½ Σ [ (x̂ − x)² / v + log v + log 2π ],
+  d x̂ = (x̂ − x) / (v B),  ds = 1/B Σ_rows ½ exp(s) (1 / v − (x̂ − x)² / v²)
 - KL = −½ Σ (1 + logvar − mu² − exp(logvar))
 - d mu = dz + β_t mu / B,  d logvar = ½ dz ∘ exp(logvar / 2) ∘ ε + ½ β_t (exp(logvar) − 1) / B
+- k draws, z_i = mu + exp(logvar / 2) ∘ ε_i, R_i the reconstruction from z_i and D_i = log q(z_i|x) − log p(z_i)
+  = ½ Σ (z_i² − ε_i² − logvar):  loss = 1/B Σ_rows [ log k − log Σ_i exp(−R_i − β_t D_i) ];  with w_i the draws' weights
+  exp(−R_i − β_t D_i) divided by their sum, d R_i = w_i / B,  dz_i gains β_t w_i z_i / B,  d mu = Σ_i dz_i,
+  d logvar = Σ_i ½ dz_i ∘ exp(logvar / 2) ∘ ε_i − ½ β_t / B;  KL is told as Σ_i w_i D_i, and reconstruction as the rest
+- mixture prior, K components of shares π = softmax(a), means m_j and variances v_j = exp(s_j):
+  log p(z) = log Σ_j π_j N(z; m_j, v_j),  D = log q(z|x) − log p(z) with log q(z|x) = −½ Σ (ε² + logvar + log 2π), which
+  stands for the KL where k = 1 too;  with r_j component j's share of p(z):  d log p / dz = Σ_j r_j (m_j − z) / v_j,
+  d log p / dm_j = r_j (z − m_j) / v_j,  d log p / ds_j = ½ r_j ((z − m_j)² / v_j − 1),  d log p / da_j = r_j − π_j
+- free bits λ: mean KL = Σ_j max(λ, KL_j), KL_j the mean over rows of a unit's part;  for the units whose KL_j is not
+  above λ, β_t counts as 0 in both lines
 """
 
 from __future__ import annotations

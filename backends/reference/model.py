@@ -46,10 +46,12 @@ class ReferenceModel(Inference):
         losses = []
         for start in range(0, len(drawn.order) - settings.batch_size + 1, settings.batch_size)[:steps]:
             batch = slice(start, start + settings.batch_size)
-            epsilon = None if drawn.noise is None else drawn.noise[batch].astype(np.float64)
+            noise, corruption = (
+                None if array is None else array[batch].astype(np.float64) for array in (drawn.noise, drawn.corruption)
+            )
             masks = {name: mask[batch] for name, mask in drawn.masks.items()}
             reconstruction, kl, gradients = self.network.gradient(
-                self.data[drawn.order[batch]], epsilon, masks, kl_weight
+                self.data[drawn.order[batch]], noise, masks, kl_weight, corruption
             )
             self.optimizer.update(self.network.arrays, gradients)
             losses.append((reconstruction, kl))

@@ -11,7 +11,7 @@ from backends import randomness
 from backends import weights as canonical
 from backends.interface import Weights
 from backends.reference.layers import Array, activate, backward, forward, logistic, slope
-from backends.spec import NORMAL_ENTROPY, VARIANCE_FLOOR, NetworkSpec, TrainingSettings
+from backends.spec import LOG_TAU, NORMAL_ENTROPY, VARIANCE_FLOOR, NetworkSpec, TrainingSettings
 
 Masks = Mapping[str, NDArray[np.bool_]]
 
@@ -27,6 +27,9 @@ class Network:
     def __init__(self, spec: NetworkSpec, weights: Weights, settings: TrainingSettings) -> None:
         self.spec = spec
         self.dropout = settings.dropout
+        self.input_noise = settings.input_noise
+        self.importance_samples = settings.importance_samples
+        self.free_bits = settings.free_bits
         self.arrays = {name: np.array(weights[name], dtype=np.float64) for name in canonical.shapes(spec)}
         self.layers = spec.layers()
         names = list(self.layers)
@@ -60,8 +63,15 @@ class Network:
         squares = row_sums((output - x) ** 2)
         if self.spec.likelihood == "mse":
             return squares
+        if self.spec.likelihood == "diagonal_gaussian":
+            variances = self.variances()
+            return row_sums((output - x) ** 2 / variances + np.log(variances) + LOG_TAU) / 2.0
         log_sigma = self.arrays[canonical.LOG_SIGMA]
         return squares * np.exp(-2.0 * log_sigma) / 2.0 + self.spec.features * (log_sigma + NORMAL_ENTROPY - 0.5)
+
+    def variances(self) -> Array:
+        """σ² of every feature under the ``diagonal_gaussian`` likelihood."""
+        return np.exp(self.arrays[canonical.LOG_VARIANCE]) + VARIANCE_FLOOR
 
     def variance(self, output: Array, x: Array) -> float:
         """σ² of the ``gaussian`` likelihood for a training batch."""
@@ -78,10 +88,51 @@ class Network:
         if self.spec.likelihood == "gaussian":
             self.arrays[canonical.LOG_SIGMA] = np.array([reconstruction / self.spec.features - NORMAL_ENTROPY])
 
+    def unit_kl(self, mu: Array, logvar: Array) -> Array:
+        """Each latent unit's part of the KL, of the shape of both."""
+        return -0.5 * (1.0 + logvar - mu**2 - np.exp(logvar))
+
     def kl(self, mu: Array, logvar: Array) -> Array:
         if self.spec.kind == "autoencoder":
             return np.zeros(len(mu))
-        return -0.5 * row_sums(1.0 + logvar - mu**2 - np.exp(logvar))
+        if self.spec.prior == "mixture":
+            draws = [self.log_ratio(self.sample(mu, logvar, e), logvar, e) for e in self.scoring_noise]
+            return np.asarray(np.mean(draws, axis=0))
+        return row_sums(self.unit_kl(mu, logvar))
+
+    def batch_kl(self, mu: Array, logvar: Array) -> float:
+        """The mean over a training batch, less what is free of it."""
+        if self.free_bits:
+            return float(np.maximum(self.unit_kl(mu, logvar).mean(axis=0), self.free_bits).sum())
+        return float(np.mean(self.kl(mu, logvar)))
+
+    def log_ratio(self, z: Array, logvar: Array, epsilon: Array) -> Array:
+        """log q(z|x) − log p(z) of draws z = mu + exp(logvar / 2) ε."""
+        if self.spec.prior == "normal":
+            return row_sums(z**2 - epsilon**2 - logvar) / 2.0
+        log_p: Array = np.logaddexp.reduce(self.log_components(z), axis=-1)
+        return -row_sums(epsilon**2 + logvar + LOG_TAU) / 2.0 - log_p
+
+    def log_components(self, z: Array) -> Array:
+        """log π_j N(z; m_j, exp(s_j)) of every component of the mixture, shape (rows, components)."""
+        means, logvars, logits = (self.arrays[name] for name in canonical.PRIOR)
+        shares: Array = logits - np.logaddexp.reduce(logits)
+        return shares - row_sums((z[:, None] - means) ** 2 / np.exp(logvars) + logvars + LOG_TAU) / 2.0
+
+    def prior_gradient(self, z: Array, weights: Array, gradients: dict[str, Array]) -> Array:
+        """The derivative of −log p(z) for z; those for the mixture's arrays, weighed and summed over rows, go to
+        ``gradients``."""
+        if self.spec.prior == "normal":
+            return z
+        means, logvars, logits = (self.arrays[name] for name in canonical.PRIOR)
+        logs = self.log_components(z)
+        held = np.exp(logs - np.logaddexp.reduce(logs, axis=-1, keepdims=True))[..., None]
+        away, counted = (z[:, None] - means) / np.exp(logvars), weights[:, None, None] * held
+        gradients[canonical.MEANS] = -(counted * away).sum(axis=0)
+        gradients[canonical.LOGVARS] = -(counted * (away**2 * np.exp(logvars) - 1.0)).sum(axis=0) / 2.0
+        shares = np.exp(logits - np.logaddexp.reduce(logits))
+        gradients[canonical.LOGITS] = (weights[:, None] * (shares - held[..., 0])).sum(axis=0)
+        return row_sums(np.swapaxes(held * away, 1, 2))
 
     def terms(self, x: Array) -> tuple[Array, Array]:
         mu, logvar = self.encode(x)
@@ -106,15 +157,29 @@ class Network:
         draws = [self.reconstruction(self.decode(self.sample(mu, logvar, e)), x) for e in self.scoring_noise]
         return (np.mean(draws, axis=0),)
 
+    def importance_weights(self, reconstruction: Array, ratio: Array, kl_weight: float) -> tuple[Array, Array]:
+        """The bound of every row, and the normalised weights of all draws."""
+        log_weights = -(reconstruction + kl_weight * ratio).reshape(-1, self.importance_samples)
+        total = np.logaddexp.reduce(log_weights, axis=1)
+        return np.log(self.importance_samples) - total, np.exp(log_weights - total[:, None]).ravel()
+
+    def importance_bound(self, x: Array) -> tuple[Array]:
+        mu, logvar = self.encode(x)
+        draws = [(self.sample(mu, logvar, e), e) for e in self.scoring_noise]
+        log_weights = [-self.reconstruction(self.decode(z), x) - self.log_ratio(z, logvar, e) for z, e in draws]
+        return (np.log(len(draws)) - np.logaddexp.reduce(log_weights, axis=0),)
+
     def gradient(
-        self, x: Array, epsilon: Array | None, masks: Masks, kl_weight: float
+        self, x: Array, epsilon: Array | None, masks: Masks, kl_weight: float, corruption: Array | None = None
     ) -> tuple[float, float, dict[str, Array]]:
         """Mean reconstruction, mean KL, and the loss's gradient for every parameter.
 
-        x has shape (B, features), epsilon (B, latent); None, as for an autoencoder, means z = mu. ``masks`` holds the
-        dropout of the layers it names, each (B, width).
+        x and corruption have shape (B, features), epsilon (B, draws · latent); None, as for an autoencoder, means
+        z = mu. ``masks`` holds the dropout of the layers it names, each (B, width), the same for all draws of a row.
         """
         gradients: dict[str, Array] = {}
+        draws = self.importance_samples
+        masks = {n: np.repeat(mask, draws, axis=0) if n in self.decoder else mask for n, mask in masks.items()}
 
         def climb(names: list[str], h: Array) -> tuple[list[Array], list[Array]]:
             """What goes into each of these layers, and out of the last; and each one's a."""
@@ -132,17 +197,36 @@ class Network:
             gradients[f"{name}.kernel"], gradients[f"{name}.bias"], dh = backward(self.layers[name], h, kernel, da)
             return dh
 
-        encoded, encoder_sums = climb(self.encoder, x)
+        encoded, encoder_sums = climb(self.encoder, x if corruption is None else x + self.input_noise * corruption)
         mu = self.apply(self.heads[0], encoded[-1])
         logvar = self.apply(self.heads[1], encoded[-1]) if self.spec.kind == "vae" else np.zeros_like(mu)
-        decoded, decoder_sums = climb(self.decoder, mu if epsilon is None else self.sample(mu, logvar, epsilon))
+        clean, mus, logvars = (np.repeat(array, draws, axis=0) for array in (x, mu, logvar))
+        at_draws = draws > 1 or self.spec.prior == "mixture"
+        epsilon = np.zeros_like(mus) if epsilon is None else epsilon.reshape(mus.shape)
+        z = self.sample(mus, logvars, epsilon)
+        decoded, decoder_sums = climb(self.decoder, z)
         output = self.apply("output", decoded[-1])
 
-        residual = (self.mean(output) - x) / len(x)
+        weights = np.ones(len(x))
+        if draws > 1:
+            ratio = self.log_ratio(z, logvars, epsilon)
+            bounds, weights = self.importance_weights(self.reconstruction(output, clean), ratio, kl_weight)
+            kl = float((weights * ratio).sum() / len(x))
+            reconstruction = float(np.mean(bounds)) - kl_weight * kl
+        else:
+            reconstruction = self.batch_reconstruction(output, x)
+            kl = float(np.mean(self.log_ratio(z, logvar, epsilon))) if at_draws else self.batch_kl(mu, logvar)
+
+        residual = weights[:, None] * (self.mean(output) - clean) / len(x)
         if self.spec.likelihood == "mse":
             residual = 2.0 * residual
         elif self.spec.likelihood == "gaussian":
             residual = residual / self.variance(output, x)
+        elif self.spec.likelihood == "diagonal_gaussian":
+            v = self.variances()
+            slopes = weights[:, None] * (1.0 / v - (output - clean) ** 2 / v**2) / 2.0
+            gradients[canonical.LOG_VARIANCE] = (slopes * (v - VARIANCE_FLOOR)).sum(axis=0) / len(x)
+            residual = residual / v
         d = descend("output", decoded[-1], residual)
         for name, h, a in reversed(list(zip(self.decoder, decoded, decoder_sums, strict=False))):
             d = descend(name, h, drop(name, d * slope(self.spec.activation, a)))
@@ -150,12 +234,19 @@ class Network:
         if self.spec.kind == "autoencoder":
             d = descend(self.heads[0], encoded[-1], d)
         else:
-            d_mu = d + kl_weight * mu / len(x)
-            d_logvar = 0.5 * kl_weight * (np.exp(logvar) - 1.0) / len(x)
-            if epsilon is not None:
-                d_logvar = d_logvar + 0.5 * d * np.exp(logvar / 2) * epsilon
+            if at_draws:
+                counted = kl_weight * weights / len(x)
+                d = d + counted[:, None] * self.prior_gradient(z, counted, gradients)
+                d_mu, d_logvar = np.zeros_like(mu), np.full_like(mu, -0.5 * kl_weight / len(x))
+            else:
+                above = self.unit_kl(mu, logvar).mean(axis=0) > self.free_bits
+                weight = np.where(above, kl_weight, 0.0) if self.free_bits else kl_weight
+                d_mu, d_logvar = weight * mu / len(x), 0.5 * weight * (np.exp(logvar) - 1.0) / len(x)
+            through = 0.5 * d * np.exp(logvars / 2) * epsilon
+            d_mu = d_mu + d.reshape(len(x), draws, -1).sum(axis=1)
+            d_logvar = d_logvar + through.reshape(len(x), draws, -1).sum(axis=1)
             d = descend(self.heads[0], encoded[-1], d_mu) + descend(self.heads[1], encoded[-1], d_logvar)
         for name, h, a in reversed(list(zip(self.encoder, encoded, encoder_sums, strict=False))):
             d = descend(name, h, drop(name, d * slope(self.spec.activation, a)))
 
-        return self.batch_reconstruction(output, x), float(np.mean(self.kl(mu, logvar))), gradients
+        return reconstruction, kl, gradients

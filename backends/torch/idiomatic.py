@@ -15,14 +15,15 @@ from backends import randomness
 from backends import weights as canonical
 from backends.inference import Inference, RowFunction
 from backends.interface import EpochLoss, Weights
+from backends.randomness import CORRUPTION, EPSILON
 from backends.spec import NetworkSpec, Score, TrainingSettings
 from backends.torch.network import Network
 from backends.torch.optimizers import make_optimizer
 
 Epoch = dict[str, Tensor]
-"""What its batches are made of, each of shape (steps, batch, ...): ``rows``, the row numbers; for a VAE ``epsilon``;
-dropout masks by layer."""
-ROWS, EPSILON = "rows", "epsilon"
+"""What its batches are made of, each of shape (steps, batch, ...): ``rows``, the row numbers, and the arrays of a
+``randomness.Epoch`` by their names."""
+ROWS = "rows"
 
 
 class SharedOrder(Sampler[int]):
@@ -112,11 +113,14 @@ class IdiomaticModel(Inference):
         self.train_step(x, self.draw(len(x)), self.settings.beta)
 
     def draw(self, rows: int) -> dict[str, Tensor]:
-        """ε and dropout masks for so many rows."""
+        """ε, η and dropout masks for so many rows."""
         drawn, generator = {}, self.noise_generator
         if self.spec.kind == "vae":
-            shape = rows, self.spec.latent
+            shape = rows, self.spec.latent * self.settings.importance_samples
             drawn[EPSILON] = torch.randn(shape, device=self.device, dtype=self.dtype, generator=generator)
+        if self.settings.input_noise:
+            shape = rows, self.spec.features
+            drawn[CORRUPTION] = torch.randn(shape, device=self.device, dtype=self.dtype, generator=generator)
         if self.settings.dropout:
             for name, width in self.spec.dropped().items():
                 mask = torch.empty(rows, width, device=self.device, dtype=torch.bool)
@@ -126,9 +130,9 @@ class IdiomaticModel(Inference):
     def shared_epoch(self, epoch: int) -> Epoch:
         """An epoch from the source that every backend shares."""
         drawn = randomness.shared_epoch(self.spec, self.settings, epoch, len(self.data))
-        arrays = {ROWS: torch.tensor(drawn.order), **{name: torch.tensor(mask) for name, mask in drawn.masks.items()}}
-        if drawn.noise is not None:
-            arrays[EPSILON] = torch.tensor(drawn.noise, dtype=self.dtype)
+        arrays = {ROWS: torch.tensor(drawn.order)}
+        for name, array in drawn.arrays.items():
+            arrays[name] = torch.tensor(array, dtype=torch.bool if name in drawn.masks else self.dtype)
         return self.batches({name: array.to(self.device) for name, array in arrays.items()})
 
     def batches(self, arrays: Mapping[str, Tensor]) -> Epoch:
@@ -146,7 +150,7 @@ class IdiomaticModel(Inference):
             finally:
                 self.order_generator, self.noise_generator = now
             rows = {name: array.flatten(0, 1).cpu().numpy() for name, array in drawn.items()}
-            yield randomness.Epoch(rows.pop(ROWS), rows.pop(EPSILON, None), rows)
+            yield randomness.Epoch.of(rows.pop(ROWS), rows)
 
     def redraw(self, epoch: int) -> Epoch:
         """An epoch from the generators as they are."""
@@ -163,7 +167,7 @@ class IdiomaticModel(Inference):
     def train_step(self, x: Tensor, drawn: Mapping[str, Tensor], kl_weight: float) -> Tensor:
         """One update; returns the batch's mean reconstruction and KL, still on the device."""
         self.optimizer.zero_grad(set_to_none=True)
-        reconstruction, kl = self.network.batch_terms(x, drawn.get(EPSILON), drawn)
+        reconstruction, kl = self.network.batch_terms(x, drawn, kl_weight)
         (reconstruction + kl_weight * kl).backward()
         self.optimizer.step()
         return torch.stack((reconstruction.detach(), kl.detach()))

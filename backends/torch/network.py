@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from typing import Any
@@ -14,7 +15,8 @@ from torch.nn import functional
 from backends import randomness
 from backends import weights as canonical
 from backends.interface import Weights
-from backends.spec import NORMAL_ENTROPY, VARIANCE_FLOOR, Layer, NetworkSpec, TrainingSettings
+from backends.randomness import CORRUPTION, EPSILON
+from backends.spec import LOG_TAU, NORMAL_ENTROPY, VARIANCE_FLOOR, Layer, NetworkSpec, TrainingSettings
 from backends.torch.layers import ACTIVATIONS, CONVOLUTIONS_BY_PRODUCTS, LAYERS, Narrow, Wide, product_and_bias
 
 Masks = Mapping[str, Tensor]
@@ -28,6 +30,9 @@ class Network(nn.Module):
         super().__init__()
         self.spec = spec
         self.dropout = settings.dropout
+        self.input_noise = settings.input_noise
+        self.importance_samples = settings.importance_samples
+        self.free_bits = settings.free_bits
         self.device = device
         self.mixed = settings.precision == "bfloat16"
         self.dtype = dtype = getattr(torch, settings.storage)
@@ -36,6 +41,9 @@ class Network(nn.Module):
         )
         named = list(zip(spec.layers(), self.layers.values(), strict=True))
         self.encoder, self.heads, self.decoder = (named[part] for part in spec.parts)
+        self.beside = nn.ParameterDict(
+            {name.replace(".", "_"): torch.zeros(shape, dtype=dtype) for name, shape in canonical.beside(spec).items()}
+        )
         draws = torch.tensor(randomness.scoring_noise(settings.seed, spec.latent), dtype=dtype)
         self.register_buffer("scoring_noise", draws)
         self.register_buffer("log_sigma", torch.zeros(1, dtype=dtype))
@@ -50,6 +58,8 @@ class Network(nn.Module):
         for name, layer in zip(self.spec.layers(), self.layers.values(), strict=True):
             arrays[f"{name}.kernel"] = layer.weight.detach().permute(layer.canonical_axes).cpu().numpy().copy()
             arrays[f"{name}.bias"] = layer.bias.detach().cpu().numpy().copy()
+        for name in canonical.beside(self.spec):
+            arrays[name] = self.other(name).detach().cpu().numpy().copy()
         if self.spec.likelihood == "gaussian":
             arrays[canonical.LOG_SIGMA] = self.log_sigma.cpu().numpy().copy()
         return arrays
@@ -59,8 +69,14 @@ class Network(nn.Module):
         for name, layer in zip(self.spec.layers(), self.layers.values(), strict=True):
             layer.weight.permute(layer.canonical_axes).copy_(torch.tensor(weights[f"{name}.kernel"]))
             layer.bias.copy_(torch.tensor(weights[f"{name}.bias"]))
+        for name in canonical.beside(self.spec):
+            self.other(name).copy_(torch.tensor(weights[name]))
         if self.spec.likelihood == "gaussian":
             self.log_sigma.copy_(torch.tensor(weights[canonical.LOG_SIGMA]))
+
+    def other(self, name: str) -> Tensor:
+        """What is trained beside the layers, by its canonical name."""
+        return self.beside[name.replace(".", "_")]
 
     def arithmetic(self) -> AbstractContextManager[object]:
         """What the layers compute in."""
@@ -101,6 +117,9 @@ class Network(nn.Module):
         squares = functional.mse_loss(output, x, reduction="none").sum(-1)
         if self.spec.likelihood == "mse":
             return squares
+        if self.spec.likelihood == "diagonal_gaussian":
+            variances = self.other(canonical.LOG_VARIANCE).exp() + VARIANCE_FLOOR
+            return ((output - x).square() / variances + variances.log() + LOG_TAU).sum(-1) / 2
         return squares * torch.exp(-2 * self.log_sigma) / 2 + self.spec.features * (
             self.log_sigma + NORMAL_ENTROPY - 0.5
         )
@@ -116,25 +135,71 @@ class Network(nn.Module):
         if self.spec.likelihood == "gaussian":
             self.log_sigma.copy_(reconstruction / self.spec.features - NORMAL_ENTROPY)
 
+    def unit_kl(self, mu: Tensor, logvar: Tensor) -> Tensor:
+        return -0.5 * (1 + logvar - mu.square() - logvar.exp())
+
     def kl(self, mu: Tensor, logvar: Tensor) -> Tensor:
         if self.spec.kind == "autoencoder":
             return mu.new_zeros(len(mu))
-        return -0.5 * (1 + logvar - mu.square() - logvar.exp()).sum(-1)
+        if self.spec.prior == "mixture":
+            total = mu.new_zeros(len(mu))
+            for epsilon in self.scoring_noise:
+                total += self.log_ratio(self.sample(mu, logvar, epsilon), logvar, epsilon)
+            return total / len(self.scoring_noise)
+        return self.unit_kl(mu, logvar).sum(-1)
 
-    def propagate(self, x: Tensor, epsilon: Tensor | None = None, masks: Masks = NOTHING) -> tuple[Tensor, Tensor]:
+    def batch_kl(self, mu: Tensor, logvar: Tensor) -> Tensor:
+        if self.free_bits:
+            return self.unit_kl(mu, logvar).mean(0).clamp(min=self.free_bits).sum()
+        return self.kl(mu, logvar).mean()
+
+    def log_ratio(self, z: Tensor, logvar: Tensor, epsilon: Tensor) -> Tensor:
+        if self.spec.prior == "normal":
+            return (z.square() - epsilon.square() - logvar).sum(-1) / 2
+        means, logvars, logits = (self.other(name) for name in canonical.PRIOR)
+        squares = (z.unsqueeze(-2) - means).square() / logvars.exp()
+        log_p = (logits.log_softmax(-1) - (squares + logvars + LOG_TAU).sum(-1) / 2).logsumexp(-1)
+        return -(epsilon.square() + logvar + LOG_TAU).sum(-1) / 2 - log_p
+
+    def propagate(
+        self, x: Tensor, epsilon: Tensor | None = None, masks: Masks = NOTHING
+    ) -> tuple[Tensor, Tensor, Tensor]:
         mu, logvar = self.encode(x, masks)
         z = mu if epsilon is None else self.sample(mu, logvar, epsilon)
-        return self.decode(z, masks), self.kl(mu, logvar)
+        return self.decode(z, masks), mu, logvar
 
     def terms(self, x: Tensor) -> tuple[Tensor, Tensor]:
-        output, kl = self.propagate(x)
-        return self.reconstruction(output, x), kl
+        output, mu, logvar = self.propagate(x)
+        return self.reconstruction(output, x), self.kl(mu, logvar)
 
-    def batch_terms(self, x: Tensor, epsilon: Tensor | None, masks: Masks) -> tuple[Tensor, Tensor]:
-        output, kl = self.propagate(x, epsilon, masks)
-        return self.batch_reconstruction(output, x), kl.mean()
+    def corrupted(self, x: Tensor, drawn: Mapping[str, Tensor]) -> Tensor:
+        return x + self.input_noise * drawn[CORRUPTION] if self.input_noise else x
+
+    def batch_terms(self, x: Tensor, drawn: Mapping[str, Tensor], kl_weight: Tensor | float) -> tuple[Tensor, Tensor]:
+        if self.importance_samples > 1:
+            return self.importance_terms(x, drawn, kl_weight)
+        output, mu, logvar = self.propagate(self.corrupted(x, drawn), drawn.get(EPSILON), drawn)
+        if self.spec.prior == "mixture":
+            ratio = self.log_ratio(self.sample(mu, logvar, drawn[EPSILON]), logvar, drawn[EPSILON])
+            return self.batch_reconstruction(output, x), ratio.mean()
+        return self.batch_reconstruction(output, x), self.batch_kl(mu, logvar)
 
     forward = batch_terms
+
+    def importance_terms(
+        self, x: Tensor, drawn: Mapping[str, Tensor], kl_weight: Tensor | float
+    ) -> tuple[Tensor, Tensor]:
+        rows, draws = len(x), self.importance_samples
+        mu, logvar = (part.unsqueeze(1) for part in self.encode(self.corrupted(x, drawn), drawn))
+        epsilon = drawn[EPSILON].view(rows, draws, -1)
+        z = self.sample(mu, logvar, epsilon)
+        masks = {n: drawn[n].repeat_interleave(draws, 0) for n, _ in self.decoder if n in drawn}
+        output = self.decode(z.view(rows * draws, -1), masks)
+        reconstruction = self.reconstruction(output, x.repeat_interleave(draws, 0)).view(rows, draws)
+        ratio = self.log_ratio(z, logvar, epsilon)
+        log_weights = -reconstruction - kl_weight * ratio
+        kl = (log_weights.softmax(1) * ratio).sum(1).mean().detach()
+        return math.log(draws) - log_weights.logsumexp(1).mean() - kl_weight * kl, kl
 
     def generate(self, z: Tensor) -> tuple[Tensor]:
         return (self.mean(self.decode(z)),)
@@ -156,6 +221,15 @@ class Network(nn.Module):
         for epsilon in self.scoring_noise:
             total += self.reconstruction(self.decode(self.sample(mu, logvar, epsilon)), x)
         return (total / len(self.scoring_noise),)
+
+    def importance_bound(self, x: Tensor) -> tuple[Tensor]:
+        mu, logvar = self.encode(x)
+        total = x.new_full((len(x),), -math.inf)
+        for epsilon in self.scoring_noise:
+            z = self.sample(mu, logvar, epsilon)
+            log_weight = -self.reconstruction(self.decode(z), x) - self.log_ratio(z, logvar, epsilon)
+            total = torch.logaddexp(total, log_weight)
+        return (math.log(len(self.scoring_noise)) - total,)
 
 
 class TunedNetwork(Network):

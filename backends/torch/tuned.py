@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.func import functional_call, grad
 
-from backends.torch.idiomatic import EPSILON, ROWS, Epoch, IdiomaticModel, by_step
+from backends.torch.idiomatic import ROWS, Epoch, IdiomaticModel, by_step
 from backends.torch.network import TunedNetwork
 from backends.torch.optimizers import WholeStepOptimizer, make_optimizer
 
@@ -130,8 +130,7 @@ class TunedModel(FusedModel):
         )
 
         def loss(weights: Mapping[str, Tensor], batch: Mapping[str, Tensor]) -> tuple[Tensor, Tensor]:
-            arguments = data[batch[ROWS]], batch.get(EPSILON), batch
-            reconstruction, kl = functional_call(network, weights, arguments)
+            reconstruction, kl = functional_call(network, weights, (data[batch[ROWS]], batch, kl_weight))
             return reconstruction + kl_weight * kl, torch.stack((reconstruction, kl))
 
         def step(batch: Mapping[str, Tensor]) -> None:

@@ -18,6 +18,7 @@ NETWORK = (
     ("learning_rate", options.number, "RATE"),
     ("weight_decay", options.number, "λ"),
     ("dropout", options.number, "SHARE"),
+    ("input_noise", options.number, "SD"),
     ("patience", options.positive, "N"),
     ("hidden", options.counts, "LIST"),
     ("latent", options.positive, "N"),
@@ -27,8 +28,13 @@ NETWORK = (
     ("decoder", str, "NAME"),
     ("activation", str, "NAME"),
     ("likelihood", str, "NAME"),
+    ("prior", str, "NAME"),
+    ("components", options.positive, "N"),
     ("beta", options.number, "β"),
+    ("importance_samples", options.positive, "K"),
     ("kl_warmup_epochs", options.positive, "N"),
+    ("kl_cycle_epochs", options.positive, "N"),
+    ("free_bits", options.number, "λ"),
 )
 """Keys of a suite's ``training`` table that are options here."""
 

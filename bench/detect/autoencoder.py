@@ -17,7 +17,7 @@ from backends.early_stopping import EarlyStopping
 from backends.inference import SIZES
 from backends.interface import Backend, Model, Weights
 from backends.spec import Kind, NetworkSpec, TrainingSettings
-from backends.weights import initial_weights
+from backends.weights import initial_weights, variances
 from bench.detect.detector import Rows
 from bench.detect.explanations import absolute_error, excess_cross_entropy, occlusion, shares, squared_error
 from bench.detect.sanity import Mahalanobis
@@ -34,10 +34,13 @@ SCORES: tuple[Score, ...] = get_args(Score)
 _ERRORS: dict[str, Callable[[Rows, Rows], Rows]] = {
     "mse": squared_error,
     "gaussian": squared_error,
+    "diagonal_gaussian": squared_error,
     "bce": excess_cross_entropy,
     "mae": absolute_error,
 }
 """The error of one feature, by the likelihood or by the score that says which."""
+_WHATEVER_LIKELIHOOD = ("mse", "mae", "sampled")
+"""Scores that are the same sum over the features under every likelihood."""
 _WITHOUT_FEATURES = ("kl", "latent_distance")
 """Scores that live in the latent space, and are no sum over the features."""
 
@@ -212,15 +215,18 @@ class Autoencoder:
         """Each feature's share of ``decision_function``, shape (rows, features), 0 or more; every row sums to 1.
 
         Reconstruction errors are sums over the features, and their terms are the shares: (x̂ − x)² for ``mse`` and the
-        Gaussian, |x̂ − x| for ``mae``, and for ``bce`` the cross-entropy above x's own entropy. All at z = mu: for
-        ``reconstruction_probability`` and ``sampled`` that is an approximation, and of ``elbo`` only the reconstruction
-        is shared out, since the KL has no features. ``kl`` and ``latent_distance`` have none at all: there a feature's
-        part is what the score falls by when it is set to its training mean, each row being scored once a feature.
+        Gaussian, divided by the feature's own variance for the diagonal one, |x̂ − x| for ``mae``, and for ``bce`` the
+        cross-entropy above x's own entropy. All at z = mu: for ``reconstruction_probability``, ``iwae`` and ``sampled``
+        that is an approximation, and of ``elbo`` only the reconstruction is shared out, since the KL has no features.
+        ``kl`` and ``latent_distance`` have none at all: there a feature's part is what the score falls by when it is
+        set to its training mean, each row being scored once a feature.
         """
         if self.primary in _WITHOUT_FEATURES:
             return self.explain_by_occlusion(X)
         error = _ERRORS.get(self.primary, _ERRORS[self.spec.likelihood])
-        return shares(error(self.reconstruct(X).astype(np.float64), np.asarray(X, dtype=np.float64)))
+        found = error(self.reconstruct(X).astype(np.float64), np.asarray(X, dtype=np.float64))
+        scale = None if self.primary in _WHATEVER_LIKELIHOOD else variances(self.model.export_weights())
+        return shares(found if scale is None else found / scale)
 
     def explain_by_occlusion(self, X: Rows) -> Rows:
         """``explain`` of any score: what it falls by when a feature alone is set to its training mean."""
@@ -255,7 +261,10 @@ class VAE(Autoencoder):
         A posterior has collapsed when no unit is active: the decoder then ignores its input.
         """
         mu, logvar = (part.astype(np.float64) for part in self.model.encode(np.asarray(X, dtype=np.float32)))
-        kl = -0.5 * (1.0 + logvar - mu**2 - np.exp(logvar)).sum(axis=1)
+        if self.spec.prior == "normal":
+            kl = -0.5 * (1.0 + logvar - mu**2 - np.exp(logvar)).sum(axis=1)
+        else:
+            kl = self.score(X, "kl")
         active = int((mu.var(axis=0) > ACTIVE_UNIT_VARIANCE).sum())
         return {"mean_kl": float(kl.mean()), "active_units": active, "collapsed": active == 0}
 

@@ -17,7 +17,7 @@ from sklearn.utils import check_random_state
 from sklearn.utils.validation import check_is_fitted, validate_data
 
 import backends
-from backends.spec import Activation, Device, Likelihood, NetworkSpec, Optimizer, Precision, TrainingSettings
+from backends.spec import Activation, Device, Likelihood, NetworkSpec, Optimizer, Precision, Prior, TrainingSettings
 from bench.detect.autoencoder import VAE, Autoencoder, Score
 from bench.detect.detector import Rows
 
@@ -37,15 +37,21 @@ class Network:
         Dimensions of the latent space.
     activation : str, default ``relu``
         ``tanh``, ``sigmoid``, ``elu``, ``leaky_relu``, ``gelu`` or ``silu``.
-    likelihood : ``mse`` (default), or ``bce`` for values in [0, 1]
+    likelihood : ``mse`` (default), ``gaussian``, ``diagonal_gaussian``, or ``bce`` for values in [0, 1]
+    prior, components : str and int, default ``normal`` and 0
+        Of z; ``mixture`` with so many components is another.
     beta : float, default 1.0
         Weight of the KL term; a plain autoencoder has none.
-    kl_warmup_epochs : int, default 0
-        Epochs over which that weight rises from 0.
+    importance_samples : int, default 1
+        Draws of a row for the importance-weighted bound; 1 trains by the ELBO.
+    kl_warmup_epochs, kl_cycle_epochs : int, default 0
+        Epochs over which that weight rises from 0, and after which it does so again.
+    free_bits : float, default 0.0
+        Mean KL of a latent unit, in nats, up to which it costs nothing.
     epochs : int, default 30
     batch_size : int, default 128
         All rows, where there are fewer.
-    optimizer, learning_rate, weight_decay, dropout
+    optimizer, learning_rate, weight_decay, dropout, input_noise
         As in a suite's ``[training]``.
     score_kind : str, default ``reconstruction``
         Which score rows are judged by, as in a suite's ``scores``.
@@ -68,14 +74,20 @@ class Network:
         latent: int = 8,
         activation: Activation = "relu",
         likelihood: Likelihood = "mse",
+        prior: Prior = "normal",
+        components: int = 0,
         beta: float = 1.0,
+        importance_samples: int = 1,
         kl_warmup_epochs: int = 0,
+        kl_cycle_epochs: int = 0,
+        free_bits: float = 0.0,
         epochs: int = 30,
         batch_size: int = 128,
         optimizer: Optimizer = "adam",
         learning_rate: float = 1e-3,
         weight_decay: float = 0.0,
         dropout: float = 0.0,
+        input_noise: float = 0.0,
         score_kind: Score = "reconstruction",
         contamination: float = 0.1,
         random_state: int | np.random.RandomState | None = 0,
@@ -88,14 +100,20 @@ class Network:
         self.latent = latent
         self.activation = activation
         self.likelihood = likelihood
+        self.prior = prior
+        self.components = components
         self.beta = beta
+        self.importance_samples = importance_samples
         self.kl_warmup_epochs = kl_warmup_epochs
+        self.kl_cycle_epochs = kl_cycle_epochs
+        self.free_bits = free_bits
         self.epochs = epochs
         self.batch_size = batch_size
         self.optimizer = optimizer
         self.learning_rate = learning_rate
         self.weight_decay = weight_decay
         self.dropout = dropout
+        self.input_noise = input_noise
         self.score_kind = score_kind
         self.contamination = contamination
         self.random_state = random_state
@@ -116,6 +134,8 @@ class Network:
             kind=self.detector_class.kind,
             likelihood=self.likelihood,
             activation=self.activation,
+            prior=self.prior,
+            components=self.components,
         )
         self.settings_ = TrainingSettings(
             batch_size=min(self.batch_size, len(rows)),
@@ -123,8 +143,12 @@ class Network:
             learning_rate=self.learning_rate,
             weight_decay=self.weight_decay,
             dropout=self.dropout,
+            input_noise=self.input_noise,
             beta=self.beta,
+            importance_samples=self.importance_samples,
             kl_warmup_epochs=self.kl_warmup_epochs,
+            kl_cycle_epochs=self.kl_cycle_epochs,
+            free_bits=self.free_bits,
             seed=self._seed(),
             mode=self.mode,
             device=self.device,

@@ -1,5 +1,5 @@
 """One model or not: the proof that the backends compute the same.
 
-``ladder`` observes what a backend does, ``verify`` judges what was observed, ``known`` keeps what was proved on this
-machine.
+``cases`` says what climbs, ``ladder`` observes what a backend does, ``verify`` judges what was observed, ``known``
+keeps what was proved on this machine.
 """

@@ -69,14 +69,22 @@ def cases(precision: Precision, device: Device = "cpu", mode: str = "idiomatic",
         kl_warmup_epochs=4,
     )
     found = [
-        Case("native", "blobs", NetworkSpec(20, (16,), 6, activation="tanh"), replace(base, dropout=0.2), 10**9, 3),
+        Case(
+            "native",
+            "blobs",
+            NetworkSpec(20, (16,), 6, activation="tanh"),
+            replace(base, dropout=0.2, input_noise=0.3),
+            10**9,
+            3,
+        ),
     ]
     if not quick:
         plain = replace(base, batch_size=32, kl_warmup_epochs=0)
+        draws = replace(base, batch_size=32, importance_samples=2)
         spec = NetworkSpec(20, (16,), 4, "autoencoder", "gaussian")
         found.append(Case("native autoencoder", "blobs", spec, plain, 500, 2))
         images = NetworkSpec(64, (16,), 2, likelihood="bce", image=(8, 8), filters=(4, 8), decoder="projected")
-        found.append(Case("native convolutional", "digits", images, replace(base, batch_size=32), 300, 2))
+        found.append(Case("native convolutional", "digits", images, draws, 300, 2))
     return found
 
 
@@ -173,7 +181,5 @@ def _first_epoch(backend: Backend, case: Case, rows: NDArray[np.float32], seed: 
 
 def _same(one: Epoch, other: Epoch) -> bool:
     pairs: list[tuple[NDArray[Any], NDArray[Any]]] = [(one.order, other.order)]
-    pairs += [(one.masks[name], other.masks[name]) for name in one.masks]
-    if one.noise is not None and other.noise is not None:
-        pairs.append((one.noise, other.noise))
+    pairs += [(array, other.arrays[name]) for name, array in one.arrays.items()]
     return all(np.array_equal(a, b) for a, b in pairs)

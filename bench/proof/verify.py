@@ -28,6 +28,7 @@ from backends.interface import BackendError, Capabilities
 from backends.spec import SCORES, Device, Precision, TrainingSettings
 from bench.environment import environment, environment_hash, revision, source_digest
 from bench.proof import compiled, known, ladder, native
+from bench.proof.cases import Case, cases
 from bench.proof.known import SCHEMA, Result
 from bench.proof.ladder import REFERENCE, Data, Observed, Rows
 from bench.suites.scenario import Scenario
@@ -107,7 +108,7 @@ def verify(
     precisions, device, mode
         What is verified; the reference always runs in float64 on the CPU.
     quick : bool
-        Train for 5 epochs instead of 50 and leave out what ``bench.proof.ladder.cases`` tells.
+        Train for 5 epochs instead of 50 and leave out what ``bench.proof.cases.cases`` tells.
     strict : bool
         Whether a backend that is named and cannot be verified here is an error; otherwise it is left out.
     progress : callable
@@ -225,7 +226,7 @@ def _climb(
             expected = {n: ladder.read(home / ladder.expected_file(n)) for n in exchanged if n != REFERENCE}
             for name, seen in observed.items():
                 seen |= ladder.read(home / ladder.exchanged_file(name)) | {ladder.AUC: areas(seen, labels, precision)}
-            whole = ladder.cases(precision, quick=quick)[0]
+            whole = cases(precision, quick=quick)[0]
             steps = whole.epochs * (len(data["blobs/train"]) // whole.settings.batch_size)
             judged = judge(observed, precision, expected)
             ladders.append(judged | {"steps": steps, "cases": climbed(precision, device, mode, quick)})
@@ -234,7 +235,7 @@ def _climb(
 
 def climbed(precision: Precision, device: Device, mode: str, quick: bool) -> list[dict[str, Any]]:
     """What the cases of a ladder are of: plain data, for whoever asks later what was covered."""
-    found: list[ladder.Case | native.Case] = [*ladder.cases(precision, device, mode, quick)]
+    found: list[Case | native.Case] = [*cases(precision, device, mode, quick)]
     found += native.cases(precision, device, mode, quick)
     return [
         {

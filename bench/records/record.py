@@ -82,6 +82,7 @@ KEYS = {
         Key("data", "json", "checksum, rows, features and provenance of the data"),
         Key("settings", "json", "training settings and the detector's parameters"),
         Key("swept", "json", "the values that a sweep gave its keys"),
+        Key("varied", "json", "the keys that a variant sets otherwise than its suite's block"),
         Key("labelled_validation", "json", "metrics of the test rows that were taken out to choose by"),
         Key("peer", "json", "the other library's model behind a peer"),
         Key("equality", "json", "the verifications that held when the trial ran"),

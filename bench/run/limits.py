@@ -80,12 +80,14 @@ def attach(record: Record, scenario: Scenario, shape: Shape, limits: Limits | st
 
 def _work(scenario: Scenario, shape: Shape) -> Parts:
     assert scenario.training is not None
-    parts = training_parts(scenario.network(*shape), scenario.training.batch_size)
+    training = scenario.training
+    parts = training_parts(scenario.network(*shape), training.batch_size, training.importance_samples)
     return {name: Work(scenario.precision, *part) for name, part in parts.items()}
 
 
 def _flops_per_sample(scenario: Scenario, shape: Shape) -> int:
-    return flops(training_products(scenario.network(*shape), 1))
+    assert scenario.training is not None
+    return flops(training_products(scenario.network(*shape), 1, scenario.training.importance_samples))
 
 
 def _places(scenario: Scenario) -> list[Place]:

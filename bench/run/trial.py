@@ -228,6 +228,7 @@ def blank(trial: Trial, environment: Mapping[str, Any], command: str) -> Record:
         "validation_loss": [],
         "settings": (scenario.training.table if scenario.training else {}) | scenario.parameters,
         **({"swept": scenario.swept} if scenario.swept else {}),
+        **({"varied": scenario.varied} if scenario.varied else {}),
         "environment": dict(environment),
         "command": command,
         "started": datetime.now(UTC).isoformat(timespec="seconds").replace("+00:00", "Z"),

@@ -7,8 +7,10 @@ from dataclasses import dataclass, field, fields, replace
 from itertools import product
 from typing import Any
 
+import msgspec
+
 import backends
-from backends.spec import Device, Precision
+from backends.spec import Device, Precision, contradiction
 from bench.detect import guests, registry
 from bench.detect.autoencoder import no_score
 from bench.messages import nearest
@@ -24,6 +26,8 @@ class Block:
     """One ``[[scenarios]]`` block after the suite's defaults were filled in.
 
     Without ``batch_sizes`` the batch is that of ``training``; of ``threads`` 0 is as many as a trial gets by default.
+    ``variants`` are keys of ``training`` with other values, which its networks are trained with too, each beside the
+    plain one.
     """
 
     datasets: tuple[str, ...] = ()
@@ -35,6 +39,7 @@ class Block:
     batch_sizes: tuple[Positive, ...] = ()
     threads: Threads = (0,)
     training: Training = field(default_factory=Training)
+    variants: tuple[dict[str, Any], ...] = ()
     thresholds: Thresholds = (Threshold(),)
     parameters: dict[str, dict[str, Any]] = field(default_factory=dict)
     protocol: str = ""
@@ -43,16 +48,17 @@ class Block:
     sweep: Sweep = field(default_factory=Sweep)
 
     @property
-    def trainings(self) -> list[Training]:
-        """The training settings, once for each batch size."""
+    def trainings(self) -> list[tuple[Training, dict[str, Any]]]:
+        """The training settings, once for each batch size and variant, with what the variant sets."""
         sizes = self.batch_sizes or (self.training.batch_size,)
-        return [replace(self.training, batch_size=size) for size in sizes]
+        every = product(sizes, ({}, *self.variants))
+        return [(replace(self.training, batch_size=size, **variant), variant) for size, variant in every]
 
     @property
     def size(self) -> int:
         """How many scenarios it stands for at most."""
         runs = max(1, len(self.backends)) * len(self.modes) * len(self.devices) * len(self.precisions)
-        sizes = max(1, len(self.batch_sizes)) * len(self.threads)
+        sizes = max(1, len(self.batch_sizes)) * (1 + len(self.variants)) * len(self.threads)
         return len(self.datasets) * sum(map(self.sweep.count, self.detectors)) * runs * sizes
 
 
@@ -63,11 +69,27 @@ def read_block(table: dict[str, Any], where: str) -> Block:
     sweep = sweeps.read(table.get("sweep", {}), f"{where}: sweep")
     block = convert({key: value for key, value in table.items() if key != "sweep"}, Block, where)
     block = replace(block, datasets=tuple(expanded(block.datasets, where)), sweep=sweep)
+    block = replace(block, variants=tuple(_variant(block, n, where) for n in range(len(block.variants))))
     block = validated(block, where)
     if not block.detectors:
         return block
     sweeps.check_used(sweep, block.detectors, f"{where}: sweep")
     return replace(block, detectors=tuple(dict.fromkeys((*block.detectors, *registry.EVERYWHERE))))
+
+
+def _variant(block: Block, number: int, where: str) -> dict[str, Any]:
+    """One of a block's variants, with its values as the keys have them."""
+    given, place = block.variants[number], f"{where}: variants {number + 1}"
+    if not given:
+        raise SuiteError(f"{place}: it sets no key, and the plain training is run in any case")
+    check_training(given, place)
+    for key in given:
+        if key in block.sweep.keys or (key == "batch_size" and block.batch_sizes):
+            raise SuiteError(f"{place}: {key}: the block varies it already")
+    made = convert(msgspec.to_builtins(block.training) | given, Training, place)
+    if made == block.training:
+        raise SuiteError(f"{place}: it is the plain training")
+    return {key: getattr(made, key) for key in given}
 
 
 def validated(block: Block, where: str) -> Block:
@@ -114,6 +136,7 @@ def validated(block: Block, where: str) -> Block:
                 )
             if block.datasets and registry.needs_backend(name):
                 _check_scores(training, name, where)
+                _check_training(training, name, where)
     if not block.backends and any(registry.needs_backend(name) for name in block.detectors):
         return replace(block, backends=backends.defaults())
     return block
@@ -125,10 +148,38 @@ def _distinct(block: Block, detector: str) -> Iterable[Training]:
     own = {
         key: tuple(values) for key, values in swept_here.items() if not isinstance(values, Range) and key in _AGREEING
     }
-    return (replace(block.training, **dict(zip(own, values, strict=True))) for values in product(*own.values()))
+    points = [dict(zip(own, values, strict=True)) for values in product(*own.values())]
+    return (
+        replace(training, **point) for (training, _), point in product(replace(block, batch_sizes=()).trainings, points)
+    )
 
 
-_AGREEING = ("likelihood", "scores", "filters", "strides")
+_AGREEING = (
+    "likelihood",
+    "scores",
+    "filters",
+    "strides",
+    "beta",
+    "kl_warmup_epochs",
+    "kl_cycle_epochs",
+    "prior",
+    "components",
+    "free_bits",
+    "importance_samples",
+)
+
+
+def _check_training(training: Training, detector: str, where: str) -> None:
+    """SuiteError for settings that contradict one another, or that say nothing of this detector's network."""
+    loaded = registry.load(detector)
+    scenario = Scenario("", detector, "", "", "cpu", "float32", 1, (), training.resolved(loaded))
+    try:
+        network = scenario.network(1, (1, 1) if loaded.convolutional else None)
+        reason = contradiction(network, scenario.training_settings(0))
+    except ValueError as error:
+        reason = str(error)
+    if reason is not None:
+        raise SuiteError(f"{where}: training: {detector}: {reason}")
 
 
 def _check_scores(training: Training, detector: str, where: str) -> None:
@@ -168,7 +219,7 @@ def expand(block: Block, threads: int) -> Iterable[Scenario]:
                 )
             continue
         loaded = registry.load(detector)
-        for backend, mode, device, precision, training, point, count in product(
+        for backend, mode, device, precision, (training, variant), point, count in product(
             block.backends, block.modes, block.devices, block.precisions, block.trainings, points, counts
         ):
             yield Scenario(
@@ -186,6 +237,7 @@ def expand(block: Block, threads: int) -> Iterable[Scenario]:
                 pictures=block.pictures,
                 labelled=block.labelled,
                 swept=dict(point.values),
+                varied=variant,
             )
 
 
@@ -220,7 +272,7 @@ def agreed(defaults: Block, blocks: Sequence[Block]) -> tuple[Block, tuple[str, 
     changes: dict[str, Any] = {}
     differing: list[str] = []
     for name in (f.name for f in fields(Block) if f.name not in ("datasets", "detectors", "training")):
-        own = networks if name in ("backends", "modes", "devices", "precisions", "batch_sizes") else blocks
+        own = networks if name in ("backends", "modes", "devices", "precisions", "batch_sizes", "variants") else blocks
         value = getattr(own[0], name)
         if all(getattr(block, name) == value for block in own):
             changes[name] = value

@@ -9,7 +9,7 @@ from typing import Any, get_args
 import msgspec
 
 import datasets
-from backends.spec import ACTIVATIONS, DECODERS, LIKELIHOODS, Kernel, Stride
+from backends.spec import ACTIVATIONS, DECODERS, LIKELIHOODS, PRIORS, Kernel, Stride
 from bench.detect.autoencoder import SCORES
 from bench.messages import nearest, quoted
 from bench.quality.thresholds import ROWS, RULES, Threshold
@@ -55,7 +55,7 @@ def check_training(table: object, where: str) -> None:
         raise SuiteError(f"{where}.likelihood: {NO_MEAN}")
     check_keys(table, [f.name for f in fields(Training)], where)
     check_choices([likelihood], LIKELIHOODS, f"{where}.likelihood")
-    for key, valid in (("activation", ACTIVATIONS), ("decoder", DECODERS)):
+    for key, valid in (("activation", ACTIVATIONS), ("decoder", DECODERS), ("prior", PRIORS)):
         check_choices([table.get(key, valid[0])], valid, f"{where}.{key}")
     check_numbers([table.get("kernel", 3)], get_args(Kernel), f"{where}.kernel")
     if isinstance(strides := table.get("strides"), list):

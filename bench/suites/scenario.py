@@ -19,6 +19,7 @@ from backends.spec import (
     NetworkSpec,
     Optimizer,
     Precision,
+    Prior,
     RandomSource,
     Stride,
     TrainingSettings,
@@ -64,13 +65,19 @@ class Training:
     momentum: Fraction = 0.9
     weight_decay: NotNegative = 0.0
     dropout: Fraction = 0.0
+    input_noise: NotNegative = 0.0
     patience: Natural = 0
     hidden: tuple[Positive, ...] | None = None
     latent: Positive | None = None
     filters: tuple[Positive, ...] = (32, 64)
     likelihood: Likelihood = "mse"
+    prior: Prior = "normal"
+    components: Annotated[int, Meta(ge=0, le=1000)] = 0
     beta: NotNegative = 1.0
+    importance_samples: Annotated[int, Meta(ge=1, le=1000)] = 1
     kl_warmup_epochs: Natural = 0
+    kl_cycle_epochs: Natural = 0
+    free_bits: NotNegative = 0.0
     random_source: RandomSource = "native"
     scores: tuple[Score, ...] = ("reconstruction",)
     small_data: Literal["refuse", "one batch"] = "refuse"
@@ -109,8 +116,18 @@ class Training:
 CONVOLUTIONAL = ("filters", "kernel", "strides", "decoder")
 """Keys of convolutional detectors alone."""
 _YOUNGER: dict[str, Any] = {
-    "small_data": "refuse", "activation": "relu", "kernel": 3, "strides": (), "decoder": "mirrored",
-}  # fmt: skip
+    "small_data": "refuse",
+    "activation": "relu",
+    "kernel": 3,
+    "strides": (),
+    "decoder": "mirrored",
+    "prior": "normal",
+    "components": 0,
+    "input_noise": 0.0,
+    "importance_samples": 1,
+    "kl_cycle_epochs": 0,
+    "free_bits": 0.0,
+}
 """Keys that came after the first records, with what they are where nobody sets them."""
 
 
@@ -140,6 +157,8 @@ class Scenario:
     """Share of the test rows that is taken out of them, with its labels, for a choice between settings."""
     swept: dict[str, Any] = field(default_factory=dict)
     """The values of a sweep's keys here; they stand among the settings too, and make no other scenario."""
+    varied: dict[str, Any] = field(default_factory=dict)
+    """The keys that a variant sets otherwise than its block, with their values; as for ``swept``."""
 
     @property
     def table(self) -> dict[str, Any]:
@@ -148,7 +167,7 @@ class Scenario:
         ``labelled`` stands there only where it is used, so that what was hashed before keeps its hash.
         """
         table = asdict(self) | {"training": self.training.table if self.training else None}
-        del table["swept"]
+        del table["swept"], table["varied"]
         if not self.labelled:
             del table["labelled"]
         return table
@@ -164,7 +183,7 @@ class Scenario:
         """The scenario in one short line, for people and their terminals."""
         protocol = f" ({self.protocol})" if self.protocol else ""
         # swept options of the data set stand in its name
-        own = {key: value for key, value in self.swept.items() if not key.startswith(f"{DATA}.")}
+        own = self.varied | {key: value for key, value in self.swept.items() if not key.startswith(f"{DATA}.")}
         protocol += "".join(f" {key}={_told(value)}" for key, value in own.items())
         if self.backend is None:
             return plain(f"{self.dataset} {self.detector} threads {self.threads}{protocol}")
@@ -188,6 +207,8 @@ class Scenario:
             latent=training.latent,
             kind=registry.load(self.detector).kind,
             likelihood=training.likelihood,
+            prior=training.prior,
+            components=training.components,
             image=image if training.filters else None,
             filters=training.filters,
             activation=training.activation,
@@ -208,8 +229,12 @@ class Scenario:
             momentum=self.training.momentum,
             weight_decay=self.training.weight_decay,
             dropout=self.training.dropout,
+            input_noise=self.training.input_noise,
             beta=self.training.beta,
+            importance_samples=self.training.importance_samples,
             kl_warmup_epochs=self.training.kl_warmup_epochs,
+            kl_cycle_epochs=self.training.kl_cycle_epochs,
+            free_bits=self.training.free_bits,
             seed=seed,
             random_source=self.training.random_source,
             mode=self.mode,

@@ -29,7 +29,7 @@ _DIGITS = 4
 """Significant ones of a value drawn from a range: what a table can show."""
 _SEED = 0
 _KINDS = get_type_hints(Training, include_extras=True)
-_OF_VAES = ("beta", "kl_warmup_epochs")
+_OF_VAES = ("beta", "prior", "components", "importance_samples", "kl_warmup_epochs", "kl_cycle_epochs", "free_bits")
 """Keys that a plain autoencoder, which has no KL, trains the same under."""
 
 

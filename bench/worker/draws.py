@@ -8,6 +8,7 @@ so that sound draws are refused with a probability of at most ``RISK``, whatever
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from itertools import combinations
 from typing import Any
 
@@ -15,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import fft, special
 
-from backends.randomness import Epoch
+from backends.randomness import EPSILON, Epoch
 
 RISK = 1e-4 / 16
 """The probability that sound draws are refused, of each climb: 16 climbs, eight backends in two precisions, make one
@@ -32,6 +33,10 @@ FALSE = 1e3
 """The share of what no chance allows, such as a row that is visited twice."""
 
 ORDER, NOISE, DROPOUT = "row order", "noise", "dropout"
+INPUT = "input noise"
+"""What is said before what was looked at of η."""
+CORRUPTED = 1 << 19
+"""Values of an epoch's η that are looked at, at most: there may be as many as the data have."""
 
 Array = NDArray[Any]
 Shares = dict[str, float]
@@ -139,25 +144,41 @@ def _correlation(first: Array, second: Array) -> Array:
         return np.array([np.corrcoef(first, second)[0, 1] * np.sqrt(len(first) - 1)])
 
 
-def noise(drawn: Sequence[Epoch], rows: int, most: int = STREAM) -> Shares:
-    """ε is standard normal in every unit of every epoch, and independent between units, rows, steps and epochs."""
+def noise(drawn: Sequence[Epoch], rows: int, batch: int, most: int = STREAM) -> Shares:
+    """ε and η are standard normal in every unit of every epoch, and independent between units, rows, steps and
+    epochs."""
     evidence = Evidence()
-    named = [(f"epoch {number + 1}", _floats(epoch.noise)) for number, epoch in enumerate(drawn)]
-    every = np.concatenate([part for _, part in named])
-    for name, part in [*named, ("all epochs", every)]:
-        _standard_normal(evidence, name, part)
-    for what, units, skewed in (("", every, 1.0), ("sizes of ", (every**2 - 1) / np.sqrt(2), TAILS)):
-        if len(every) >= LEAST_TERMS:
-            upper = np.triu_indices(units.shape[1], 1)
-            products = (units.T @ units)[upper] / np.sqrt(len(units))
-            evidence.normal(f"{what}units, two by two", products, skewed * products.size)
-    _stream(evidence, "rows, steps and epochs", every, most)
-    _by_row(evidence, "the same row in two epochs", drawn, [part for _, part in named], rows)
+    for which in _normals(drawn[0]):
+        before = "" if which == EPSILON else f"{INPUT}, "
+        named = [(f"{before}epoch {number + 1}", _normals(epoch)[which]) for number, epoch in enumerate(drawn)]
+        every = np.concatenate([part for _, part in named])
+        for name, part in [*named, (f"{before}all epochs", every)]:
+            _standard_normal(evidence, name, part)
+        for what, units, skewed in (("", every, 1.0), ("sizes of ", (every**2 - 1) / np.sqrt(2), TAILS)):
+            if len(every) >= LEAST_TERMS:
+                upper = np.triu_indices(units.shape[1], 1)
+                products = (units.T @ units)[upper] / np.sqrt(len(units))
+                evidence.normal(f"{before}{what}units, two by two", products, skewed * products.size)
+        _stream(evidence, f"{before}rows, steps and epochs", every, most)
+        _by_row(evidence, f"{before}the same row in two epochs", drawn, [part for _, part in named], rows)
+    for one, other, products in _across(_stacked(drawn), batch):
+        evidence.normal(f"{one} and {other}", products, TAILS * len(products))
     return evidence.shares()
 
 
-def _floats(noise: Any) -> Array:
-    return np.asarray(noise, dtype=np.float64)
+def kept(epoch: Epoch) -> Epoch:
+    """What is looked at of an epoch: of many features' η a few columns, evenly spaced."""
+    if epoch.corruption is None:
+        return epoch
+    count, width = epoch.corruption.shape
+    columns = np.linspace(0, width - 1, min(width, max(1, CORRUPTED // max(count, 1))), dtype=int)
+    return replace(epoch, corruption=epoch.corruption[:, columns])
+
+
+def _normals(epoch: Epoch) -> dict[str, Array]:
+    """What should be standard normal, by its name."""
+    found = {name: array for name, array in kept(epoch).arrays.items() if name not in epoch.masks}
+    return {name: np.asarray(array, dtype=np.float64) for name, array in found.items()}
 
 
 def _standard_normal(evidence: Evidence, name: str, units: Array) -> None:
@@ -215,7 +236,10 @@ def masks(drawn: Sequence[Epoch], rows: int, batch: int, rate: float, most: int 
         values = [_standardised(part, keep) for _, part in named]
         _stream(evidence, f"{layer}, rows, steps and epochs", np.concatenate(values), most)
         _by_row(evidence, f"{layer}, the same row in two epochs", drawn, values, rows)
-    for one, other, products in _across(drawn, batch, keep):
+    streams = {
+        layer: np.stack([_standardised(epoch.masks[layer], keep) for epoch in drawn]) for layer in drawn[0].masks
+    }
+    for one, other, products in _across(streams | _stacked(drawn), batch):
         evidence.normal(f"{one} and {other}", products, TAILS * len(products))
     return evidence.shares()
 
@@ -235,14 +259,15 @@ def _standardised(mask: Array, keep: float) -> Array:
     return values
 
 
-def _across(drawn: Sequence[Epoch], batch: int, keep: float) -> Iterator[tuple[str, str, Array]]:
-    """The correlations between what two layers draw, ε being one of them: unit by unit, and in the order in which one
-    generator would give both, an epoch or a step at a time."""
-    streams = {
-        layer: np.stack([_standardised(epoch.masks[layer], keep) for epoch in drawn]) for layer in drawn[0].masks
-    }
-    if drawn[0].noise is not None:
-        streams["noise"] = np.stack([_floats(epoch.noise) for epoch in drawn])
+def _stacked(drawn: Sequence[Epoch]) -> dict[str, Array]:
+    """``_normals`` of all epochs, each of shape (epochs, rows, width)."""
+    normals = [_normals(epoch) for epoch in drawn]
+    return {name: np.stack([one[name] for one in normals]) for name in normals[0]}
+
+
+def _across(streams: Mapping[str, Array], batch: int) -> Iterator[tuple[str, str, Array]]:
+    """The correlations between two that are drawn, each of shape (epochs, rows, width): unit by unit, and in the order
+    in which one generator would give both, an epoch or a step at a time."""
     for (one, first), (other, second) in combinations(streams.items(), 2):
         epochs, count, _ = first.shape
         width = min(first.shape[2], second.shape[2])
@@ -268,8 +293,8 @@ def seeds(drawn: Mapping[int, Epoch], rows: int, batch: int, rate: float) -> Sha
             places.append(place)
         _unlike(evidence, name, places[0], places[1], batch)
         streams = {layer: tuple(_standardised(e.masks[layer], keep) for e in (first, second)) for layer in first.masks}
-        if first.noise is not None:
-            streams["noise"] = _floats(first.noise), _floats(second.noise)
+        normals = _normals(first), _normals(second)
+        streams |= {name: (normals[0][name], normals[1][name]) for name in normals[0]}
         for what, (a, b) in streams.items():
             if a.size >= LEAST_TERMS:
                 evidence.normal(f"{name}, {what}", np.array([np.sum(a * b) / np.sqrt(a.size)]), TAILS)
@@ -282,8 +307,8 @@ def judged(drawn: Sequence[Epoch], rows: int, batch: int, rate: float, most: int
     found = {ORDER: orders(drawn, rows, batch)}
     if any(share > 1 for share in found[ORDER].values()):
         return found  # without an order no row can be followed from epoch to epoch
-    if drawn[0].noise is not None:
-        found[NOISE] = noise(drawn, rows, most)
+    if drawn[0].noise is not None or drawn[0].corruption is not None:
+        found[NOISE] = noise(drawn, rows, batch, most)
     if drawn[0].masks:
         found[DROPOUT] = masks(drawn, rows, batch, rate, most)
     return found

@@ -152,7 +152,7 @@ class SelfCheck:
         followed = 0
         told: list[Epoch] = []
         for number, epoch in enumerate(self.model.draws(range(len(self.left)))):
-            told.append(epoch)
+            told.append(draws.kept(epoch))
             if number == 0:
                 seconds = self._seconds_per_step(start, settings, epoch)
                 if 2 * steps * seconds > allowed:

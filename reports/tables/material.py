@@ -18,6 +18,7 @@ from reports.tables.studies import competing, studies
 from reports.tables.throughput import throughput
 from reports.tables.training_data import data_curves, standing
 from reports.tables.trials import scored, short, trials
+from reports.tables.variants import plain_alone, variants
 
 Records = Sequence[Mapping[str, Any]]
 
@@ -46,8 +47,9 @@ class Material:
         self.studies = studies(self.trials)
         chosen = competing(self.trials, self.studies)
         self.data_curves = data_curves(chosen)
-        self.competing = standing(chosen)
-        """The trials without those of a sweep's settings that were not chosen."""
+        self.variants = variants(self.trials, records)
+        self.competing = plain_alone(standing(chosen), self.variants)
+        """The trials without those of a sweep's settings that were not chosen, and without variants."""
 
     @cached_property
     def quality(self) -> pd.DataFrame:

@@ -44,6 +44,17 @@ def test_the_count_is_that_of_pytorchs_own_counter(run, name):
     )
 
 
+def test_the_decoder_runs_once_for_every_draw():
+    spec = NETWORKS["convolutional"]
+    encoder, decoder = scoring_products(spec, 10), scoring_products(spec, 30)
+    assert scoring_products(spec, 10, 3) == encoder[:4] + decoder[4:]
+    parts = training_parts(spec, 10, 3)
+    assert parts["encoder.1"].convolution.rows == 10
+    assert parts["output"].convolution.rows == 30
+    whole = [product for part in parts.values() for product in part.products]
+    assert sorted(whole) == sorted(training_products(spec, 10, 3))
+
+
 @pytest.mark.parametrize("name", NETWORKS)
 def test_the_parts_of_a_step_are_its_products_and_of_a_dense_network_in_their_order(name):
     products = training_products(NETWORKS[name], 16)

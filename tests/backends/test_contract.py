@@ -50,6 +50,10 @@ EXACT = {
         replace(SHARED, dropout=0.2, beta=0.5),
     ),
     "autoencoder_gaussian": Case(NetworkSpec(6, (5,), 2, "autoencoder", "gaussian"), SHARED),
+    "vae_mixture_draws": Case(
+        NetworkSpec(6, (7,), 3, likelihood="diagonal_gaussian", prior="mixture", components=2),
+        replace(SHARED, beta=0.5, importance_samples=3, input_noise=0.2, dropout=0.2, weight_decay=0.1),
+    ),
     "convolutional_even": Case(
         NetworkSpec(64, (6,), 2, likelihood="bce", image=(8, 8), filters=(3, 4), activation="sigmoid"), SHARED
     ),

@@ -18,9 +18,9 @@ DEEP = Case(NetworkSpec(6, (7, 5), 3), replace(SHARED, beta=0.7, kl_warmup_epoch
 ELBO = ("elbo",)
 CASES = {
     "vae_adam_warmup": DEEP,
-    "bce_dropout_adamw": Case(
-        NetworkSpec(6, (7,), 3, likelihood="bce", activation="silu"),
-        replace(SHARED, dropout=0.3, optimizer="adamw", weight_decay=0.1),
+    "bce_mixture_draws_dropout_adamw": Case(
+        NetworkSpec(6, (7,), 3, likelihood="bce", activation="silu", prior="mixture", components=2),
+        replace(SHARED, dropout=0.3, input_noise=0.1, importance_samples=2, optimizer="adamw", weight_decay=0.1),
         scores=ELBO,
     ),
     "autoencoder_rmsprop": Case(

@@ -16,6 +16,7 @@ from backends.spec import NetworkSpec, TrainingSettings
 
 PERMUTATION = [2, 0, 4, 1, 7, 5, 3, 6]
 NOISE = [2.015873012179083, 0.45670973030049594, 0.11382887243222413]
+CORRUPTION = [-1.591984519671245, 0.9717258924902092, 0.47605730321750767]
 MASKS = {"encoder.0": ["0100000111", "0110000100"], "decoder.0": ["1001110001", "1001011110"]}
 
 
@@ -42,6 +43,7 @@ def test_the_streams_are_the_published_ones():
     """A change here means that trajectories of earlier records cannot be repeated."""
     np.testing.assert_array_equal(randomness.permutation(0, 0, 8), PERMUTATION)
     np.testing.assert_allclose(randomness.noise(0, 0, 1, 3)[0], NOISE, rtol=1e-12)
+    np.testing.assert_allclose(randomness.corruption(0, 0, 1, 3)[0], CORRUPTION, rtol=1e-12)
     masks = randomness.dropout_masks(0, 0, 2, {"encoder.0": 10, "decoder.0": 10}, 0.5)
     assert {name: ["".join(map(str, row)) for row in mask.astype(int)] for name, mask in masks.items()} == MASKS
 
@@ -81,14 +83,20 @@ def test_without_dropout_there_are_no_masks():
 
 
 def test_an_epoch_draws_what_its_network_and_settings_ask_for():
-    spec, s = NetworkSpec(6, (5, 4), 3), TrainingSettings(seed=8, dropout=0.3)
+    spec, s = NetworkSpec(6, (5, 4), 3), TrainingSettings(seed=8, dropout=0.3, input_noise=0.1)
     drawn = randomness.shared_epoch(spec, s, epoch=2, rows=11)
     np.testing.assert_array_equal(drawn.order, randomness.permutation(8, 2, 11))
     np.testing.assert_array_equal(drawn.noise, randomness.noise(8, 2, 11, 3))
+    np.testing.assert_array_equal(drawn.corruption, randomness.corruption(8, 2, 11, 6))
     masks = randomness.dropout_masks(8, 2, 11, spec.dropped(), 0.3)
     assert list(drawn.masks) == list(masks) == ["encoder.0", "encoder.1", "decoder.0", "decoder.1"]
     for name, mask in masks.items():
         np.testing.assert_array_equal(drawn.masks[name], mask)
-    plain = randomness.shared_epoch(replace(spec, kind="autoencoder"), replace(s, dropout=0.0), epoch=2, rows=11)
+    randomness.check(drawn, spec, replace(s, batch_size=4), 11)
+    with pytest.raises(ValueError, match=r"^the draws have the shapes .*, but this network needs"):
+        randomness.check(replace(drawn, corruption=None), spec, replace(s, batch_size=4), 11)
+    none = replace(s, dropout=0.0, input_noise=0.0)
+    plain = randomness.shared_epoch(replace(spec, kind="autoencoder"), none, epoch=2, rows=11)
     assert plain.noise is None
+    assert plain.corruption is None
     assert plain.masks == {}

@@ -8,9 +8,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from backends.spec import SCORES, Layer, NetworkSpec, TrainingSettings
+from backends import reference
+from backends.interface import BackendError
+from backends.spec import SCORES, Layer, NetworkSpec, TrainingSettings, contradiction
+from backends.weights import initial_weights
 
 DENSE = NetworkSpec(20, (128, 64), 8)
+MIXTURE = {"prior": "mixture", "components": 3}
 IMAGES = NetworkSpec(784, (16,), 2, likelihood="bce", image=(28, 28), filters=(32, 64))
 
 
@@ -23,6 +27,10 @@ IMAGES = NetworkSpec(784, (16,), 2, likelihood="bce", image=(28, 28), filters=(3
         ({"features": 2, "kind": "gan"}, "kind must be one of"),
         ({"features": 2, "likelihood": "poisson"}, "likelihood must be one of"),
         ({"features": 2, "activation": "swish"}, "activation must be one of"),
+        ({"features": 2, "prior": "vamp"}, "prior must be one of"),
+        ({"features": 2, "prior": "mixture"}, "a mixture needs components, 1 or more, and has them alone, not 0"),
+        ({"features": 2, "components": 2}, "a mixture needs components, 1 or more, and has them alone, not 2"),
+        ({"features": 2, "kind": "autoencoder", **MIXTURE}, "the prior 'mixture' is one of a latent distribution"),
         ({"features": 6, "filters": (4,)}, "filters and the image's shape go together"),
         ({"features": 6, "image": (2, 3)}, "filters and the image's shape go together"),
         ({"features": 6, "image": (2, 3), "filters": (4, 0)}, "layer widths must be positive integers"),
@@ -51,8 +59,8 @@ def test_an_impossible_network_is_refused_in_one_line(fields, complaint):
         ("vae", "bce", set()),
         ("vae", "mse", {"bce"}),
         ("vae", "gaussian", {"bce"}),
-        ("autoencoder", "bce", {"kl"}),
-        ("autoencoder", "mse", {"kl", "bce"}),
+        ("autoencoder", "bce", {"kl", "iwae"}),
+        ("autoencoder", "mse", {"kl", "bce", "iwae"}),
     ],
 )
 def test_a_network_has_every_score_but_those_that_it_cannot_have(kind, likelihood, missing):
@@ -148,6 +156,13 @@ def test_dropout_acts_on_hidden_dense_layers_alone():
         ("epsilon", 0.0),
         ("beta", -1.0),
         ("kl_warmup_epochs", -1),
+        ("kl_cycle_epochs", -1),
+        ("kl_cycle_epochs", 5),
+        ("free_bits", -0.1),
+        ("input_noise", -0.1),
+        ("importance_samples", 0),
+        ("input_noise", float("inf")),
+        ("free_bits", float("nan")),
         ("seed", -1),
         ("seed", 2**32),
         ("optimizer", "adagrad"),
@@ -170,3 +185,36 @@ def test_the_kl_weight_rises_linearly_from_zero_to_beta():
     settings = TrainingSettings(beta=2.0, kl_warmup_epochs=4)
     assert [settings.kl_weight(epoch) for epoch in range(6)] == [0.0, 0.5, 1.0, 1.5, 2.0, 2.0]
     assert TrainingSettings(beta=2.0).kl_weight(0) == 2.0
+
+
+def test_the_kl_weight_rises_anew_in_every_cycle():
+    settings = TrainingSettings(beta=2.0, kl_warmup_epochs=2, kl_cycle_epochs=3)
+    assert [settings.kl_weight(epoch) for epoch in range(7)] == [0.0, 1.0, 2.0, 0.0, 1.0, 2.0, 0.0]
+    with pytest.raises(ValueError, match=r"^kl_cycle_epochs must be 0, or more than a kl_warmup_epochs of .* not 3$"):
+        TrainingSettings(kl_warmup_epochs=3, kl_cycle_epochs=3)
+
+
+@pytest.mark.parametrize(
+    ("network", "settings", "line"),
+    [
+        (
+            {"kind": "autoencoder"},
+            {"free_bits": 0.5},
+            "free_bits is about the KL of a latent distribution, and an auto",
+        ),
+        ({"kind": "autoencoder"}, {"kl_warmup_epochs": 1, "kl_cycle_epochs": 2}, "kl_cycle_epochs is about the KL of"),
+        ({"kind": "autoencoder"}, {"importance_samples": 5}, "importance_samples are draws from a latent distribution"),
+        ({"likelihood": "gaussian"}, {"importance_samples": 2}, "importance_samples weigh the likelihoods of single"),
+        ({}, {"importance_samples": 2, "free_bits": 0.5}, "free_bits are of the ELBO's KL by units, and the bound of"),
+        (MIXTURE, {"free_bits": 0.5}, "free_bits are of a KL by units, and that of the prior 'mixture' has no such"),
+        (MIXTURE, {"beta": 0.0}, "the prior 'mixture' has no part in the loss with beta = 0"),
+        ({}, {"free_bits": 0.5, "beta": 0.0}, "free_bits is about the KL, which has no part in the loss with beta = 0"),
+    ],
+)
+def test_settings_that_say_nothing_of_a_network_are_refused_in_one_line(network, settings, line):
+    spec, asked = NetworkSpec(3, **network), TrainingSettings(precision="float64", **settings)
+    assert str(contradiction(spec, asked)).startswith(line)
+    with pytest.raises(BackendError, match=f"^{line}"):
+        reference.build(spec, initial_weights(spec, 0), asked)
+    assert contradiction(NetworkSpec(3), replace(asked, beta=1.0, importance_samples=1)) is None
+    assert contradiction(NetworkSpec(3), replace(asked, beta=1.0, free_bits=0.0)) is None

@@ -75,8 +75,9 @@ parts = {
     "hidden": st.lists(st.integers(1, 4), max_size=2).map(tuple),
     "latent": st.integers(1, 3),
     "kind": st.sampled_from(["vae", "autoencoder"]),
-    "likelihood": st.sampled_from(["mse", "bce", "gaussian"]),
+    "likelihood": st.sampled_from(["mse", "bce", "gaussian", "diagonal_gaussian"]),
 }
+mixtures = {"prior": st.just("mixture"), "components": st.integers(1, 3), "kind": st.just("vae")}
 
 
 @given(
@@ -87,7 +88,8 @@ parts = {
         image=st.sampled_from([(5, 3), (1, 15)]),
         filters=st.lists(st.integers(1, 3), min_size=1, max_size=2).map(tuple),
         **parts,
-    ),
+    )
+    | st.builds(NetworkSpec, features=st.integers(1, 5), **parts | mixtures),
     dtype=st.sampled_from(["float32", "float64"]),
 )
 @settings(deadline=None, max_examples=30)

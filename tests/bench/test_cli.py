@@ -98,6 +98,22 @@ def refused(done: subprocess.CompletedProcess[str], *parts: str) -> None:
         ('[[scenarios]]\ndatasets = ["blobs-2d"]\n', ["names no detectors"]),
         ("[[scenarios]\n", ["not a TOML file"]),
         (ONE.replace("norm", "vae") + 'training = { likelihood = "bce" }\n', ["blobs-2d", "[0, 1]"]),
+        (ONE.replace("norm", "autoencoder") + "training = { free_bits = 0.1 }\n", ["autoencoder: free_bits is about"]),
+        (
+            ONE.replace("norm", "vae") + "training = { importance_samples = 5, free_bits = 0.1 }\n",
+            ["vae: free_bits are"],
+        ),
+        (ONE.replace("norm", "vae") + 'training = { prior = "mixtur" }\n', ["did you mean 'mixture'?"]),
+        (ONE.replace("norm", "vae") + 'training = { prior = "mixture" }\n', ["vae: a mixture needs components, 1 or"]),
+        (
+            ONE.replace("norm", "autoencoder") + 'training = { prior = "mixture", components = 3 }\n',
+            ["autoencoder: the prior 'mixture' is one of a latent distribution"],
+        ),
+        (
+            ONE.replace("norm", "vae") + 'training = { importance_samples = 5, likelihood = "gaussian" }\n',
+            ["vae: importance_samples weigh the likelihoods of single rows"],
+        ),
+        (ONE.replace("norm", "vae") + "training = { kl_cycle_epochs = 4 }\n", ["vae: kl_cycle_epochs must be 0, or"]),
         (ONE.replace("norm", "vae") + "training = { batch_size = 100000 }\n", ["blobs-2d", "batch_size 100000"]),
         (ONE.replace("norm", "vae") + "batch_sizes = [8, 100000]\n", ["blobs-2d", "batch_size 100000"]),
     ],

@@ -73,7 +73,7 @@ def make_rows(count: int, features: int) -> np.ndarray:
 def make_model(name: str, case: Case) -> Model:
     weights = initial_weights(case.spec, seed=1)
     rng = np.random.default_rng(2)  # biases and a log σ of zero would hide one that is never loaded
-    weights |= {key: rng.normal(0, 0.1, value.shape) for key, value in weights.items() if value.ndim == 1}
+    weights |= {key: rng.normal(0, 0.1, value.shape) for key, value in weights.items() if not value.any()}
     return module(name).build(case.spec, weights, case.settings)
 
 

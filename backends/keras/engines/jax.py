@@ -59,7 +59,7 @@ def batches(arrays: Any, size: int, seed: int | None) -> Batches:
 
 
 def drawing(network: keras.Model, rows: int) -> Callable[[], dict[str, Any]]:
-    """What draws ε and masks of so many rows as a training step does."""
+    """What draws for so many rows as a training step does."""
     return lambda: network.draw(rows)
 
 

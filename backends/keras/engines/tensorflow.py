@@ -67,7 +67,7 @@ def batches(arrays: Any, size: int, seed: int | None) -> tf.data.Dataset:
 
 
 def drawing(network: keras.Model, rows: int) -> Callable[[], dict[str, Any]]:
-    """What draws ε and masks of so many rows as a training step does, by the same compiler."""
+    """What draws for so many rows as a training step does, by the same compiler."""
     return tf.function(lambda: network.draw(rows), jit_compile=network.jit_compile)
 
 

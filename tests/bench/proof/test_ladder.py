@@ -68,13 +68,22 @@ def test_no_optimiser_likelihood_activation_or_network_is_left_off_the_ladder():
         lambda case: case.settings.beta not in (0.0, 1.0),
         lambda case: case.settings.dropout > 0 and case.gradients and case.steps,
         lambda case: case.patience > 0 and case.whole,
+        lambda case: 0 < case.settings.kl_cycle_epochs < case.steps + case.epochs,
+        lambda case: case.settings.free_bits > 0 and case.gradients,
+        lambda case: case.settings.input_noise > 0 and case.gradients,
+        lambda case: case.settings.importance_samples > 1 and case.settings.dropout > 0 and case.gradients,
+        lambda case: case.spec.components > 1 and case.settings.weight_decay > 0 and case.steps,
         *(
             lambda case, name=name: case.settings.optimizer == name and case.settings.weight_decay > 0 and case.steps
             for name in get_args(Optimizer)
         ),
         lambda case: case.settings.optimizer == "sgd" and case.settings.momentum > 0 and case.steps > 1,
     ],
-    ids=["annealing", "beta", "dropout", "early stopping", *(f"decay in {o}" for o in get_args(Optimizer)), "momentum"],
+    ids=[
+        *("annealing", "beta", "dropout", "early stopping", "cycles", "free bits", "noisy rows", "draws", "mixture"),
+        *(f"decay in {o}" for o in get_args(Optimizer)),
+        "momentum",
+    ],
 )
 def test_no_option_is_left_off_the_ladder(uses):
     assert any(map(uses, WHOLE))
@@ -141,7 +150,7 @@ def test_the_step_that_should_leave_the_gradient_leaves_it(case, data):
     drawn = randomness.shared_epoch(case.spec, case.settings, ladder.ANNEALED_EPOCH, len(batch))
     network = reference.build(case.spec, ladder.starting_weights(case), case.settings).network
     weight = case.settings.kl_weight(ladder.ANNEALED_EPOCH)
-    *_, gradients = network.gradient(batch[drawn.order], drawn.noise, drawn.masks, weight)
+    *_, gradients = network.gradient(batch[drawn.order], drawn.noise, drawn.masks, weight, drawn.corruption)
     assert list(seen) == [f"{case.name} · {name}" for name in ladder.starting_weights(case)]
     assert gradients.keys() == ladder.starting_weights(case).keys() - {LOG_SIGMA}
     for name, gradient in gradients.items():

@@ -181,8 +181,17 @@ def test_every_training_key_reaches_the_backend():
     training = Training(
         **{"batch_size": 7, "optimizer": "sgd", "learning_rate": 0.5, "momentum": 0.25, "weight_decay": 0.125},
         **{"dropout": 0.0625, "hidden": (6,), "latent": 3, "filters": (5, 4), "likelihood": "bce", "beta": 2.0},
-        **{"kl_warmup_epochs": 9, "random_source": "shared", "activation": "silu", "kernel": 5, "strides": (1, 2)},
-        **{"decoder": "projected"},
+        **{
+            "kl_warmup_epochs": 9,
+            "kl_cycle_epochs": 11,
+            "prior": "mixture",
+            "components": 7,
+            "free_bits": 0.5,
+            "input_noise": 0.375,
+            "importance_samples": 3,
+            "random_source": "shared",
+        },
+        **{"activation": "silu", "kernel": 5, "strides": (1, 2), "decoder": "projected"},
     )
     convolutional = scenario(detector="conv_vae", training=training)
     settings = {**asdict(convolutional.training_settings(1)), **asdict(convolutional.network(64, (8, 8)))}

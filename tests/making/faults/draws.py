@@ -125,8 +125,8 @@ def of_jax(change: Any) -> Any:
 
     def wrapped(real: Any) -> Any:
         def draw(key: Any, network: Any, rows: int) -> Any:
-            epsilon, masks = real(key, network, rows)
-            return (None if epsilon is None else change(epsilon)), masks
+            drawn = real(key, network, rows)
+            return drawn | {"epsilon": change(drawn["epsilon"])} if "epsilon" in drawn else drawn
 
         return draw
 

@@ -82,7 +82,7 @@ def one_noise_in_every_step(module: Any) -> Any:
     def train_step(
         network: Any, optimizer: Any, totals: Any, data: Any, order: Any, draws: Any, step: Any, w: Any
     ) -> Any:
-        if isinstance(draws, tuple):
+        if isinstance(draws, dict):
             return real(network, optimizer, totals, data, order, draws, step, w)
         return real(network, optimizer, totals, data, order[step][None], draws, 0, w)
 
