@@ -86,7 +86,7 @@ KEYS = {
         Key("labelled_validation", "json", "metrics of the test rows that were taken out to choose by"),
         Key("peer", "json", "the other library's model behind a peer"),
         Key("equality", "json", "the verifications that held when the trial ran"),
-        Key("self_check", "json", "what the harness finds when it measures itself"),
+        Key("self_check", "json", "how far the timed run agrees with the reference, or why that was not seen"),
         Key("environment", "json", "machine, versions and revision"),
         Key("arrays", "text", "the file of scores and labels, relative to the directory"),
         Key("cluster", "json", "worker, machine and attempts of a trial on a cluster, and what the idle worker took"),

@@ -35,6 +35,12 @@ class Terms:
     quality_threshold: float = QUALITY_THRESHOLD
 
 
+Trials = dict[tuple[int, int], Record]
+"""By seed and round."""
+Environments = dict[str, Trials]
+"""By the hash of the environment."""
+
+
 @dataclass
 class Found:
     """All that is known of one scenario: its pairs, or the reason why it cannot be compared.
@@ -51,41 +57,58 @@ class Found:
 
 
 def of_directories(baseline: Path, candidate: Path, terms: Terms) -> list[Found]:
-    """Two results directories: scenarios matched by their hash, trials paired by seed and round."""
+    """Two results directories: scenarios matched by their hash, trials paired by seed and round.
+
+    A scenario that both have from several environments is compared in each of these by itself.
+    """
     sides = [_by_scenario(directory) for directory in (baseline, candidate)]
-    found = []
-    for hash_, first in sides[0].items():
-        label = _label(next(iter(first.values())))
-        second = sides[1].get(hash_)
-        if second is None:
-            found.append(Found(label, [], _unmatched(next(iter(first.values())), sides[1], "candidate")))
-            continue
-        one = Found(label, [], both=[key for key in first if key in second])
-        one.alone[0].extend(key for key in first if key not in second)
-        one.alone[1].extend(key for key in second if key not in first)
-        for key in one.both:
-            if one.reason is not None:
-                break
-            try:
-                one.reason = fault(first[key], second[key]) or _other_environment(first[key], second[key])
-                if one.reason is None:
-                    one.pairs.append(pairing.pair(first[key], second[key], (baseline, candidate), terms.metrics))
-            except (LookupError, TypeError, ValueError, AttributeError):  # what a directory holds may be anybody's
-                one.reason = "the records of seed {} and round {} are damaged".format(*key)
-        if one.reason is None and not one.pairs:
-            one.reason = "no seed and round are in both"
-        found.append(one)
+    found, hashes = [], []
+    for hash_, environments in sides[0].items():
+        others = sides[1].get(hash_)
+        hashes += [hash_] * len(matched := _in_one_environment(environments, others or {}))
+        for first, second, where in matched:
+            label = _label(next(iter(first.values()))) + where
+            if others is None:
+                found.append(Found(label, [], _unmatched(next(iter(first.values())), sides[1], "candidate")))
+                continue
+            found.append(_paired(label, first, second, (baseline, candidate), terms))
     counts = Counter(one.label for one in found)
-    for one, hash_ in zip(found, sides[0], strict=True):
+    for one, hash_ in zip(found, hashes, strict=True):
         if counts[one.label] > 1:
             one.label += f" {hash_[:6]}"
     # a scenario that only its settings tell from one of the baseline has been named above
-    named = {_work(next(iter(trials.values()))) for trials in sides[0].values()}
-    for hash_, second in sides[1].items():
-        record = next(iter(second.values()))
+    named = {_work(_any_of(environments)) for environments in sides[0].values()}
+    for hash_, environments in sides[1].items():
+        record = _any_of(environments)
         if hash_ not in sides[0] and _work(record) not in named:
             found.append(Found(_label(record), [], "only the candidate has it"))
     return found
+
+
+def _in_one_environment(baseline: Environments, candidate: Environments) -> list[tuple[Trials, Trials, str]]:
+    """The trials of both sides of each environment that both have, and what to add to the label where these are
+    several; where they have none in common the last of each side, so that what differs can be named."""
+    if common := [name for name in baseline if name in candidate]:
+        return [(baseline[e], candidate[e], f" in {e[:6]}" if len(common) > 1 else "") for e in common]
+    return [(list(baseline.values())[-1], list(candidate.values())[-1] if candidate else {}, "")]
+
+
+def _paired(label: str, first: Trials, second: Trials, places: tuple[Path, Path], terms: Terms) -> Found:
+    one = Found(label, [], both=[key for key in first if key in second])
+    one.alone[0].extend(key for key in first if key not in second)
+    one.alone[1].extend(key for key in second if key not in first)
+    for key in one.both:
+        if one.reason is not None:
+            break
+        try:
+            one.reason = fault(first[key], second[key]) or _other_environment(first[key], second[key])
+            if one.reason is None:
+                one.pairs.append(pairing.pair(first[key], second[key], places, terms.metrics))
+        except (LookupError, TypeError, ValueError, AttributeError):  # what a directory holds may be anybody's
+            one.reason = "the records of seed {} and round {} are damaged".format(*key)
+    if one.reason is None and not one.pairs:
+        one.reason = "no seed and round are in both"
+    return one
 
 
 def verdicts(found: Sequence[Found], terms: Terms) -> dict[tuple[str, str], Judged]:
@@ -221,13 +244,18 @@ def _other_environment(baseline: Record, candidate: Record) -> str | None:
     return None
 
 
-def _by_scenario(directory: Path) -> dict[str, dict[tuple[int, int], Record]]:
-    found: dict[str, dict[tuple[int, int], Record]] = {}
+def _by_scenario(directory: Path) -> dict[str, Environments]:
+    found: dict[str, Environments] = {}
     for record in store.latest(store.read(directory)[0]):
         # nobody asks how fast a sanity line is, and a skipped trial never ran
         if record["detector"] not in registry.SANITY and record["status"] != "skipped":
-            found.setdefault(record["scenario_hash"], {})[record["seed"], record["round"]] = record
+            trials = found.setdefault(record["scenario_hash"], {}).setdefault(str(record.get("environment_hash")), {})
+            trials[record["seed"], record["round"]] = record
     return found
+
+
+def _any_of(environments: Environments) -> Record:
+    return next(iter(next(iter(environments.values())).values()))
 
 
 def _work(record: Record) -> tuple[Any, ...]:
@@ -235,10 +263,10 @@ def _work(record: Record) -> tuple[Any, ...]:
     return tuple(record.get(key) for key in keys)
 
 
-def _unmatched(record: Record, others: Mapping[str, Mapping[Any, Record]], where: str) -> str:
+def _unmatched(record: Record, others: Mapping[str, Environments], where: str) -> str:
     """What keeps a scenario from being matched: settings that differ, or that there is none like it."""
-    for trials in others.values():
-        other = next(iter(trials.values()))
+    for environments in others.values():
+        other = _any_of(environments)
         if _work(other) == _work(record):
             old, new = _settings(record), _settings(other)
             changed = [

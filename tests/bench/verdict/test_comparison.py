@@ -122,6 +122,24 @@ def test_what_cannot_be_compared_is_named_with_what_differs(tmp_path, changes, s
     assert comparison.status(result, strict=False) == 4
 
 
+def test_a_scenario_from_several_environments_is_compared_in_each_of_those_that_both_have(tmp_path):
+    def on(name: str, speed: float) -> list[dict]:
+        machine = {"machine": MACHINE | {"cpu": name}, "packages": {"torch": "2.9"}}
+        return with_speed(
+            speed, environment=machine | {"backend": {"precision": "float32"}}, environment_hash=name * 16
+        )
+
+    # pooled, or with the last of each side alone, either finding would be lost
+    result = compared(tmp_path / "1", on("a", 1000) + on("b", 500), on("b", 500) + on("a", 900) + on("c", 100))
+    found = {row["scenario"][-9:]: row["verdict"] for row in result["verdicts"] if row["metric"] == TRAIN}
+    assert found == {"in aaaaaa": "regressed", "in bbbbbb": "unchanged"}
+    one = compared(tmp_path / "2", on("a", 1000) + on("b", 500), on("a", 900))
+    assert [row["verdict"] for row in one["verdicts"] if row["metric"] == TRAIN] == ["regressed"]
+    assert " in " not in one["verdicts"][0]["scenario"]
+    none = compared(tmp_path / "3", on("a", 1000), on("b", 900))
+    assert "cpu: a in the baseline" in none["verdicts"][0]["reason"]
+
+
 @pytest.mark.parametrize(
     "damage",
     [{"metrics": None}, {"metrics": {TRAIN: "fast"}}, {"environment": 3}, {"settings": "many", "metrics": []}],
