@@ -21,6 +21,7 @@ from xdist.scheduler import LoadScopeScheduling
 
 import backends
 from bench.environment import machine
+from bench.worker import caches
 
 # The same examples in every run; `--hypothesis-profile=default` looks for new ones.
 settings.register_profile("same", derandomize=True, deadline=None)
@@ -182,7 +183,7 @@ def declared() -> Iterator[None]:
 
 @pytest.fixture(scope="session")
 def compiled(request: pytest.FixtureRequest) -> dict[str, str]:
-    """Variables of the environment by which JAX and PyTorch find again what they have compiled, in any process.
+    """Variables of the environment by which all compilers find again what they have compiled, in any process.
 
     Where the compiler's time is measured or nothing may be found, a test leaves them out.
     """
@@ -192,4 +193,5 @@ def compiled(request: pytest.FixtureRequest) -> dict[str, str]:
         "JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS": "0",
         "JAX_PERSISTENT_CACHE_MIN_ENTRY_SIZE_BYTES": "-1",
         "TORCHINDUCTOR_CACHE_DIR": str(folder / "torch"),
+        **caches.xla(folder / "xla"),
     }

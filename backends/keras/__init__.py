@@ -17,13 +17,14 @@ import sys
 
 os.environ.setdefault("KERAS_BACKEND", "tensorflow")
 
-# Keras and its engines import other frameworks where they find them, which costs time, and a process holds one only.
-if hidden := {"jax", "tensorflow"} - {os.environ["KERAS_BACKEND"], *sys.modules}:
+# Keras imports what it finds, and so would take a quarter more time where there are libraries that nothing here asks it
+# for: other frameworks, of which a process holds one only, estimators and plots.
+if hidden := {"jax", "tensorflow", "sklearn", "matplotlib"} - {os.environ["KERAS_BACKEND"], *sys.modules}:
     sys.modules.update(dict.fromkeys(hidden))  # type: ignore[arg-type]  # to import one now raises ImportError
     import keras
 
-    for framework in hidden:
-        del sys.modules[framework]
+    for package in hidden:
+        del sys.modules[package]
 
 import keras
 from keras.src.backend.common import dtypes

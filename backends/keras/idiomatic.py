@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from functools import cached_property
-from typing import Any, get_args
+from typing import Any
 
 import keras
 import numpy as np
@@ -42,9 +42,7 @@ class IdiomaticModel(Inference):
             self.optimizer = make_optimizer(settings)
             self.optimizer.build(self.network.trainable_variables)
             self.network.compile(optimizer=self.optimizer, jit_compile=self.jit_compile)
-            self.row_models = {function: RowModel(self.network, function) for function in get_args(RowFunction)}
-            for model in self.row_models.values():
-                model.compile(jit_compile=self.jit_rows)
+        self.row_models: dict[RowFunction, RowModel] = {}
 
     def load_data(self, X: NDArray[Any]) -> None:
         self.data = self.training_rows(X)
@@ -97,7 +95,10 @@ class IdiomaticModel(Inference):
 
     def orders(self, epochs: Sequence[int]) -> Iterator[NDArray[np.int64]]:
         """The rows that each of these epochs visits."""
-        recorder, batches = Recorder(), self.make_batches({"x": np.arange(len(self.data))}, shuffle=True)
+        recorder, rows = Recorder(), {"x": np.arange(len(self.data))}
+        with keras.device(self.device):
+            # in one batch: rows are shuffled before they are parted
+            batches = engine.batches(rows, len(self.data), self.settings.seed)
         for _ in epochs:
             with keras.device(self.device):
                 visited = recorder.visited(batches)
@@ -140,9 +141,16 @@ class IdiomaticModel(Inference):
         reconstruction, kl = self.history["reconstruction"][0], self.history["kl"][0]
         return EpochLoss(reconstruction + self.last_kl_weight * kl, reconstruction, kl)
 
+    def row_model(self, function: RowFunction) -> RowModel:
+        """Made when it is asked for: most networks are asked for few."""
+        if function not in self.row_models:
+            self.row_models[function] = model = RowModel(self.network, function)
+            model.compile(jit_compile=self.jit_rows)
+        return self.row_models[function]
+
     def run_rows(self, function: RowFunction, X: NDArray[Any]) -> tuple[NDArray[Any], ...]:
         with keras.device(self.device):
-            return padded_chunks(self.row_models[function].predict_on_batch, X, self.sizes)
+            return padded_chunks(self.row_model(function).predict_on_batch, X, self.sizes)
 
     def device_memory_peak(self) -> int | None:
         return engine.memory_peak() if self.settings.device == "gpu" else None

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import nullcontext
 from typing import Any
 
@@ -44,9 +44,7 @@ class TunedModel(IdiomaticModel):
         super().__init__(spec, weights, settings)
         self.train_steps = engine.compiled_epoch(self.network, self.optimizer)
         self.score_by_products = layers.scored_by_products(spec, settings)
-        self.row_functions = {
-            function: engine.compiled(model, self.score_by_products) for function, model in self.row_models.items()
-        }
+        self.row_functions: dict[RowFunction, Callable[[Array], tuple[Array, ...]]] = {}
 
     def load_data(self, X: NDArray[Any]) -> None:
         with keras.device(self.device):
@@ -99,4 +97,7 @@ class TunedModel(IdiomaticModel):
             return tuple(map(ops.convert_to_numpy, results))
 
         with keras.device(self.device), nullcontext() if self.score_by_products else tracing_rows():
-            return padded_chunks(lambda x: self.row_functions[function](ops.convert_to_tensor(x)), X, self.sizes, fetch)
+            if function not in self.row_functions:
+                self.row_functions[function] = engine.compiled(self.row_model(function), self.score_by_products)
+            run = self.row_functions[function]
+            return padded_chunks(lambda x: run(ops.convert_to_tensor(x)), X, self.sizes, fetch)

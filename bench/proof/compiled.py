@@ -1,28 +1,48 @@
-"""What JAX's compiler made of the ladder's programs, kept for the next ladder.
+"""What XLA made of the ladder's programs, of JAX and of TensorFlow, kept for the next ladder.
 
-JAX finds a program by its text, the compiler's version and options, and the processor, so that what climbs from here is
+A program is found by its text, the compiler's version and options, and the processor, so that what climbs from here is
 what would be compiled anew. PyTorch's compiler keeps its own; no timed trial looks into either.
 """
 
 from __future__ import annotations
 
 import os
+from contextlib import suppress
+from pathlib import Path
 
 from platformdirs import user_cache_path
 
 from bench import DISTRIBUTION
+from bench.worker import caches
 
 MOST_BYTES = 256 << 20
-"""Of the folder; what was not used for longest goes first."""
+"""Of each compiler's folder; what was not used for longest goes first."""
 
 
 def variables() -> dict[str, str]:
     """For the environment of a climbing worker; a folder that the user has chosen stays."""
-    if "JAX_COMPILATION_CACHE_DIR" in os.environ:
-        return {}
-    return {
-        "JAX_COMPILATION_CACHE_DIR": str(user_cache_path(DISTRIBUTION, appauthor=False) / "compiled"),
-        "JAX_COMPILATION_CACHE_MAX_SIZE": str(MOST_BYTES),
-        "JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS": "0",
-        "JAX_PERSISTENT_CACHE_MIN_ENTRY_SIZE_BYTES": "-1",
-    }
+    kept = user_cache_path(DISTRIBUTION, appauthor=False) / "compiled"
+    found = {}
+    if "persistent_cache_directory" not in os.environ.get("TF_XLA_FLAGS", ""):
+        with suppress(OSError):  # what cannot be kept is compiled anew
+            found = caches.xla(kept / "xla")
+            shrink(kept / "xla", MOST_BYTES)
+    if "JAX_COMPILATION_CACHE_DIR" not in os.environ:
+        found |= {
+            "JAX_COMPILATION_CACHE_DIR": str(kept),
+            "JAX_COMPILATION_CACHE_MAX_SIZE": str(MOST_BYTES),
+            "JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS": "0",
+            "JAX_PERSISTENT_CACHE_MIN_ENTRY_SIZE_BYTES": "-1",
+        }
+    return found
+
+
+def shrink(folder: Path, most: int) -> None:
+    """Deletes the files that were read longest ago, until what is left has so many bytes at most: TensorFlow deletes
+    none by itself. Raises OSError where that cannot be."""
+    files = sorted(((path.stat(), path) for path in folder.iterdir()), key=lambda file: file[0].st_atime, reverse=True)
+    total = 0
+    for status, path in files:
+        total += status.st_size
+        if total > most:
+            path.unlink(missing_ok=True)

@@ -50,6 +50,8 @@ class Case:
     settings: TrainingSettings
     rows: int
     epochs: int
+    seeds: tuple[int, ...] = OTHER_SEEDS
+    """Of further models, whose first epochs have to be unlike each other."""
 
 
 def cases(precision: Precision, device: Device = "cpu", mode: str = "idiomatic", quick: bool = False) -> list[Case]:
@@ -126,7 +128,7 @@ def climb(backend: Backend, case: Case, data: Data) -> tuple[Observed, Observed]
             if len(losses) in (1, len(epochs)):  # to be asked between epochs leaves training as it is
                 told.append(_told(model, epochs[: len(losses)]))
             if when == "" and epoch == epochs[0]:
-                others.update({seed: _first_epoch(backend, case, rows, seed) for seed in OTHER_SEEDS})
+                others.update({seed: _first_epoch(backend, case, rows, seed) for seed in case.seeds})
         drawn = told[-1]
         alike = all(_same(a, b) for earlier in told for a, b in zip(earlier, drawn, strict=False))
         note(ORDER, f"{when}what is told stays what was told", 0.0 if alike else draws.FALSE, 0.0)

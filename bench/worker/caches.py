@@ -15,9 +15,6 @@ from pathlib import Path
 def variables(folder: Path) -> dict[str, str]:
     """For the environment of a process that is to look for compiled programs in this folder alone."""
     kept = folder.absolute()
-    flags = [flag for flag in os.environ.get("TF_XLA_FLAGS", "").split() if "tf_xla_persistent_cache" not in flag]
-    (kept / "xla").mkdir(parents=True, exist_ok=True)
-    xla = f"--tf_xla_persistent_cache_directory={kept / 'xla'} --tf_xla_persistent_cache_device_types=CPU,GPU"
     return {
         "TORCHINDUCTOR_CACHE_DIR": str(kept / "inductor"),
         "TRITON_CACHE_DIR": str(kept / "triton"),
@@ -32,8 +29,16 @@ def variables(folder: Path) -> dict[str, str]:
         # without these JAX keeps only what took a second to compile
         "JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS": "0",
         "JAX_PERSISTENT_CACHE_MIN_ENTRY_SIZE_BYTES": "-1",
-        "TF_XLA_FLAGS": " ".join([*flags, xla]),
+        **xla(kept / "xla"),
     }
+
+
+def xla(folder: Path) -> dict[str, str]:
+    """The variable by which TensorFlow's XLA looks for compiled programs in this folder, which is made."""
+    flags = [flag for flag in os.environ.get("TF_XLA_FLAGS", "").split() if "tf_xla_persistent_cache" not in flag]
+    folder.mkdir(parents=True, exist_ok=True)
+    kept = f"--tf_xla_persistent_cache_directory={folder} --tf_xla_persistent_cache_device_types=CPU,GPU"
+    return {"TF_XLA_FLAGS": " ".join([*flags, kept])}
 
 
 def programs(folder: Path) -> frozenset[str]:

@@ -29,6 +29,8 @@ def faulty(name: str, mode: str, planted: str | None) -> Any:
     """The backend with a fault in it."""
     backend: Any = module(name)
     with contextlib.ExitStack() as stack:
+        if name == "jax":
+            backend.jax.clear_caches()  # what was traced with another fault or none
         if (name, mode) == ("torch", "tuned"):
             # to compile a step takes PyTorch ten seconds, and no fault here lies in what its compiler makes
             stack.enter_context(mock.patch.object(backend.tuned, "compiled", lambda step: step))
@@ -45,8 +47,6 @@ def observe(
     found = [case for case in ladder.cases(precision, mode=mode) if case.name in cases]  # type: ignore[arg-type]
     found = [up_to(rung, replace(case, epochs=2) if case.name == "dense" else case) for case in found]
     assert len(found) == len(cases)
-    if name == "jax":
-        module(name).jax.clear_caches()  # type: ignore[attr-defined]  # what was compiled with another fault or none
     with faulty(name, mode, planted) if name != ladder.REFERENCE else contextlib.nullcontext():
         if not reaches(rung, ladder.SCORING):
             return below_the_scores(name, found, rows)
@@ -89,12 +89,12 @@ def another(case: ladder.Case) -> dict[str, np.ndarray]:
 
 
 def follow(name: str, mode: str, precision: str, planted: str | None) -> list[dict[str, Any]]:
-    """The rungs of native training that do not hold, with what is wrong there first."""
+    """The rungs of native training that do not hold, with what is wrong there first; beside the model one other
+    draws, and as many as on the ladder where the fault is in their seeds or there is none."""
     rows, _ = data()
-    case = replace(native.cases(precision, mode=mode, quick=True)[0], rows=NATIVE_ROWS)  # type: ignore[arg-type]
-    # a rate of its own for every fault: what JAX has compiled with another is not taken for it
-    own = [None, *FAULTS].index(planted) * 1e-7
-    case = replace(case, settings=replace(case.settings, dropout=case.settings.dropout + own))
+    (case,) = native.cases(precision, mode=mode, quick=True)  # type: ignore[arg-type]
+    seeds = case.seeds if planted is None or FAULTS[planted].rung == native.SEEDS else case.seeds[:1]
+    case = replace(case, rows=NATIVE_ROWS, seeds=seeds)
     with faulty(name, mode, planted) as backend:
         try:
             observed, expected = native.climb(backend, case, rows)

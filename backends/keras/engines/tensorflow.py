@@ -68,7 +68,7 @@ def batches(arrays: Any, size: int, seed: int | None) -> tf.data.Dataset:
 
 def drawing(network: keras.Model, rows: int) -> Callable[[], dict[str, Any]]:
     """What draws for so many rows as a training step does, by the same compiler."""
-    return tf.function(lambda: network.draw(rows), jit_compile=network.jit_compile)
+    return tf.function(lambda: network.draw(rows), jit_compile=network.jit_compile, autograph=False)
 
 
 def synchronize(variables: Sequence[keras.Variable]) -> None:
@@ -85,7 +85,7 @@ def memory_peak() -> int:
 def compiled(model: keras.Model, fused: bool = False) -> Callable[[Any], tuple[Array, ...]]:
     """A model's call as one program, by XLA where Keras uses it or where there is much beside the products that XLA
     fuses: on the CPU TensorFlow's own products are faster."""
-    return tf.function(model, jit_compile=fused or model.jit_compile)
+    return tf.function(model, jit_compile=fused or model.jit_compile, autograph=False)
 
 
 def compiled_epoch(network: keras.Model, optimizer: keras.optimizers.Optimizer) -> Callable[..., Array]:
@@ -96,15 +96,19 @@ def compiled_epoch(network: keras.Model, optimizer: keras.optimizers.Optimizer) 
     """
     weights = network.trainable_variables
 
-    @tf.function(jit_compile=True)
+    def one(data: Array, batch: dict[str, Any]) -> Array:
+        with tf.GradientTape() as tape:
+            loss, parts = network.batch_loss({**batch, "x": tf.gather(data, batch["order"])})
+        optimizer.apply(tape.gradient(loss, weights), weights)
+        return parts
+
+    @tf.function(jit_compile=True, autograph=False)  # it would read, and write anew, all that is called
     def run(data: Array, epoch: dict[str, Any], steps: Array) -> Array:
-        totals = tf.zeros(2, data.dtype)
-        for step in tf.range(steps):
-            batch = keras.tree.map_structure(lambda array: array[step], epoch)  # noqa: B023
-            with tf.GradientTape() as tape:
-                loss, parts = network.batch_loss({**batch, "x": tf.gather(data, batch["order"])})
-            optimizer.apply(tape.gradient(loss, weights), weights)
-            totals += parts
-        return totals
+        def body(step: Array, totals: Array) -> tuple[Array, Array]:
+            batch = keras.tree.map_structure(lambda array: array[step], epoch)
+            return step + 1, totals + one(data, batch)
+
+        start = tf.constant(0, steps.dtype), tf.zeros(2, data.dtype)
+        return tf.while_loop(lambda step, _: step < steps, body, start)[1]
 
     return run
