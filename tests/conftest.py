@@ -1,7 +1,8 @@
 """Which tests start a process or load a framework, and which of them run in one worker of pytest to share it.
 
 A test that starts a process, or loads a framework, takes the fixture ``process``, by itself or through another fixture.
-It is marked so, and ``make check`` leaves it out; one that does so without the fixture fails.
+It is marked so, and ``make check`` leaves it out; one that does so without the fixture fails. So it leaves out what is
+marked ``published``.
 """
 
 from __future__ import annotations
@@ -97,6 +98,8 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
         if starts_a_process(item):
             item.add_marker("process")
+        if "real_data" in getattr(item, "fixturenames", ()):
+            item.add_marker("published")
     items.sort(key=rank)
 
 
@@ -142,6 +145,7 @@ def watch(event: str, arguments: tuple[Any, ...]) -> None:
 
 def pytest_configure(config: pytest.Config) -> None:
     config.addinivalue_line("markers", "process: starts a process or loads a framework; the fixture sets it")
+    config.addinivalue_line("markers", "published: reads the large files of published data sets")
     sys.addaudithook(watch)
     start = BaseProcess.start
 

@@ -38,6 +38,8 @@ OPTIONS = (
     "digits:4?train_rows=200&scale=standard",
     "kdd-synthetic?rows=2000&train_rows=300",
 )
+PUBLISHED = {"mnist", "mnist-one-class", "kdd99", "kdd99-swapped", "nsl-kdd"}
+"""Families whose files are large, and take long to read."""
 SCALED = {"digits": "none", "mnist": "none", "mnist-one-class": "none", "kdd99-swapped": "minmax"}
 """Families whose scale is another than standard where none is asked for."""
 
@@ -76,7 +78,10 @@ def _read_once() -> Iterator[None]:
         yield
 
 
-@pytest.fixture(scope="module", params=[*datasets.REGISTRY, *OPTIONS])  # of the module: tests go reference by reference
+FAMILIES = [pytest.param(name, marks=[pytest.mark.published] * (name in PUBLISHED)) for name in datasets.REGISTRY]
+
+
+@pytest.fixture(scope="module", params=[*FAMILIES, *OPTIONS])  # of the module: tests go reference by reference
 def reference(request: pytest.FixtureRequest, user_file: Path) -> str:
     family, asked, options = str(request.param).partition("?")
     name = (f"file:{user_file}" if family == "file" else family) + asked + options

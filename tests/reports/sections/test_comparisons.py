@@ -11,6 +11,7 @@ import pandas as pd
 import pytest
 from safetensors.numpy import save_file
 from scipy.stats import friedmanchisquare, wilcoxon
+from statsmodels.stats.multitest import multipletests
 
 from reports import figures, tables
 from reports.arrays import Shelf
@@ -45,6 +46,11 @@ def test_rows_of_another_seed_or_with_other_labels_are_no_pairs() -> None:
     one, (scores, labels) = scored(0, 1.0), scored(1, 1.0)
     assert paired.compared({(0.0, "c"): one}, {(1.0, "c"): one}) is None
     assert paired.compared({(0.0, "c"): one}, {(0.0, "c"): (scores, ~labels)}) is None
+
+
+@pytest.mark.parametrize("p", [[0.03], [0.02, 0.5, 0.01, 0.01, 0.04], [0.9, 0.8], [1.0, 0.0, 0.3]])
+def test_p_values_are_corrected_as_statsmodels_does(p: list[float]) -> None:
+    np.testing.assert_allclose(paired.holm(p), multipletests(p, method="holm")[1])
 
 
 def test_every_row_is_held_against_the_leader(record: Any, tmp_path: Path) -> None:

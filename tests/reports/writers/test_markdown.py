@@ -162,7 +162,7 @@ def test_no_finished_trial_and_no_record_make_whole_reports(record: Any) -> None
 
 
 @given(st.data(), st.sampled_from([None, "", [], {}, float("nan"), "x"]))
-@settings(deadline=None, max_examples=12)
+@settings(deadline=None, max_examples=6)
 def test_missing_and_misshapen_keys_make_whole_reports(record: Any, data: st.DataObject, value: Any) -> None:
     keys = data.draw(st.sets(st.sampled_from(sorted(record()))))
     missing = {k: v for k, v in record().items() if k not in keys}
@@ -179,7 +179,7 @@ hostile = st.text(st.characters() | st.sampled_from("|`\\<>*_[]\n$"), min_size=1
 @example("---", "# a")
 @example("1. a", "- a")
 @example("+ a", "12) a")
-@settings(deadline=None, max_examples=12)
+@settings(deadline=None, max_examples=4)
 def test_hostile_words_break_no_table_and_bring_no_html(record: Any, name: str, words: str) -> None:
     odd = {"dataset": name, "threshold_rule": words, "notes": [words], "command": words, "suite": name}
     failed = record(seed=1, status="failed", reason=words, **odd)
@@ -198,7 +198,7 @@ def test_hostile_words_break_no_table_and_bring_no_html(record: Any, name: str, 
 
 @given(hostile, hostile)
 @example("</details><script>", "a | b\n# c <i>d</i>")
-@settings(deadline=None, max_examples=8)
+@settings(deadline=None, max_examples=3)
 def test_hostile_words_of_runs_protocols_and_published_figures_stay_words(record: Any, name: str, words: str) -> None:
     figure = {"datasets": [name], "metric": "roc_auc", "value": 0.9, "source": words, "protocol": words}
     records = [
@@ -220,7 +220,7 @@ def test_hostile_words_of_runs_protocols_and_published_figures_stay_words(record
 
 
 def test_the_same_records_give_the_same_bytes(run: Any, tmp_path: Path) -> None:
-    records = run(seeds=[0, 1])
+    records = run(detectors=["vae", "knn"], seeds=[0, 1])
     first, second = (write_report(records, tmp_path / name).parent for name in "ab")
     files = sorted(p.relative_to(first) for p in first.rglob("*") if p.is_file())
     assert len(files) == 7
