@@ -89,6 +89,8 @@ def _variant(block: Block, number: int, where: str) -> dict[str, Any]:
     made = convert(msgspec.to_builtins(block.training) | given, Training, place)
     if made == block.training:
         raise SuiteError(f"{place}: it is the plain training")
+    if given in block.variants[:number]:
+        raise SuiteError(f"{place}: it is variants {block.variants.index(given) + 1} once more")
     return {key: getattr(made, key) for key in given}
 
 

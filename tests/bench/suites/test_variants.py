@@ -51,6 +51,7 @@ def test_what_is_set_later_holds_for_variants_too(tmp_path):
         ("variants = [{ free_bit = 1 }]", "variants 1: unknown key 'free_bit'; did you mean 'free_bits'?"),
         ("variants = [{ latent = 3 }, {}]", "variants 2: it sets no key, and the plain training is run in any case"),
         ("variants = [{ beta = 1.0 }]", "variants 1: it is the plain training"),
+        ("variants = [{ latent = 3 }, { beta = 2 }, { latent = 3 }]", "variants 3: it is variants 1 once more"),
         ("variants = [{ latent = 0 }]", "variants 1: latent: expected `int` >= 1"),
         ("variants = [{ batch_size = 3 }]\nbatch_sizes = [8]", "variants 1: batch_size: the block varies it already"),
         ("variants = [{ latent = 3 }]\nsweep = { latent = [2] }", "variants 1: latent: the block varies it already"),
