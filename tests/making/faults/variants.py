@@ -96,12 +96,11 @@ def noise_of_the_first_rows(module: Any) -> Any:
 @fault("keras", native.LOSSES, mode="tuned")
 def noise_that_is_not_told(module: Any) -> Any:
     """input noise that is weaker in training than was told"""
-    ops = module.keras.ops
-    return mock.patch.object(
-        module.network.Network,
-        "corrupted",
-        lambda self, x, drawn: x + ops.cast(0.97 * self.input_noise, x.dtype) * drawn["corruption"],
-    )
+
+    def weaker(self: Any, x: Any, drawn: Any) -> Any:
+        return x + 0.97 * self.input_noise * drawn["corruption"]
+
+    return mock.patch.object(module.network.Network, "corrupted", weaker)
 
 
 # ------------------------------------------------------------------------------------- the importance-weighted bound
@@ -111,13 +110,14 @@ def noise_that_is_not_told(module: Any) -> Any:
 def mean_of_logarithms(module: Any) -> Any:
     """the mean of the draws' bounds instead of the bound of their mean"""
     ops = module.keras.ops
-    return patch(
-        ops,
-        "logsumexp",
-        lambda real: (
-            lambda x, axis: ops.mean(x, axis=axis) + math.log(x.shape[-1]) if len(x.shape) == 2 else real(x, axis=axis)
-        ),
-    )
+
+    def averaged(real: Any) -> Any:
+        def logsumexp(x: Any, axis: int) -> Any:
+            return ops.mean(x, axis=axis) + math.log(x.shape[-1]) if len(x.shape) == 2 else real(x, axis=axis)
+
+        return logsumexp
+
+    return patch(ops, "logsumexp", averaged)
 
 
 @fault("torch", ladder.LOSS, MIXTURE)
@@ -210,5 +210,6 @@ class _Still:
     def __init__(self, network: Any, ops: Any) -> None:
         self.spec = network.spec
         self.beside = {
-            name: ops.stop_gradient(ops.convert_to_tensor(weight)) for name, weight in network.beside.items()
+            name: ops.stop_gradient(ops.convert_to_tensor(weight)) + 0 * weight
+            for name, weight in network.beside.items()
         }
