@@ -60,6 +60,7 @@ REGISTRY = {
     "kdd99": "datasets.kdd:load_kdd99",
     "kdd99-swapped": "datasets.kdd:load_kdd99_swapped",
     "nsl-kdd": "datasets.kdd:load_nsl_kdd",
+    "sensors": "datasets.sensors:load_sensors",
     "file": "datasets.files:load_file",
 }
 

@@ -82,6 +82,47 @@ class Preprocessor(Protocol):
 
 
 @dataclass(frozen=True, eq=False)
+class Stretch:
+    """A stretch of a series in which no other part of the data set lies, and the windows of it that are rows.
+
+    ``starts``, int64 of shape (windows,), are the first steps of the windows, rising, counted from 0 at the stretch's
+    own beginning; ``steps`` is how long it is.
+    """
+
+    starts: NDArray[np.int64]
+    steps: int
+
+
+@dataclass(frozen=True, eq=False)
+class Series:
+    """How rows that are windows of one series lie in time.
+
+    Attributes
+    ----------
+    window : int
+        Steps of a window; a row holds them one after another, each with all channels.
+    channels : tuple of str
+    train, val, test : Stretch
+        In this order in time.
+    labels : bool array of shape (test steps,)
+        Which steps of the test part are anomalous; a window is where one of its steps is.
+    values : float32 array of shape (test steps, channels)
+        The test part as its windows have it.
+    events : tuple of (first step, step after the last, kind)
+        The anomalies of the test part, in order; the kind is empty where nothing tells of any.
+    """
+
+    window: int
+    channels: tuple[str, ...]
+    train: Stretch
+    val: Stretch
+    test: Stretch
+    labels: NDArray[np.bool_]
+    values: NDArray[np.float32]
+    events: tuple[tuple[int, int, str], ...]
+
+
+@dataclass(frozen=True, eq=False)
 class Dataset:
     """Training, validation and test rows of one anomaly-detection task.
 
@@ -100,6 +141,7 @@ class Dataset:
     image_shape : (height, width) where the columns are the pixels of an image, row by row; otherwise None
     preprocessing : what makes such rows of raw columns, so that a detector can score new ones; None where a loader
         tells of none
+    series : where in time the rows lie that are windows of a series; otherwise None
     """
 
     name: str
@@ -111,6 +153,7 @@ class Dataset:
     provenance: Provenance
     image_shape: tuple[int, int] | None = None
     preprocessing: Preprocessor | None = None
+    series: Series | None = None
 
     def __post_init__(self) -> None:
         """Hold every loader, ours or not, to the contract above; raises `DatasetError` naming what is broken."""
@@ -146,6 +189,13 @@ class Dataset:
             len(set(self.feature_names)) == len(self.feature_names),
             f"data set '{self.name}': two features have the same name",
         )
+        if self.series is not None:
+            stretches = (self.series.train, self.series.val, self.series.test)
+            counted = [len(stretch.starts) for stretch in stretches]
+            require(
+                counted == [len(self.X_train), len(self.X_val), len(self.X_test)],
+                f"data set '{self.name}': its series tells of {counted} windows, which are not its rows",
+            )
 
     @property
     def features(self) -> int:

@@ -11,7 +11,7 @@ from typing import Literal
 
 import numpy as np
 
-from datasets import columns, labels, tables
+from datasets import columns, labels, tables, times, windows
 from datasets.columns import Asked, items
 from datasets.dataset import Dataset, Provenance, Request, require
 from datasets.preprocessing import Impute, encode
@@ -21,6 +21,8 @@ from datasets.splitting import TrainingPart, check, contaminants, fewer, moved, 
 from datasets.storage import asks, read, stands_for
 
 FEWEST_NORMAL_ROWS = 10
+TEST = 0.2
+"""The share of a series that tests where nothing is said."""
 
 
 def _absent(request: Request, path: str, **_: object) -> str | None:
@@ -82,11 +84,21 @@ def load_file(
     decimal: Decimal = "auto",
     encoding: str = "",
     bad_lines: Literal["refuse", "skip"] = "refuse",
+    window: int = 0,
+    stride: int = 0,
+    time: str = "",
+    test: float = TEST,
 ) -> Dataset:
     """Your own .csv, .parquet, .npz (arrays X and y) or .npy: file:PATH?label=COLUMN&normal=VALUE,VALUE."""
     require((reason := _absent(request, path)) is None, str(reason))
     part = TrainingPart(train_contamination, train_rows)
     check(request, part)
+    cut = windows.cut(request, window, stride, test) if window else None
+    others = [name for name, own in (("stride", stride), ("time", time), ("test", test != TEST)) if own]
+    require(
+        cut is not None or not others,
+        f"data set '{request.name}': {', '.join(others)} wants a window as well, as in window=64",
+    )
     place = _place(request, path)
     require(place.suffix in tables.READERS, f"{path}: wants a name that ends in {', '.join(tables.READERS)}")
     content, source = read(place, name=path)
@@ -94,13 +106,39 @@ def load_file(
     table = tables.whole(content, path, encoding=encoding, skip=skip)
     name = labels.column(list(table.columns), label, path)
     known = labels.read(table, name, items(normal), path, skip=skip)
-    asked = Asked(items(keep), items(text), items(drop), items(missing), decimal, skip)
+    asked = Asked(items(keep), items(text), (*items(drop), *([time] if time else [])), items(missing), decimal, skip)
     found = columns.features(table, name, asked, path)
     chosen_rows = known.present[found.rows]
     features = found.frame[chosen_rows].reset_index(drop=True)
     anomalous = known.anomalous[found.rows][chosen_rows]
     require(bool(anomalous.any()), f"{path}: every row is normal ({known.meaning}); scoring needs some anomalies")
     labelled, notes = len(features), [*known.notes(found.rows), *found.notes]
+    if cut is not None:
+        for option, given in (("duplicates=drop", duplicates == "drop"), ("train_contamination", part.contamination)):
+            require(not given, f"{path}: {option} goes with single rows, and not with windows of a series")
+        gaps = len(found.frame) - labelled
+        require(not gaps, f"{path}: {gaps:,} rows have no label; a series wants one for each of its steps")
+        said, order = "the file", np.arange(labelled)
+        if time:
+            said, order = times.order(table, time, found.rows, path)
+        return windows.windowed(
+            request,
+            features.iloc[order].reset_index(drop=True),
+            anomalous[order],
+            cut,
+            part,
+            Provenance(
+                source=f"The user's file {path}: {labelled:,} steps in the order of {said}, {anomalous.sum():,} of "
+                "them anomalous.",
+                protocol=f"Normal: {known.meaning} in column '{name}'. ",
+                files=(source,),
+                notes=tuple(notes),
+            ),
+            scale=scale,
+            impute=impute,
+            indicate=indicate,
+            dialect=found.dialect,
+        )
     keys = row_keys(features)
     if duplicates == "drop":
         order = np.argsort(~anomalous, kind="stable")  # a row that occurs under both labels stays an anomaly
@@ -112,12 +150,12 @@ def load_file(
         distinct >= FEWEST_NORMAL_ROWS,
         f"{path}: {distinct} distinct normal rows unlike every anomaly; it takes {FEWEST_NORMAL_ROWS}",
     )
-    train, val, test = split_together(keys, anomalous, request.seed)
+    train, val, tested = split_together(keys, anomalous, request.seed)
     train, fewer_notes = fewer(request, train, part)
-    chosen = contaminants(request, part.contamination, len(train), test[anomalous[test]], keys)
-    train, test, twins = moved(chosen, train, test, keys)
+    chosen = contaminants(request, part.contamination, len(train), tested[anomalous[tested]], keys)
+    train, tested, twins = moved(chosen, train, tested, keys)
     encoded = encode(
-        *(features.iloc[rows] for rows in (train, val, test)),
+        *(features.iloc[rows] for rows in (train, val, tested)),
         categorical=[name for name in features.columns if features[name].dtype == object],
         scale=scale,
         impute=impute,
@@ -128,7 +166,7 @@ def load_file(
     require(len(encoded.feature_names) > 0, f"{path}: every column is constant in the training rows; nothing to learn")
     return encoded.apart(len(chosen), part.contamination).dataset(
         request,
-        anomalous[test],
+        anomalous[tested],
         Provenance(
             source=f"The user's file {path}: {labelled:,} labelled rows, {anomalous.sum():,} of them anomalous.",
             protocol=f"Normal: {known.meaning} in column '{name}'; normal rows are drawn 60 % train, 20 % validation, "

@@ -17,6 +17,7 @@ from reports.sections import (
     ranks,
     reproduce,
     runs,
+    series,
     speed,
     sweeps,
     training_data,
@@ -30,6 +31,7 @@ from reports.tables.material import Material
 
 SECTIONS: tuple[Callable[[Material], list[Section]], ...] = (
     quality.section,
+    series.section,
     ranks.section,
     sweeps.section,
     training_data.section,

@@ -89,6 +89,11 @@ def fit(chosen: Suite, scenario: Scenario, *, seed: int, data_dir: Path | None, 
     kinds = models.kinds(scenario, scores)
     fits.check(chosen, data_dir)
     data = datasets.load(scenario.dataset, seed=seed, data_dir=data_dir)
+    if data.series is not None:
+        raise ModelError(
+            f"{scenario.dataset}: its rows are windows of a series, and a kept model scores single rows; "
+            "'bench run' scores series"
+        )
     detector = built(
         scenario,
         data.features,

@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from bench.detect.detector import Rows
 from bench.quality.metrics import Quality, quality, ranked
 from bench.quality.pictures import highest, pictures
+from bench.quality.steps import over_time
 from bench.quality.thresholds import Threshold
 from bench.records.arrays import Arrays
 
@@ -92,6 +93,9 @@ def evaluate(
         entries.append(_entry(kind, thresholds, quality(parts["test"], data.y_test, levels, seed=seed)))
         limits = np.finfo(np.float32)
         arrays[f"score.{kind or DECISION}"] = parts["test"].clip(limits.min, limits.max).astype(np.float32)
+        if data.series is not None and kind == wanted[0]:
+            told["series"], more = over_time(data.series, parts, thresholds[0])
+            arrays |= more
     first, *others = entries
     found = first | told | {"other_scores": [_without_resamples(entry) for entry in others]}
     if (top := top_anomalies(detector, data, scores)) is not None:

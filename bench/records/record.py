@@ -53,6 +53,7 @@ KEYS = {
         Key("oracle", "flag", "whether it was chosen by test labels"),
         Key("thresholds", "json", "every threshold with its metrics"),
         Key("other_scores", "json", "metrics of further scores of the same training"),
+        Key("series", "json", "metrics over the time steps of a series, whose windows are the rows"),
         Key("published", "json", "figures that others published for this scenario"),
         Key("roc_curve", "json", "`fpr` and `tpr`"),
         Key("histogram", "json", "counts of the scores of normal rows and anomalies"),

@@ -37,6 +37,8 @@ class Facts:
     unit_interval: bool
     categorical: bool
     size: int = 0
+    series: bool = False
+    """Whether the rows are windows of a series."""
 
 
 def check(suite: Suite, data_dir: Path | None) -> dict[str, Shape]:
@@ -111,6 +113,7 @@ def examine(reference: str, seed: int, data_dir: Path | None) -> Facts | str:
         data.unit_interval,
         bool(data.groups),
         sum(rows.nbytes for rows in (data.X_train, data.X_val, data.X_test)),
+        data.series is not None,
     )
 
 
@@ -119,6 +122,10 @@ def _reason(scenario: Scenario, facts: Facts | str) -> str | None:
     if isinstance(facts, str):
         return facts
     reference, training = scenario.dataset, scenario.training
+    if scenario.labelled and facts.series:
+        return (
+            f"{reference}: labelled validation rows would be taken out of the test, whose windows hold the same steps"
+        )
     if training is None:
         return None
     if training.likelihood == "bce" and not facts.unit_interval:

@@ -35,6 +35,7 @@ DRAWERS = {
     "sweep": "studies",
     "heat": "studies",
     "training": "training_data",
+    "series": "series",
     "equality": "ladder",
 }
 """The module of this package that draws each kind, by its function of the kind's name; file names end with the kind."""

@@ -123,7 +123,9 @@ def options(seed: int, number: int) -> Case:
 REFERENCES = (
     "blobs?rows=300&clusters=3&seed=1", "blobs-2d?rows=300", "correlated?rows=300", "shifted?rows=300", "digits:4",
     "digits:3?scale=minmax&protocol=mixed-split", "mnist:4", "kdd-synthetic?rows=400&duplicates=keep", "kdd99",
-    "nsl-kdd?scale=robust", "file:rows.csv?label=label&normal=normal&impute=mean&indicate=true&drop=kind",
+    "nsl-kdd?scale=robust", "sensors?steps=9000&anomalies=2&window=16",
+    "file:rows.csv?label=label&normal=normal&impute=mean&indicate=true&drop=kind",
+    "file:rows.csv?label=label&normal=normal&window=8&stride=2&time=amount&test=0.4",
     "file:rows.csv?label=label&normal=normal&train_contamination=0.1&duplicates=drop&encoding=cp1252&decimal=comma",
 )  # fmt: skip
 

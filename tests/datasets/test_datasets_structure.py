@@ -12,8 +12,8 @@ LEVELS = (
     ("readings", "sniffing", "splitting", "storage"),
     ("arrays", "columnar", "delimited", "scaling"),
     ("preprocessing", "tables"),
-    ("blobs", "columns", "digits", "kdd"),
-    ("kdd_synthetic", "labels"),
+    ("blobs", "columns", "digits", "kdd", "windows"),
+    ("kdd_synthetic", "labels", "sensors", "times"),
     ("files",),
 )
 """From the bottom up; `datasets/__init__.py` stands above the first two and below all that loads."""

@@ -41,7 +41,7 @@ PLOTLY = "plotly-basic-4.1.1.min.js"
 STYLE = "report.css"
 SCRIPTS = (
     *("elements.js", "theme.js", "grids.js", "charts.js", "scores.js", "datasets.js", "speed.js", "answer.js"),
-    *("studies.js", "start.js"),
+    *("studies.js", "series.js", "start.js"),
 )
 """In the order in which they build on each other."""
 LIVE = "live.js"

@@ -16,6 +16,7 @@
     heat: Studies.heat,
     parallel: Studies.parallel,
     training: Studies.training,
+    series: SeriesPlots.show,
   };
 
   function fill(element) {
