@@ -211,6 +211,10 @@ class Autoencoder:
         """The decoder's output at the latent means, shape (rows, features)."""
         return self.model.reconstruct(np.asarray(X, dtype=np.float32))
 
+    def generate(self, Z: Rows) -> Rows:
+        """The decoder's output at points of the latent space, of shape (rows, latent); shape (rows, features)."""
+        return self.model.generate(np.asarray(Z, dtype=np.float32))
+
     def explain(self, X: Rows) -> Rows:
         """Each feature's share of ``decision_function``, shape (rows, features), 0 or more; every row sums to 1.
 

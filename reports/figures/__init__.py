@@ -27,6 +27,7 @@ DRAWERS = {
     "plane": "planes",
     "latent": "planes",
     "top": "planes",
+    "learned": "learned",
     "throughput": "bars",
     "roofline": "roofline",
     "ranks": "ranks",

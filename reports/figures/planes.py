@@ -28,6 +28,8 @@ def plane(found: dict[str, Any]) -> Canvas:
     _classes(data, points, found["anomalous"])
     data.set_title("data")
     _detections(detections, found)
+    if found["surface"] is not None:
+        _surface(detections, found["surface"], found["threshold"])
     _by_score(drawn, errors, points, found["shown_scores"])
     errors.set_title("score, by rank")
     _roc(curve, found)
@@ -58,6 +60,15 @@ def _detections(axes: Axes, found: dict[str, Any]) -> None:
     for chosen, label, look in kinds:
         axes.scatter(*points[chosen].T, label=f"{label}: {int(chosen.sum())}", rasterized=True, **look)
     axes.set_title("detections at the threshold")
+
+
+def _surface(axes: Axes, surface: dict[str, Any], threshold: float) -> None:
+    """The part of the plane in which rows are flagged, and its border: the decision surface."""
+    scores, low, high = surface["scores"], surface["low"], surface["high"]
+    x, y = (np.linspace(low[axis], high[axis], scores.shape[1 - axis]) for axis in (0, 1))
+    if scores.min() < threshold < scores.max():
+        axes.contourf(x, y, scores, [threshold, scores.max()], colors=[ANOMALY_COLOUR], alpha=0.12, zorder=0)
+        axes.contour(x, y, scores, [threshold], colors=[INK], linewidths=1.0, zorder=1)
 
 
 def latent(found: dict[str, Any]) -> Canvas:

@@ -5,18 +5,20 @@ from __future__ import annotations
 import hashlib
 import re
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from functools import cache, partial
 from typing import Any
 
 import pandas as pd
 
 from reports import numbers
+from reports.arrays import Shelf
 from reports.blocks import Drawing, Figure, words
 from reports.surveys import number
 from reports.tables import curves, planes
 from reports.tables.album import Album
 from reports.tables.curves import Series
+from reports.tables.learned import learned
 from reports.tables.material import Material
 
 NOTE = "Curves and scores are those of one trial, of the lowest seed; losses are those of all trials."
@@ -78,12 +80,13 @@ def _single_rows(found: Sequence[Series], material: Material, add: Any) -> None:
     if (data := planes.of_best(found, material.shelf, planes.plane)) is not None:
         who, seed = words(data["who"]), numbers.ranges([data["seed"]])
         shown, every = len(data["points"]), len(data["scores"])
+        tinted = " Tinted: where a row would be flagged." if data["surface"] else ""
         few = f" {shown:,} of {every:,} test rows are shown." if shown < every else ""
         add(
             "plane",
             f"Data, detections, scores, ROC, distribution and latent space of {who}",
             f"{who}, seed {seed}: the test rows, what the threshold makes of them, their scores, the ROC "
-            f"curve with the threshold's place, the distribution of the scores, and the latent means.{few}",
+            f"curve with the threshold's place, the distribution of the scores, and the latent means.{tinted}{few}",
             data,
         )
     if (data := planes.of_best(found, material.shelf, planes.latent_space)) is not None:
@@ -95,6 +98,18 @@ def _single_rows(found: Sequence[Series], material: Material, add: Any) -> None:
             "of the score. Left: principal components; right: t-SNE, whose distances between clusters mean nothing.",
             data,
         )
+    # one that has a prior shows more than the best
+    made = planes.of_best(found, material.shelf, _with_prior) or planes.of_best(found, material.shelf, _learned)
+    if (data := made) is not None:
+        who, seed = words(data["who"]), numbers.ranges([data["seed"]])
+        add(
+            "learned",
+            f"What {who} has learned",
+            f"What {who} has learned, seed {seed}: test rows and their reconstructions, rows that its decoder makes of "
+            "the prior where it has one, and a walk along the two latent units that differ most between test rows, the "
+            f"others at their mean.{'' if data['learned'].image else _SHADED if not data['learned'].plane else ''}",
+            data,
+        )
     if (data := planes.of_best(found, material.shelf, planes.top_images)) is not None:
         who, seed = words(data["who"]), numbers.ranges([data["seed"]])
         add(
@@ -104,6 +119,18 @@ def _single_rows(found: Sequence[Series], material: Material, add: Any) -> None:
             "with what each really is: input, reconstruction, and the squared error of each pixel on one scale.",
             data,
         )
+
+
+_SHADED = " Each line is a row and each column a feature, from low (light) to high (dark)."
+
+
+def _learned(record: Mapping[str, Any], shelf: Shelf) -> dict[str, Any] | None:
+    made = learned(record, shelf)
+    return {"learned": made} if made else None
+
+
+def _with_prior(record: Mapping[str, Any], shelf: Shelf) -> dict[str, Any] | None:
+    return _learned(record, shelf) if "drawn" in shelf.load(record, "drawn") else None
 
 
 # --------------------------------------------------------------------------------------------------------- file names

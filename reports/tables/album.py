@@ -19,10 +19,11 @@ from reports.arrays import DECISION, Shelf
 from reports.blocks import clean
 from reports.palette import DASHES, screen_colour
 from reports.surveys import mapping, number
-from reports.tables import counts
+from reports.tables import counts, planes
 from reports.tables.counts import Arrays
 from reports.tables.curves import Series, all_rounded, histogram, losses, roc_curve, rounded
 from reports.tables.equality import as_text
+from reports.tables.learned import as_json, learned
 
 MOST_SHOWN = 24
 """Rows of one data set that get pictures, the best first."""
@@ -64,7 +65,8 @@ class Album:
         keys = ["y_test", f"score.{kind if isinstance(kind, str) else DECISION}"]
         others = self._others(first)
         keys += [f"score.{as_text(entry.get('score'))}" for entry in others]
-        arrays = self.shelf.load(first, *keys, *(PICTURES if self.pictured < MOST_PICTURED else ()))
+        single = self.pictured < MOST_PICTURED
+        arrays = self.shelf.load(first, *keys, *(PICTURES if single else ()))
         further = []
         for entry, key in zip(others, keys[2:], strict=True):
             if counted := _counts(entry, arrays, key):
@@ -79,6 +81,8 @@ class Album:
             "top": _top(first),
             "images": _images(first, arrays),
             "latent": _latent(arrays, keys[1]),
+            "surface": _surface(first, self.shelf) if single else None,
+            "learned": _learned(first, self.shelf) if single else None,
         }
         self.pictured += bool(found["latent"] or found["images"])
         self.others += len(further)
@@ -146,6 +150,9 @@ def _latent(arrays: Arrays, key: str) -> Plain | None:
     shown = np.unique(np.linspace(0, len(chosen) - 1, min(len(chosen), MOST_POINTS)).round().astype(int))
     chosen = chosen[shown]
     views: Plain = {}
+    plane = arrays.get("X_plane")
+    if plane is not None and plane.shape == (len(scores), 2) and np.isfinite(plane).all():
+        views["the data"] = [all_rounded(plane[chosen, axis]) for axis in (0, 1)]
     mu = arrays.get("mu")
     planes = {
         "latent means": mu if mu is not None and mu.ndim == 2 and mu.shape[1] == 2 else None,
@@ -155,9 +162,6 @@ def _latent(arrays: Arrays, key: str) -> Plain | None:
     for name, plane in planes.items():
         if plane is not None and plane.shape == (len(arrays.get("mu_rows", ())), 2) and np.isfinite(plane).all():
             views[name] = [all_rounded(plane[shown, axis]) for axis in (0, 1)]
-    plane = arrays.get("X_plane")
-    if plane is not None and plane.shape == (len(scores), 2) and np.isfinite(plane).all():
-        views["the data"] = [all_rounded(plane[chosen, axis]) for axis in (0, 1)]
     if not views:
         return None
     return {
@@ -166,6 +170,29 @@ def _latent(arrays: Arrays, key: str) -> Plain | None:
         "anomaly": anomalies[chosen].astype(int).tolist(),
         "score": all_rounded(scores[chosen]),
     }
+
+
+def _surface(record: Mapping[str, Any], shelf: Shelf) -> Plain | None:
+    """The decision surface, a byte a place: the rank of its score among all of them; and the threshold's rank."""
+    found, threshold = planes.surface(record, shelf), number(mapping(record.get("metrics")).get("threshold"))
+    if found is None or not math.isfinite(threshold):
+        return None
+    scores = found["scores"]
+    ordered = np.sort(scores.ravel())
+    ranks = np.searchsorted(ordered, scores, side="right") / scores.size
+    return {
+        "low": all_rounded(found["low"]),
+        "high": all_rounded(found["high"]),
+        "width": scores.shape[1],
+        "height": scores.shape[0],
+        "ranks": base64.b64encode((255 * ranks).round().astype(np.uint8).tobytes()).decode(),
+        "flagged": base64.b64encode((scores > threshold).astype(np.uint8).tobytes()).decode(),
+    }
+
+
+def _learned(record: Mapping[str, Any], shelf: Shelf) -> list[Plain] | None:
+    found = learned(record, shelf)
+    return as_json(found) if found else None
 
 
 def _top(record: Mapping[str, Any]) -> list[Plain] | None:

@@ -52,8 +52,21 @@ def plane(record: Mapping[str, Any], shelf: Shelf) -> Plain | None:
             float((flagged & ~anomalous).sum() / (~anomalous).sum()),
             float((flagged & anomalous).sum() / anomalous.sum()),
         ),
+        "surface": surface(record, shelf),
         "latent": latent and {"points": latent[1], "anomalous": anomalous[latent[2]], "title": latent[0]},
     }
+
+
+def surface(record: Mapping[str, Any], shelf: Shelf) -> Plain | None:
+    """Scores over the plane with its corners; None where the record kept none."""
+    found = shelf.load(record, "surface", "surface_low", "surface_high")
+    if len(found) < 3 or found["surface"].ndim != 2 or min(found["surface"].shape) < 2:
+        return None
+    corners = found["surface_low"], found["surface_high"]
+    if any(corner.shape != (2,) for corner in corners) or not all(np.isfinite(part).all() for part in found.values()):
+        return None
+    low, high = (corner.astype(np.float64) for corner in corners)
+    return {"scores": found["surface"].astype(np.float64), "low": low, "high": high} if (high > low).all() else None
 
 
 def _latent(found: Mapping[str, NDArray[Any]], count: int) -> tuple[str, NDArray[Any], NDArray[Any]] | None:

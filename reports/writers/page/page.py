@@ -40,8 +40,8 @@ from reports.writers.escape import html
 PLOTLY = "plotly-basic-4.1.1.min.js"
 STYLE = "report.css"
 SCRIPTS = (
-    *("elements.js", "theme.js", "grids.js", "charts.js", "scores.js", "datasets.js", "speed.js", "answer.js"),
-    *("studies.js", "series.js", "start.js"),
+    *("elements.js", "theme.js", "grids.js", "charts.js", "scores.js", "learned.js", "datasets.js", "speed.js"),
+    *("answer.js", "studies.js", "series.js", "start.js"),
 )
 """In the order in which they build on each other."""
 LIVE = "live.js"

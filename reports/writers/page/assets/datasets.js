@@ -12,7 +12,7 @@ const Datasets = (() => {
     container.append(legend(view));
     if (data.left_out) container.append(make("p", { class: "note" }, `The best ${data.series.length} rows; ${data.left_out} more are in the table alone.`));
     const row = make("div", { class: "row" });
-    const parts = [curve(view, ROC), curve(view, PR), scores(view), losses(view), latent(view), tops(view)];
+    const parts = [curve(view, ROC), curve(view, PR), scores(view), losses(view), latent(view), Learned.panel(view.all), tops(view)];
     row.append(...parts.filter(Boolean));
     // a panel that would stand beside nothing has the line for itself
     let alone = null;
@@ -267,9 +267,11 @@ const Datasets = (() => {
               colorbar: { title: { text: "score", side: "right", font: { size: 11 } }, thickness: 10, outlinewidth: 0, tickfont: { size: 10, color: Theme.colour("soft") } },
             },
           }];
+      const surface = Object.keys(found.views)[state.view] === "the data" ? state.series.surface : null;
+      const images = surface ? [Learned.ground(surface)] : [];
       const bare = { showticklabels: true, zeroline: false, nticks: 6 };
       const legend = { orientation: "h", x: 1, xanchor: "right", y: 1.14, font: { size: 12 } };
-      return { traces, layout: layout(axis("", bare), axis("", bare), { showlegend: state.by === 0, legend, margin: { l: 40, r: 10, t: 26, b: 30 } }) };
+      return { traces, layout: layout(axis("", bare), axis("", bare), { images, showlegend: state.by === 0, legend, margin: { l: 40, r: 10, t: 26, b: 30 } }) };
     });
     choose(known[0]);
     return box;
