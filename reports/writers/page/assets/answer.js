@@ -12,8 +12,8 @@ const Answer = (() => {
     };
   }
 
-  function names(lines, element) {
-    const most = Math.max(14, Math.floor(element.clientWidth / 16));
+  function names(lines, element, share = 1) {
+    const most = Math.max(14, Math.floor((share * element.clientWidth) / 16));
     const cut = (text) => (text.length > most ? `${text.slice(0, most - 1)}…` : text);
     const font = { size: 12, color: Theme.colour("ink") };
     return axis("", { tickvals: lines.map((_, at) => at), ticktext: lines.map((line) => plain(cut(line.label))), showgrid: false, showline: false, tickfont: font, ticks: "outside", ticklen: 6, tickcolor: "rgba(0,0,0,0)", range: [-0.6, lines.length - 0.4] });
@@ -23,22 +23,38 @@ const Answer = (() => {
     return lines.map((line) => `${plain(line.label)}<br>${write(line.value)}${line.low === null ? "" : `, 95 % interval ${write(line.low)} to ${write(line.high)}`}`);
   }
 
-  function quality(found) {
-    const lines = found.lines.filter((line) => line.value !== null).toReversed();
-    const { box, element } = Charts.panel(`ROC AUC · ${found.title}`, `ROC AUC by detector, with intervals: ${found.title}`);
+  /** A panel for each data set, side by side in one plot; all have the same detectors in the same order. */
+  function quality(panels) {
+    const lines = panels[0].lines.toReversed();
+    const titles = panels.map((panel) => panel.title).join(", ");
+    const several = panels.length > 1;
+    const head = several ? "ROC AUC by detector" : `ROC AUC · ${titles}`;
+    const { box, element } = Charts.panel(head, `ROC AUC by detector, with intervals: ${titles}`, { wide: several });
     Charts.plot(element, () => {
       const three = (value) => value.toFixed(3);
-      const dots = lines.flatMap((line, at) => line.dots.map((x) => ({ x, y: at, colour: colour(line.colour) })));
-      const traces = [
-        { x: dots.map((dot) => dot.x), y: dots.map((dot) => dot.y), mode: "markers", hoverinfo: "skip", opacity: 0.35, marker: { size: 5, color: dots.map((dot) => dot.colour) } },
-        ...lines.map((line, at) => ({
-          x: [line.value], y: [at], mode: "markers", marker: { size: 9, color: colour(line.colour) }, error_x: { ...bounds([line]), color: colour(line.colour) },
-          text: said([line], three), hovertemplate: "%{text}<extra></extra>",
-        })),
-        { x: lines.map((line) => line.high ?? line.value), y: lines.map((_, at) => at), mode: "text", text: lines.map((line) => `  ${three(line.value)}`), textposition: "middle right", hoverinfo: "skip", cliponaxis: false, textfont: { size: 11 } },
-      ];
-      const look = { height: 74 + 25 * lines.length, margin: { l: 10, r: 44, t: 4, b: 42 } };
-      return { traces, layout: layout(axis("ROC AUC", { nticks: 6 }), names(lines, element), look) };
+      const width = 1 / panels.length;
+      const axes = {};
+      const annotations = [];
+      const traces = panels.flatMap((panel, number) => {
+        const own = panel.lines.toReversed();
+        const [key, anchor] = number ? [`xaxis${number + 1}`, `x${number + 1}`] : ["xaxis", "x"];
+        const domain = [number * width, (number + 1) * width - (several ? 0.07 : 0)];
+        axes[key] = axis(several ? "" : "ROC AUC", { nticks: several ? 4 : 6, domain, anchor: "y" });
+        const cut = panel.title.length > 28 ? `${panel.title.slice(0, 27)}…` : panel.title;
+        if (several) annotations.push({ xref: "paper", yref: "paper", x: domain[0], y: 1, xanchor: "left", yanchor: "bottom", text: plain(cut), showarrow: false, font: { size: 12 } });
+        const known = own.map((line, at) => ({ ...line, at })).filter((line) => line.value !== null);
+        const dots = known.flatMap((line) => line.dots.map((x) => ({ x, y: line.at, colour: colour(line.colour) })));
+        return [
+          { xaxis: anchor, x: dots.map((dot) => dot.x), y: dots.map((dot) => dot.y), mode: "markers", hoverinfo: "skip", opacity: 0.35, marker: { size: 5, color: dots.map((dot) => dot.colour) } },
+          ...known.map((line) => ({
+            xaxis: anchor, x: [line.value], y: [line.at], mode: "markers", marker: { size: 9, color: colour(line.colour) }, error_x: { ...bounds([line]), color: colour(line.colour) },
+            text: said([line], three), hovertemplate: "%{text}<extra></extra>",
+          })),
+          { xaxis: anchor, x: known.map((line) => line.high ?? line.value), y: known.map((line) => line.at), mode: "text", text: known.map((line) => `  ${three(line.value)}`), textposition: "middle right", hoverinfo: "skip", cliponaxis: false, textfont: { size: 11 } },
+        ];
+      });
+      const look = { height: (several ? 70 : 74) + 25 * lines.length, annotations, margin: { l: 10, r: several ? 4 : 44, t: several ? 24 : 4, b: several ? 26 : 42 } };
+      return { traces, layout: layout(axes.xaxis, names(lines, element, 1 / panels.length), { ...look, ...axes }) };
     });
     return box;
   }
@@ -62,7 +78,7 @@ const Answer = (() => {
   }
 
   function show(container, data) {
-    data.quality.forEach((panel) => container.append(quality(panel)));
+    if (data.quality.length) container.append(quality(data.quality));
     if (data.rates.lines.length) container.append(rates(data.rates));
   }
 
