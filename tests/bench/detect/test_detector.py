@@ -40,6 +40,7 @@ def make(name: str, data: Dataset, seed: int = 0, epochs: int = 8, patience: int
         convolutions = {"image": data.image_shape, "filters": (8,)} if registry.needs_images(name) else {}
         spec = NetworkSpec(features=data.features, hidden=(32,), latent=4, kind=detector.kind, **convolutions)
         settings = TrainingSettings(seed=seed, precision="float64")
+        epochs = min(epochs, 2) if convolutions else epochs  # NumPy is slow at them
         return detector(backend=reference, spec=spec, settings=settings, epochs=epochs, patience=patience)
     return detector(seed=seed, threads=1)
 

@@ -106,6 +106,7 @@ def test_it_joins_the_sanity_lines_of_data_with_categories_alone(tmp_path):
     assert narrowed.with_categories(["kdd-synthetic?rows=2000"]).scenarios(1) == narrowed.scenarios(1)
 
 
+@pytest.mark.published
 @pytest.mark.skipif(not (SHARED / "nsl-kdd").is_dir(), reason=f"the NSL-KDD files are not in {SHARED}")
 def test_on_nsl_kdd_the_rarity_of_three_categories_ranks_as_was_measured():
     data = datasets.load("nsl-kdd", seed=0, data_dir=SHARED)

@@ -175,14 +175,14 @@ def test_columns_without_names_are_taken_in_order_where_there_are_as_many(fit, t
 
 
 def test_a_file_is_scored_in_a_fraction_of_the_memory_it_would_fill(fit, tmp_path, monkeypatch):
-    monkeypatch.setattr(tables, "CHUNK", 1024)
+    monkeypatch.setattr(tables, "CHUNK", 512)
     file = tmp_path / "many.npy"
-    np.save(file, np.random.default_rng(0).normal(size=(60_000, 20)))
+    np.save(file, np.random.default_rng(0).normal(size=(40_000, 20)))
     model = fit("norm", dataset="shifted?rows=200")
     score(model, file)  # imports are no part of it
     tracemalloc.start()
     try:
-        assert len(score(model, file, suffix="parquet")) == 60_000
+        assert len(score(model, file, suffix="parquet")) == 40_000
         _, peak = tracemalloc.get_traced_memory()
     finally:
         tracemalloc.stop()

@@ -385,7 +385,7 @@ def damaged(draw: st.DrawFn, whole: Any) -> Any:
 
 
 @given(st.data())
-@settings(deadline=None, max_examples=40)
+@settings(deadline=None, max_examples=20)
 def test_damage_raises_nothing_and_turns_no_failure_into_equality(record: Any, data: st.DataObject) -> None:
     result = data.draw(damaged(make_result(["torch", "keras"], fault=("loss", "keras"))))
     if isinstance(result, dict):
@@ -425,7 +425,7 @@ def plain(record: Any) -> list[list[str]]:
 
 @given(hostile, hostile, hostile)
 @example("|", "`", "<b>*a*</b> [a](b) ![a](b)")
-@settings(deadline=None, max_examples=40)
+@settings(deadline=None, max_examples=15)
 def test_hostile_names_stay_words_in_markdown_and_control_no_terminal(
     record: Any, plain: list[list[str]], a: str, b: str, words: str
 ) -> None:

@@ -83,7 +83,7 @@ interval = st.tuples(st.floats(0, 1), st.floats(0, 0.2))
 
 
 @given(st.dictionaries(st.sampled_from(["vae", "knn", "norm", "autoencoder"]), interval, min_size=1))
-@settings(deadline=None, max_examples=40)
+@settings(deadline=None, max_examples=20)
 def test_a_sole_best_is_above_every_other_detectors_interval(
     record: Any, found: dict[str, tuple[float, float]]
 ) -> None:
