@@ -140,6 +140,11 @@ def test_a_scenario_from_several_environments_is_compared_in_each_of_those_that_
     assert "cpu: a in the baseline" in none["verdicts"][0]["reason"]
 
 
+def test_a_checksum_that_is_no_text_stops_nothing(tmp_path):
+    made = [record(n, seed=n, data={"checksum": [1]}, metrics={"roc_auc": 0.9}) for n in range(3)]
+    assert compared(tmp_path, made, made)["verdicts"]
+
+
 @pytest.mark.parametrize(
     "damage",
     [{"metrics": None}, {"metrics": {TRAIN: "fast"}}, {"environment": 3}, {"settings": "many", "metrics": []}],
