@@ -141,7 +141,8 @@ def test_a_scenario_from_several_environments_is_compared_in_each_of_those_that_
 
 
 def test_a_checksum_that_is_no_text_stops_nothing(tmp_path):
-    made = [record(n, seed=n, data={"checksum": [1]}, metrics={"roc_auc": 0.9}) for n in range(3)]
+    wide = {"metrics": {"roc_auc": 0.9}, "intervals": {"roc_auc": [0.89, 0.91]}, "data": {"checksum": [1]}}
+    made = [record(n, seed=n, **wide) for n in range(3)]
     assert compared(tmp_path, made, made)["verdicts"]
 
 
