@@ -8,11 +8,11 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Literal
 
-import numpy as np
 import pandas as pd
 
 from reports.surveys import mapping
 from reports.tables.frames import BLOCK, RUNNER, Row, rows, split
+from reports.tables.paired import holm
 from reports.tables.studies import FEWEST_SEEDS, Array, Estimate, estimate, told
 
 LEVEL = 0.05
@@ -111,11 +111,7 @@ def _paired_t(gains: Array) -> float:
 
 
 def _adjusted(made: Sequence[Variant]) -> list[Variant]:
-    """With p corrected for their number, after Holm (1979)."""
+    """With p corrected for their number."""
     known = [variant for variant in made if not math.isnan(variant.p)]
-    order = np.argsort([variant.p for variant in known])
-    raised, least = {}, 0.0
-    for place, index in enumerate(order):
-        least = max(least, min(1.0, known[index].p * (len(known) - place)))
-        raised[known[index].scenario] = least
+    raised = {v.scenario: p for v, p in zip(known, holm([v.p for v in known]), strict=True)}
     return [replace(variant, p=raised.get(variant.scenario, variant.p)) for variant in made]
