@@ -17,7 +17,7 @@ from backends.early_stopping import EarlyStopping
 from backends.inference import SIZES
 from backends.interface import Backend, Model, Weights
 from backends.spec import Kind, NetworkSpec, TrainingSettings
-from backends.weights import initial_weights, variances
+from backends.weights import PRIOR, initial_weights, variances
 from bench.detect.detector import Rows
 from bench.detect.explanations import absolute_error, excess_cross_entropy, occlusion, shares, squared_error
 from bench.detect.sanity import Mahalanobis
@@ -258,6 +258,17 @@ class VAE(Autoencoder):
     """The variational autoencoder (Kingma and Welling 2014) as the design writes it down."""
 
     kind: ClassVar[Kind] = "vae"
+
+    def draw_prior(self, count: int, rng: np.random.Generator) -> Rows:
+        """Points of the latent space drawn from the network's prior, shape (count, latent)."""
+        points = rng.standard_normal((count, self.spec.latent))
+        if self.spec.prior == "normal":
+            return points
+        weights = self.model.export_weights()
+        means, logvars, logits = (np.asarray(weights[name], dtype=np.float64) for name in PRIOR)
+        shares = np.exp(logits - logits.max())
+        chosen = rng.choice(len(shares), count, p=shares / shares.sum())
+        return np.asarray(means[chosen] + np.exp(logvars[chosen] / 2) * points)
 
     def posterior(self, X: Rows) -> dict[str, Any]:
         """Whether the latent space is used: the mean KL over the rows (nats) and the number of active units.

@@ -97,7 +97,7 @@ def learned(detector: Any, data: Dataset, *, seed: int) -> Arrays:
     ``seen_rows``, (k,); ``seen_inputs``,         ``SEEN`` test rows of each class, drawn by the seed,
     ``seen_reconstructions``, (k, features)       the normal ones first
     ``drawn``, (``DRAWN``, features)              the decoder's output at latent points drawn from the
-                                                  prior N(0, I); of a variational network alone
+                                                  network's prior; of a variational network alone
     ``walk``, (w, w, features); ``walk_axes``,    its output along two latent dimensions, those whose
     (2,); ``walk_low``, ``walk_high``, (2,)       means differ most between test rows, from the lowest to
                                                   the highest of both, all others at their mean; with one
@@ -115,8 +115,7 @@ def learned(detector: Any, data: Dataset, *, seed: int) -> Arrays:
         "seen_reconstructions": np.asarray(detector.reconstruct(X[rows]), dtype=np.float32),
     }
     if detector.kind == "vae":
-        prior = rng.standard_normal((DRAWN, detector.spec.latent))
-        found["drawn"] = np.asarray(detector.generate(prior), dtype=np.float32)
+        found["drawn"] = np.asarray(detector.generate(detector.draw_prior(DRAWN, rng)), dtype=np.float32)
     sample = np.sort(rng.choice(len(X), min(PICTURED_ROWS, len(X)), replace=False))
     mu = np.asarray(detector.encode(X[sample])[0], dtype=np.float64)
     axes = np.argsort(-mu.std(axis=0), kind="stable")[:2]

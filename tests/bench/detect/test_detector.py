@@ -200,6 +200,22 @@ def test_a_collapsed_posterior_is_noticed(data):
     assert healthy["mean_kl"] > 0.5
 
 
+def test_a_mixture_is_drawn_from_by_its_shares_and_is_what_the_kl_is_to(data):
+    spec = NetworkSpec(data.features, (8,), 2, prior="mixture", components=3)
+    settings = TrainingSettings(precision="float64")
+    detector = registry.load("vae")(backend=reference, spec=spec, settings=settings, epochs=1).fit(data.X_train)
+    means, shares = np.array([[-9.0, 0.0], [0.0, 9.0], [9.0, 0.0]]), np.array([0.5, 0.3, 0.2])
+    narrow = {"prior.means": means, "prior.logvars": np.full((3, 2), -4.0), "prior.logits": np.log(shares) + 7}
+    detector.model.import_weights(detector.model.export_weights() | narrow)
+    points = detector.draw_prior(4000, np.random.default_rng(0))
+    nearest = np.abs(points[:, None] - means).sum(axis=2).argmin(axis=1)
+    np.testing.assert_allclose(np.bincount(nearest) / 4000, shares, atol=0.03)
+    np.testing.assert_allclose((points - means[nearest]).std(axis=0), np.exp(-2), rtol=0.05)
+    found = detector.posterior(data.X_val)["mean_kl"]
+    assert found == pytest.approx(detector.score(data.X_val, "kl").mean())
+    assert found > 20  # the standard normal is nowhere near
+
+
 def test_an_unknown_detector_names_the_nearest():
     with pytest.raises(ValueError, match="did you mean 'knn'"):
         registry.load("knnn")

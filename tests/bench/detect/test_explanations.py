@@ -62,6 +62,16 @@ def test_the_shares_of_a_reconstruction_score_are_its_own_terms(kind, power, exp
     np.testing.assert_allclose(parts, np.abs(detector.reconstruct(X) - X) ** power, rtol=1e-5)
 
 
+def test_a_feature_of_a_large_variance_of_its_own_explains_less_of_a_score_by_likelihood(data):
+    log_variance = np.linspace(-2.0, 2.0, data.features)
+    for kind, scale in (("reconstruction", np.exp(log_variance) + np.exp(-12)), ("mse", 1.0), ("sampled", 1.0)):
+        detector = network("vae", data, likelihood="diagonal_gaussian", score=kind)
+        detector.model.import_weights(detector.model.export_weights() | {"output.log_variance": log_variance})
+        X = data.X_test[:20].astype(np.float64)
+        terms = (detector.reconstruct(X) - X) ** 2 / scale
+        np.testing.assert_allclose(detector.explain(X), terms / terms.sum(axis=1, keepdims=True), rtol=1e-6)
+
+
 def test_the_parts_of_a_cross_entropy_are_it_without_the_entropy_of_the_row():
     digits = datasets.load("digits:4", seed=0)
     detector, X = network("vae", digits, likelihood="bce"), digits.X_test[:20].astype(np.float64)

@@ -24,6 +24,9 @@ class Network:
     def encode(self, X):
         return X @ self.into, np.zeros((len(X), 3))
 
+    def draw_prior(self, count, rng):
+        return rng.standard_normal((count, 3))
+
     def generate(self, Z):
         return Z @ self.out
 
