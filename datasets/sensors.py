@@ -16,6 +16,8 @@ Values = NDArray[np.float64]
 
 SEASONS = (240, 60)
 """Steps of a long and of a short period."""
+MOST_VALUES = 1 << 27
+"""Of the whole series: 1 GiB in float64."""
 MEMORY = 40
 """Steps after which the factor that the channels share has forgotten about two thirds."""
 
@@ -59,14 +61,20 @@ def load_sensors(
     cut = windows.cut(request, window, stride, test)
     name = f"data set '{request.name}'"
     require(2 <= channels <= 100, f"{name}: channels is {channels}; it wants 2 to 100, to be correlated")
-    require(noise >= 0, f"{name}: noise is {noise:g}; it wants 0 or more")
+    require(0 <= noise <= 1e6, f"{name}: noise is {noise:g}; it wants 0 to 1e6")
+    require(
+        steps * channels <= MOST_VALUES,
+        f"{name}: {steps:,} steps of {channels} channels; at most {MOST_VALUES:,} values are generated",
+    )
     require(anomalies >= 1, f"{name}: anomalies is {anomalies}; it wants at least 1 of each kind")
     _, tested = cut.bounds(steps)
-    room = max(kind.longest for kind in KINDS) + 2 * window
+    longest = max(kind.longest for kind in KINDS)
+    require(tested > longest, f"{name}: {tested:,} steps before the test part; it wants more than {longest}")
+    room = longest + 2 * window
     slots = anomalies * len(KINDS)
     require(
         steps - tested >= slots * room,
-        f"{name}: {slots} anomalies of up to {room - 2 * window} steps, a window apart, do not fit into the "
+        f"{name}: {slots} anomalies of up to {longest} steps, a window apart, do not fit into the "
         f"{max(0, steps - tested):,} steps of the test part; it wants {slots * room:,}",
     )
     clean = _clean(request.seed, steps, channels, noise)

@@ -60,6 +60,8 @@ def test_range_metrics_count_events_alike_and_alarms_in_pieces_for_less():
     # wholly in an event, and one not at all
     events, alarms = steps([(10, 14), (20, 40)], 50), steps([(10, 12), (13, 14), (45, 50)], 50)
     assert series.range_based(alarms, events) == pytest.approx(((1 + 1 + 0) / 3, (0.375 + 0) / 2))
+    # an alarm that began before the event goes on in it, and another begins there: 5 of 10 steps in two pieces
+    assert series.range_based(steps([(5, 12), (15, 18)], 30), steps([(10, 20)], 30))[1] == pytest.approx(0.25)
     # an alarm that spans both events: 24 of 40 steps, in two pieces
     long = steps([(5, 45)], 50)
     assert series.range_based(long, events) == pytest.approx((24 / 40 / 2, 1.0))

@@ -133,3 +133,20 @@ def test_fit_says_how_a_small_file_can_be_trained_on(tmp_path, folder, installed
     command = ["fit", f"file:{folder / '2_b.npz'}", "--detector", "vae", "--backend", installed[0], "--epochs", "1"]
     assert main([*command, "--out", str(tmp_path / "m")]) == 2
     assert 'small_data = "one batch" takes them all as one' in capsys.readouterr().err
+
+
+def test_each_value_of_a_swept_option_is_a_data_set_of_its_own_and_one_that_cannot_be_costs_its_own_trials(tmp_path):
+    text = '[[scenarios]]\ndatasets = ["blobs-2d"]\ndetectors = ["knn"]\nsweep.data.train_rows = [50, 5000]\n'
+    chosen = block(tmp_path, text)
+    fitting = fits.survey(chosen, None, 1)
+    unfit = {scenario.dataset for scenario in chosen.scenarios(1) if scenario.hash in fitting.unfit}
+    assert unfit == {"blobs-2d?train_rows=5000"}
+    assert set(fitting.unfit.values()) == {
+        "data set 'blobs-2d?train_rows=5000': train_rows=5000 wants 5,000 normal training rows; there are 600"
+    }
+
+
+def test_rows_of_a_series_are_not_taken_out_to_choose_by(tmp_path):
+    text = '[[scenarios]]\ndatasets = ["sensors?steps=9000&anomalies=1"]\ndetectors = ["norm"]\nlabelled = 0.2\n'
+    with pytest.raises(SuiteError, match="labelled validation rows would be taken out of the test, whose windows hold"):
+        fits.check(block(tmp_path, text), None)
