@@ -51,6 +51,25 @@ SCORES = {"vae": scored(3000, 0), "knn": scored(150, 1)}
 """Of the one more than the page keeps thresholds of, of the other fewer."""
 
 
+SERIES = {
+    "series.labels": (np.arange(30) == 7).astype(np.uint8),
+    "series.scores": np.linspace(0, 1, 30, dtype=np.float32),
+    "series.edges": np.arange(0, 31, 2),
+    "series.low": np.zeros((15, 2), dtype=np.float32),
+    "series.high": np.ones((15, 2), dtype=np.float32),
+}
+LEARNED = {
+    "seen_rows": np.arange(4, dtype=np.int32),
+    "seen_inputs": np.linspace(0, 1, 24, dtype=np.float32).reshape(4, 6),
+    "seen_reconstructions": np.zeros((4, 6), dtype=np.float32),
+    "drawn": np.ones((5, 6), dtype=np.float32),
+    "walk": np.zeros((3, 3, 6), dtype=np.float32),
+    "walk_axes": np.array([1, 0], dtype=np.int32),
+    "walk_low": np.zeros(2, dtype=np.float32),
+    "walk_high": np.ones(2, dtype=np.float32),
+}
+
+
 @pytest.fixture(scope="module")
 def report(tmp_path_factory: pytest.TempPathFactory, run: Any, record: Any) -> Path:
     folder = tmp_path_factory.mktemp("results")
@@ -62,13 +81,16 @@ def report(tmp_path_factory: pytest.TempPathFactory, run: Any, record: Any) -> P
         rows = np.arange(0, len(scores), 5, dtype=np.int32)
         plane = rng.standard_normal((len(rows), 2)).astype(np.float32)
         arrays = {"y_test": labels.astype(np.uint8), f"score.{kind}": scores, "mu_rows": rows, "mu_pca": plane}
-        save_file(arrays, folder / "arrays" / f"{detector}.safetensors")
+        save_file(
+            arrays | SERIES | (LEARNED if detector == "vae" else {}), folder / "arrays" / f"{detector}.safetensors"
+        )
     for one in records:
         detector = one["detector"]
         if one["dataset"] == "digits:4" and detector in SCORES and one["seed"] == 0:
             mark = {"rule": "percentile 95", "oracle": False, "metrics": {"threshold": 1.5}}
             one |= {"arrays": f"arrays/{detector}.safetensors", "thresholds": [mark]}
             feature = {"name": HOSTILE, "share": 0.75, "value": 3.5, "reconstruction": 0.25}
+            one["series"] = {"steps": 30, "events": 1, "channels": [HOSTILE, "heat"], "threshold": 0.5, "metrics": {}}
             one["top_anomalies"] = [{"row": 7, "score": 9.5, "anomaly": True, "features": [feature]}]
     for one in records:
         if (one["dataset"], one["backend"]) == ("kdd99", "keras"):
@@ -77,6 +99,10 @@ def report(tmp_path_factory: pytest.TempPathFactory, run: Any, record: Any) -> P
     records.append(record("kdd99", status="failed", reason=HOSTILE, seed=9))
     for place, batch in enumerate((32, 128, 512)):
         records.append(record("blobs", batch=batch, speed=1e4 * 2**place))
+    swept = {"swept": {"data.train_rows": 100}, "scenario_hash": "fewer"}
+    records += [record("digits:4?train_rows=100", "knn") | swept, records[-1]]
+    known = next(one for one in records if (one["dataset"], one["detector"]) == ("digits:4", "knn"))
+    known["swept"] = {"data.train_rows": 0}
     path = folder / "report.html"
     path.write_bytes(reports.page(records, directory=folder))
     return path
@@ -306,6 +332,27 @@ def test_every_kind_of_plot_is_drawn(page: Any) -> None:
         "cpu",
     ):
         assert any(words in title for title in titles)
+
+
+def test_a_series_curves_over_training_rows_and_what_is_learned_are_drawn(page: Any) -> None:
+    for kind in ("series", "training"):
+        page.execute_script("arguments[0].scrollIntoView()", one(page, f".plots.{kind}"))
+        until(lambda kind=kind: page.find_elements("css selector", f".plots.{kind} .main-svg"))
+    flagged = "return document.querySelector('.plots.series .plot').data.filter(trace => trace.line.width === 5)[0].x"
+    assert page.execute_script(flagged) == [15, 30, None]
+    sheets = digits(page).find_elements("css selector", ".sheets canvas")
+    assert [(sheet.get_property("width"), sheet.get_property("height")) for sheet in sheets] == [
+        (6, 4),
+        (6, 4),
+        (6, 5),
+        (6, 3),
+        (6, 3),
+    ]
+    shades = "return [...arguments[0].getContext('2d').getImageData(0, 0, 6, 4).data].filter((_, at) => at % 4 === 0)"
+    drawn = page.execute_script(shades, sheets[0])
+    assert drawn == sorted(drawn, reverse=True)
+    assert drawn[0] > 250
+    assert drawn[-1] < 5
 
 
 def test_dark_is_what_the_system_asks_for_until_a_button_says_otherwise(page: Any) -> None:
