@@ -40,7 +40,14 @@ PACKAGES = (
 )
 """Distributions whose versions go into every record, where installed."""
 
-LADDER = ("bench.proof.cases", "bench.proof.ladder", "bench.proof.native", "bench.proof.verify", "bench.worker.draws")
+LADDER = (
+    "bench.proof.cases",
+    "bench.proof.ladder",
+    "bench.proof.lanes",
+    "bench.proof.native",
+    "bench.proof.verify",
+    "bench.worker.draws",
+)
 """The modules that prove the backends equal: what another ladder has proved holds no longer."""
 
 

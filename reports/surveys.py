@@ -59,6 +59,7 @@ READ: dict[str, Sequence[str]] = {
     "settings": ("batch_size", "likelihood", "beta"),
     "confusion": COUNTS,
     "self_check": ("followed", "steps"),
+    "made": ("before", "lanes", "alone"),
 }
 """Keys that ``columns`` and ``asked`` read, and the keys inside of objects of which they read no more."""
 LARGE = ("equality", *_PRESENT[3:])
@@ -232,6 +233,9 @@ def columns(records: Sequence[Mapping[str, Any]]) -> Columns:
         "data_bytes": 4 * sizes["features"] * (sizes["train_rows"] + sizes["val_rows"] + sizes["test_rows"]),
         "marks": np.fromiter(map(_marks, found["marks"]), object, len(records)),
         "checksum": _coded(data["checksum"], text),
+        "before": _wholes(inner["made"]["before"]),
+        "lanes": _wholes(inner["made"]["lanes"]),
+        "alone": _coded(inner["made"]["alone"], text),
         **{name: _numbers(inner["confusion"][name]) for name in COUNTS},
     }
     for name in QUALITY:

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import os
 import platform
+from collections.abc import Sequence
 
 import flax
 import jax
@@ -19,6 +20,7 @@ import optax
 from backends import weights as canonical
 from backends.interface import NO_TF32, Capabilities, Weights
 from backends.jax.idiomatic import IdiomaticModel
+from backends.jax.lanes import JaxLanes
 from backends.jax.tuned import TunedModel
 from backends.spec import NetworkSpec, TrainingSettings
 
@@ -53,6 +55,18 @@ def build(spec: NetworkSpec, weights: Weights, settings: TrainingSettings) -> Id
     """A model that starts from these weights. Raises BackendError where the settings do not work here."""
     capabilities().check(settings)
     canonical.check(weights, spec)
+    configure(settings)
+    return MODES[settings.mode](spec, weights, settings)
+
+
+def build_lanes(spec: NetworkSpec, weights: Sequence[Weights], settings: Sequence[TrainingSettings]) -> JaxLanes:
+    """Models that are trained together; see ``backends.lanes``."""
+    capabilities().check(settings[0])
+    configure(settings[0])
+    return JaxLanes(spec, weights, settings)
+
+
+def configure(settings: TrainingSettings) -> None:
+    """What JAX keeps for the whole process."""
     jax.config.update("jax_default_matmul_precision", "tensorfloat32" if settings.precision == "tf32" else "highest")
     jax.config.update("jax_enable_x64", settings.precision == "float64")
-    return MODES[settings.mode](spec, weights, settings)

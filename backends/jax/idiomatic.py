@@ -28,8 +28,8 @@ Draws = dict[str, Array]
 """The arrays of a ``randomness.Epoch`` by their names."""
 
 
-def draw(key: Array, network: Network | Drawing, rows: int) -> Draws:
-    """ε, η and dropout masks for so many rows."""
+def draw(key: Array, network: Network | Drawing, rows: int, keep: Array | None = None) -> Draws:
+    """ε, η and dropout masks for so many rows; ``keep`` stands for one minus the network's own rate."""
     noise, others = jax.random.split(key)
     drawn, spec, widths = {}, network.spec, network.spec.dropped()
     if spec.kind == "vae":
@@ -40,7 +40,7 @@ def draw(key: Array, network: Network | Drawing, rows: int) -> Draws:
     if network.dropout:
         for number, (name, width) in enumerate(widths.items()):
             mask = jax.random.fold_in(others, number)
-            drawn[name] = jax.random.bernoulli(mask, 1 - network.dropout, (rows, width))
+            drawn[name] = jax.random.bernoulli(mask, 1 - network.dropout if keep is None else keep, (rows, width))
     return drawn
 
 
@@ -116,9 +116,12 @@ class IdiomaticModel(Inference):
         state = nnx.state((self.network, self.optimizer))
         self.queued = jax.device_put(state, self.device)
         nnx.update((self.network, self.optimizer), self.queued)
-        self.key = jax.device_put(jax.random.key(settings.seed), self.device)
+        self.make_key()
         self.train_step = nnx.cached_partial(train_step, self.network, self.optimizer)
         self.row_function = nnx.cached_partial(row_function, self.network)
+
+    def make_key(self) -> None:
+        self.key = jax.device_put(jax.random.key(self.settings.seed), self.device)
 
     def make_optimizer(self) -> optax.GradientTransformation:
         return make_optimizer(self.settings)
@@ -209,3 +212,12 @@ class IdiomaticModel(Inference):
     def import_weights(self, weights: Weights) -> None:
         canonical.check(weights, self.spec)
         self.network.replace(weights)
+
+    def restart(self, weights: Weights, settings: TrainingSettings) -> None:
+        canonical.check(weights, self.spec)
+        self.settings = settings
+        self.network.restart(weights, settings.seed)
+        # every state of an optimiser begins with zeros
+        zeros = jax.tree.map(lambda array: np.zeros(array.shape, array.dtype), nnx.state(self.optimizer))
+        nnx.update(self.optimizer, jax.device_put(zeros, self.device))
+        self.make_key()

@@ -41,9 +41,18 @@ class Network(nnx.Module):
         self.beside = nnx.Dict(
             {name: nnx.Param(jnp.zeros(shape, self.dtype)) for name, shape in canonical.beside(spec).items()}
         )
-        self.scoring_noise = nnx.Variable(jnp.asarray(randomness.scoring_noise(settings.seed, spec.latent), self.dtype))
+        self.scoring_noise = nnx.Variable(jnp.zeros((randomness.SCORING_SAMPLES, spec.latent), self.dtype))
         self.log_sigma = nnx.Variable(jnp.zeros(1, self.dtype))
+        self.restart(weights, settings.seed)
+
+    def restart(self, weights: Weights, seed: int) -> None:
+        """Starts from these weights, with the scoring noise of this seed."""
         self.replace(weights)
+        self.put(self.scoring_noise, randomness.scoring_noise(seed, self.spec.latent))
+
+    def put(self, variable: nnx.Variable[Array], array: NDArray[Any]) -> None:
+        """Gives a variable a value, on the device that it is on."""
+        variable[...] = jax.device_put(array.astype(variable.dtype), variable[...].sharding)
 
     def named(self) -> dict[str, nnx.Module]:
         layers = (*self.encoder.layers, *self.heads.layers, *self.decoder.layers)
@@ -68,7 +77,7 @@ class Network(nnx.Module):
         if self.spec.likelihood == "gaussian":
             pairs.append((self.log_sigma, weights[canonical.LOG_SIGMA]))
         for variable, array in pairs:
-            variable[...] = jax.device_put(array.astype(variable.dtype), variable[...].sharding)
+            self.put(variable, array)
 
     def encode(self, x: Array, masks: Masks = NOTHING) -> tuple[Array, Array]:
         for number, layer in enumerate(self.encoder.layers):

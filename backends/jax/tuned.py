@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from functools import partial
 from typing import Any
 
@@ -17,6 +18,7 @@ from backends.inference import RowFunction, tracing_rows
 from backends.interface import Weights
 from backends.jax.idiomatic import Draws, IdiomaticModel, draw, update
 from backends.jax.network import Network
+from backends.spec import TrainingSettings
 
 
 def train_epoch(
@@ -26,15 +28,18 @@ def train_epoch(
     order: Array,
     draws: Draws,
     kl_weight: Array,
+    adapt: Callable[[Network, nnx.Optimizer], None] = lambda network, optimizer: None,
 ) -> tuple[nnx.State, Array]:
     """A whole epoch without a round trip to Python; returns the new state and the sums of mean reconstruction and KL.
 
-    ``order`` and ``draws`` as in ``train_step``, the draws themselves.
+    ``order`` and ``draws`` as in ``train_step``, the draws themselves. ``adapt`` is given what is trained before every
+    step.
     """
 
     def step(carried: tuple[nnx.State, Array], batch: tuple[Array, Draws]) -> tuple[tuple[nnx.State, Array], None]:
         (state, totals), (rows, drawn) = carried, batch
         network, optimizer = nnx.merge(graph, state)
+        adapt(network, optimizer)
         totals += update(network, optimizer, data[rows], drawn, kl_weight)
         return (nnx.state((network, optimizer)), totals), None
 
@@ -63,27 +68,32 @@ class TunedModel(IdiomaticModel):
 
     moved = False
     """Whether the state has gone on from what the modules hold."""
+    compiled = False
+    """Whether what is compiled fits the rows."""
 
     def make_optimizer(self) -> optax.GradientTransformation:
         return optax.flatten(super().make_optimizer())  # all weights in one vector: one loop, where each had its own
 
     def load_data(self, X: NDArray[Any]) -> None:
+        shape = self.data.shape if self.compiled else None
         super().load_data(X)
         self.settle()
         graph, self.state = nnx.split((self.network, self.optimizer))
-        self.train_epoch = jax.jit(partial(train_epoch, graph), donate_argnums=0)
-        self.draw_all = jax.jit(self.trace_draws)
+        if shape != self.data.shape:
+            self.train_epoch = jax.jit(partial(train_epoch, graph), donate_argnums=0)
+            self.draw_all = jax.jit(self.trace_draws)
+            self.compiled = False
 
-    def trace_draws(self, epoch: Array) -> tuple[Array, Draws]:
+    def trace_draws(self, key: Array, epoch: Array) -> tuple[Array, Draws]:
         """A random word for every row, and all else that is drawn, each of shape (steps, batch, width)."""
-        order, draws = jax.random.split(jax.random.fold_in(self.key, epoch))
+        order, draws = jax.random.split(jax.random.fold_in(key, epoch))
         drawn = draw(draws, self.network, self.steps * self.settings.batch_size)
         batches = jax.tree.map(lambda array: array.reshape(self.steps, -1, array.shape[-1]), drawn)
         return jax.random.bits(order, (len(self.data),)), batches
 
     def draw_batches(self, epoch: int) -> tuple[Array, Draws]:
         """As ``shared_epoch``, from JAX's own generator."""
-        words, draws = self.draw_all(np.uint32(epoch))
+        words, draws = self.draw_all(self.key, np.uint32(epoch))
         with jax.enable_x64(True):
             return batches_by_rank(words, self.steps, self.settings.batch_size), draws
 
@@ -96,7 +106,9 @@ class TunedModel(IdiomaticModel):
         return self.state, self.data, order, draws, np.asarray(self.settings.kl_weight(epoch), self.dtype)
 
     def compile_training(self) -> None:
-        self.train_epoch = self.train_epoch.lower(*self.arguments(0)).compile()
+        if not self.compiled:
+            self.train_epoch = self.train_epoch.lower(*self.arguments(0)).compile()
+            self.compiled = True
 
     def run_epoch(self, epoch: int) -> None:
         self.last_kl_weight = self.settings.kl_weight(epoch)
@@ -122,3 +134,7 @@ class TunedModel(IdiomaticModel):
         self.settle()
         super().import_weights(weights)
         self.state = nnx.state((self.network, self.optimizer))
+
+    def restart(self, weights: Weights, settings: TrainingSettings) -> None:
+        self.settle()
+        super().restart(weights, settings)

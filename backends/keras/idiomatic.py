@@ -162,3 +162,12 @@ class IdiomaticModel(Inference):
         canonical.check(weights, self.spec)
         with keras.device(self.device):
             self.network.replace(weights)
+
+    def restart(self, weights: Weights, settings: TrainingSettings) -> None:
+        canonical.check(weights, self.spec)
+        self.settings = settings
+        with keras.device(self.device):
+            self.network.restart(weights, settings.seed)
+            for variable in self.optimizer.variables:
+                if variable.name != "learning_rate":
+                    variable.assign(ops.zeros_like(variable))

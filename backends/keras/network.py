@@ -60,14 +60,20 @@ class Network(keras.Model):
             name: self.add_weight(name=name.replace(".", "_"), shape=shape, initializer="zeros")
             for name, shape in canonical.beside(spec).items()
         }
-        draws = randomness.scoring_noise(settings.seed, spec.latent)
-        self.scoring_noise = ops.convert_to_tensor(draws, self.dtype)
+        shape = randomness.SCORING_SAMPLES, spec.latent
+        self.scoring_noise = self.add_weight(name="scoring_noise", shape=shape, initializer="zeros", trainable=False)
         self.log_sigma = self.add_weight(name="log_sigma", shape=(1,), initializer="zeros", trainable=False)
         self.kl_weight = self.add_weight(name="kl_weight", initializer="ones", trainable=False)
         self.seeds = keras.random.SeedGenerator(engine.seed(settings.seed))
         self.trackers = [keras.metrics.Mean(name=name) for name in ("reconstruction", "kl")]
         self.built = True
+        self.restart(weights, settings.seed)
+
+    def restart(self, weights: Weights, seed: int) -> None:
+        """Starts from these weights, with the draws of this seed."""
         self.replace(weights)
+        self.scoring_noise.assign(randomness.scoring_noise(seed, self.spec.latent))
+        self.seeds.state.assign(keras.random.SeedGenerator(engine.seed(seed)).state)
 
     def export(self) -> dict[str, NDArray[Any]]:
         arrays: dict[str, NDArray[Any]] = {}

@@ -13,6 +13,7 @@ from __future__ import annotations
 import os
 import platform
 import shutil
+from collections.abc import Sequence
 
 import torch
 
@@ -20,6 +21,7 @@ from backends import weights as canonical
 from backends.interface import NO_TF32, Capabilities, Weights
 from backends.spec import NetworkSpec, TrainingSettings
 from backends.torch.idiomatic import IdiomaticModel
+from backends.torch.lanes import TorchLanes
 from backends.torch.tuned import FusedModel, TunedModel
 
 MODES = {"idiomatic": IdiomaticModel, "fused": FusedModel, "tuned": TunedModel}
@@ -54,6 +56,18 @@ def build(spec: NetworkSpec, weights: Weights, settings: TrainingSettings) -> Id
     """A model that starts from these weights. Raises BackendError where the settings do not work here."""
     capabilities().check(settings)
     canonical.check(weights, spec)
+    configure(settings)
+    return MODES[settings.mode](spec, weights, settings)
+
+
+def build_lanes(spec: NetworkSpec, weights: Sequence[Weights], settings: Sequence[TrainingSettings]) -> TorchLanes:
+    """Models that are trained together; see ``backends.lanes``."""
+    capabilities().check(settings[0])
+    configure(settings[0])
+    return TorchLanes(spec, weights, settings)
+
+
+def configure(settings: TrainingSettings) -> None:
+    """What PyTorch keeps for the whole process."""
     torch.set_float32_matmul_precision("high" if settings.precision == "tf32" else "highest")
     torch.backends.cudnn.allow_tf32 = settings.precision == "tf32"
-    return MODES[settings.mode](spec, weights, settings)

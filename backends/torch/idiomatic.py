@@ -67,8 +67,11 @@ class IdiomaticModel(Inference):
         self.dtype = getattr(torch, settings.storage)
         self.network = self.network_class(spec, weights, settings, self.device)
         self.optimizer = self.make_optimizer()
-        self.order_generator = torch.Generator().manual_seed(settings.seed)
-        self.noise_generator = torch.Generator(self.device).manual_seed(settings.seed)
+        self.make_generators()
+
+    def make_generators(self) -> None:
+        self.order_generator = torch.Generator().manual_seed(self.settings.seed)
+        self.noise_generator = torch.Generator(self.device).manual_seed(self.settings.seed)
 
     def make_optimizer(self) -> Any:
         return make_optimizer(self.network, self.settings)
@@ -211,6 +214,16 @@ class IdiomaticModel(Inference):
     def import_weights(self, weights: Weights) -> None:
         canonical.check(weights, self.spec)
         self.network.replace(weights)
+
+    def restart(self, weights: Weights, settings: TrainingSettings) -> None:
+        canonical.check(weights, self.spec)
+        self.settings = settings
+        self.network.restart(weights, settings.seed)
+        self.restart_optimizer()
+        self.make_generators()
+
+    def restart_optimizer(self) -> None:
+        self.optimizer = self.make_optimizer()
 
 
 def by_step(epoch: Epoch) -> Iterator[dict[str, Tensor]]:

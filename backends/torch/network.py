@@ -78,6 +78,12 @@ class Network(nn.Module):
         """What is trained beside the layers, by its canonical name."""
         return self.beside[name.replace(".", "_")]
 
+    @torch.no_grad()
+    def restart(self, weights: Weights, seed: int) -> None:
+        """Starts from these weights, with the scoring noise of this seed."""
+        self.replace(weights)
+        self.scoring_noise.copy_(torch.tensor(randomness.scoring_noise(seed, self.spec.latent)))
+
     def arithmetic(self) -> AbstractContextManager[object]:
         """What the layers compute in."""
         return torch.autocast(self.device.type, torch.bfloat16) if self.mixed else nullcontext()

@@ -36,6 +36,8 @@ class WholeStepOptimizer:
 
     def __init__(self, network: Network, settings: TrainingSettings) -> None:
         self.settings = settings
+        self.learning_rate: Any = settings.learning_rate
+        self.weight_decay: Any = settings.weight_decay
         self.steps = 0
         parameters = dict(network.named_parameters())
         self.vector = torch.cat([parameter.detach().flatten() for parameter in parameters.values()])
@@ -50,6 +52,11 @@ class WholeStepOptimizer:
         """The network's parameters by name, views of the vector."""
         parts = self.vector.split(self.sizes)
         return {name: part.view(shape) for (name, shape), part in zip(self.shapes.items(), parts, strict=True)}
+
+    def restart(self) -> None:
+        self.steps = 0
+        for slot in self.slots:
+            slot.zero_()
 
     def state_dict(self) -> dict[str, Any]:
         return {"steps": self.steps, "slots": self.slots}
@@ -67,11 +74,11 @@ class WholeStepOptimizer:
 
     def update(self, gradients: Mapping[str, Tensor], corrections: Tensor) -> None:
         """One step t, with its two corrections."""
-        s, w = self.settings, self.vector
-        g = torch.cat([gradients[name].flatten() for name in self.shapes])
-        decay = s.learning_rate * s.weight_decay * w if s.optimizer == "adamw" else 0.0
+        s, w, rate, decays = self.settings, self.vector, self.learning_rate, self.weight_decay
+        g = torch.cat([gradients[name].flatten(w.ndim - 1) for name in self.shapes], -1)
+        decay = rate * decays * w if s.optimizer == "adamw" else 0.0
         if s.weight_decay and s.optimizer != "adamw":
-            g = g + s.weight_decay * w
+            g = g + decays * w
         if s.optimizer == "sgd":
             change = self.slots[0].mul_(s.momentum).add_(g) if self.slots else g
         elif s.optimizer == "rmsprop":
@@ -80,4 +87,7 @@ class WholeStepOptimizer:
             m = self.slots[0].mul_(s.beta1).add_((1 - s.beta1) * g)
             v = self.slots[1].mul_(s.beta2).add_((1 - s.beta2) * g * g)
             change = m * corrections[0] / ((v * corrections[1]).sqrt() + s.epsilon)
-        w.sub_(s.learning_rate * change + decay)
+        self.apply(rate * change + decay)
+
+    def apply(self, change: Tensor) -> None:
+        self.vector.sub_(change)

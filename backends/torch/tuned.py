@@ -104,6 +104,7 @@ class TunedModel(FusedModel):
     """
 
     network_class = TunedNetwork
+    step: Step | None = None
 
     @property
     def launch_bound(self) -> bool:
@@ -113,8 +114,16 @@ class TunedModel(FusedModel):
     def make_optimizer(self) -> Any:
         return WholeStepOptimizer(self.network, self.settings)
 
+    def restart_optimizer(self) -> None:
+        self.optimizer.restart()
+
     def load_data(self, X: NDArray[Any]) -> None:
+        """What is compiled reads the rows where they lie, so that others of the same shape take their place."""
+        before = self.data if self.step else None
         super().load_data(X)
+        if before is not None and before.shape == self.data.shape:
+            self.data = before.copy_(self.data)
+            return
         self.totals = torch.zeros(2, dtype=self.dtype, device=self.device)
         self.kl_weight = torch.ones((), dtype=self.dtype, device=self.device)
         self.step = compiled(self.whole_step())
@@ -151,14 +160,16 @@ class TunedModel(FusedModel):
 
     @torch.no_grad()
     def first_step(self) -> None:
+        assert self.step is not None
         epoch = self.draw_epoch(0)
-        if self.launch_bound:
-            self.replay = Replay(self.step, epoch)
-        else:
+        if not self.launch_bound:
             self.step(next(by_step(epoch)))
+        elif self.replay is None:
+            self.replay = Replay(self.step, epoch)
 
     @torch.no_grad()
     def run_epoch(self, epoch: int) -> None:
+        assert self.step is not None
         if self.launch_bound and self.replay is None:
             self.compile_training()
         self.last_kl_weight = self.settings.kl_weight(epoch)

@@ -9,12 +9,14 @@ import shlex
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from bench.messages import UsageError, harmless
 
 LONGEST_SECONDS = 366 * 24 * 3600
 VERIFIED_PRECISIONS = ("float32", "float64")
+MOST_LANES = 1024
+"""As a suite may have."""
 PRECISIONS = (*VERIFIED_PRECISIONS, "bfloat16", "tf32")
 
 
@@ -123,6 +125,14 @@ def positive(text: str) -> int:
     if (found := _whole(text)) < 1:
         raise argparse.ArgumentTypeError(f"expected a positive integer, got {text!r}")
     return found
+
+
+def lanes(text: str) -> int | Literal["auto"]:
+    if text == "auto":
+        return "auto"
+    if not 0 < _whole(text) <= MOST_LANES:
+        raise argparse.ArgumentTypeError(f"expected auto, or an integer from 1 to {MOST_LANES:,}, got {text!r}")
+    return int(text)
 
 
 def _whole(text: str) -> int:

@@ -60,8 +60,18 @@ def add(commands: Any) -> None:
     how.add_argument(
         "--jobs", type=options.positive, metavar="N", default=1, help="trials side by side; above 1 nothing is timed"
     )
+    clock = how.add_mutually_exclusive_group()
+    clock.add_argument(
+        "--untimed",
+        action="store_true",
+        help="for quality alone: nothing is timed, as with --jobs above 1 and in sweeps; trials share processes",
+    )
+    clock.add_argument("--timed", action="store_true", help="time the trials of a sweep, each in its own process")
     how.add_argument(
-        "--untimed", action="store_true", help="for quality alone: nothing is timed, as with --jobs above 1"
+        "--lanes",
+        type=options.lanes,
+        metavar="N",
+        help="train up to N alike trials together in one program where nothing is timed; auto: as many as is fastest",
     )
     options.cluster(how)
     how.add_argument("--timeout", type=options.seconds, metavar="TIME", help="limit for one trial: 90, 90s, 5m or 1h")
@@ -91,6 +101,8 @@ def _run(arguments: argparse.Namespace) -> int:
     from bench.environment import available_cores
     from bench.suites import suite
 
+    if arguments.timed and arguments.jobs > 1:
+        raise UsageError("--timed trials run one at a time, without --jobs")
     address = _cluster(arguments)
     chosen = suite.load(arguments.suite).vary(
         seeds=arguments.seeds,
@@ -106,6 +118,7 @@ def _run(arguments: argparse.Namespace) -> int:
         devices=[arguments.device] if arguments.device else None,
         precisions=arguments.precision,
         labelled=arguments.labelled_validation,
+        lanes=arguments.lanes,
         sweep=options.swept(arguments.sweep),
     )
     if address is not None and not arguments.dry_run:
@@ -125,7 +138,10 @@ def _run(arguments: argparse.Namespace) -> int:
         return 0
     from bench.run.side_by_side import SideBySide
 
-    executor = SideBySide(arguments.jobs)
+    timed = _timed(arguments, chosen)
+    if timed and arguments.lanes not in (None, 1):
+        raise UsageError("--lanes is of trials that are not timed: add --untimed")
+    executor = SideBySide(arguments.jobs, 1 if timed else chosen.lanes)
     return _execute(arguments, chosen, threads, lambda fitting: executor)
 
 
@@ -138,6 +154,8 @@ def _cluster(arguments: argparse.Namespace) -> Any:
         return None
     if arguments.jobs > 1:
         raise UsageError("--jobs is of this machine; on a cluster --untimed runs as many side by side as fit")
+    if arguments.lanes is not None:
+        raise UsageError("--lanes is of this machine; on a cluster each trial has a process of its own")
     if arguments.verify:
         raise UsageError("--verify proves the backends of this machine; run 'bench verify' on the workers' machines")
     from bench.cluster import address, connection
@@ -155,7 +173,7 @@ def _on_cluster(arguments: argparse.Namespace, address: Any, chosen: Any) -> int
         connection.greet(client)
         retries = 2 if arguments.retries is None else arguments.retries
         out = _out(arguments, chosen)
-        threads = 1 if arguments.untimed else connection.threads(client, chosen, out)
+        threads = connection.threads(client, chosen, out) if _timed(arguments, chosen) else 1
         return _execute(
             arguments,
             chosen,
@@ -163,6 +181,11 @@ def _on_cluster(arguments: argparse.Namespace, address: Any, chosen: Any) -> int
             lambda fitting: OnCluster(client, out, sizes=fitting.sizes, retries=retries, mixed=arguments.mixed),
             lambda reference: facts_there(client, reference, chosen.seeds[0], _data_dir(arguments)),
         )
+
+
+def _timed(arguments: argparse.Namespace, chosen: Any) -> bool:
+    """Whether trials are timed: those of a sweep, of which there are many, only where they are meant to be."""
+    return arguments.jobs == 1 and not arguments.untimed and (arguments.timed or not chosen.swept)
 
 
 def _out(arguments: argparse.Namespace, chosen: Any) -> Path:
@@ -204,7 +227,7 @@ def _execute(
             chosen,
             out,
             threads=threads,
-            timed=arguments.jobs == 1 and not arguments.untimed,
+            timed=_timed(arguments, chosen),
             executor=executor(fitting),
             data_dir=data_dir,
             shapes=fitting.shapes,
@@ -231,13 +254,16 @@ def _execute(
 
 def _asking(trials: int, first: Sequence[Mapping[str, Any]], jobs: int) -> str:
     """What a large sweep is asked before it goes on: how long it would take, from its first trials."""
-    spent = [record["wall_seconds"] for record in first if record.get("wall_seconds")]
+    ran = [record for record in first if record.get("wall_seconds")]
+    # the first trial of a process pays for its start, which later ones do not
+    later = [record for record in ran if record.get("made", {}).get("before")]
+    spent = [record["wall_seconds"] for record in later or ran]
     if not spent:
         return f"the sweep has {trials:,} trials, and none of the first {len(first)} ran; add --yes to run them all"
     hours = sum(spent) / len(spent) * trials / jobs / 3600
     about = f"{hours:,.0f} hours" if hours >= 2 else f"{60 * hours:,.0f} minutes"
     return (
-        f"the sweep has {trials:,} trials; at the pace of the first {len(spent)}, which are kept, all would take about "
+        f"the sweep has {trials:,} trials; at the pace of the first {len(ran)}, which are kept, all would take about "
         f"{about}; add --yes to run them, or draw some of them by --sweep sample=N"
     )
 

@@ -70,12 +70,16 @@ def unavailable(name: str, parameters: Mapping[str, Any] = NO_PARAMETERS) -> str
     ``parameters`` are the suite's: a detector made of others cannot run where one of those cannot.
     """
     for detector in _parts(name, parameters):
-        packages = dict.fromkeys(module.partition(".")[0] for module in getattr(detector, "requires", ()))
-        missing = [package for package in packages if importlib.util.find_spec(package) is None]
+        missing = [package for package in _packages(detector) if importlib.util.find_spec(package) is None]
         if missing:
             verb = "is" if len(missing) == 1 else "are"
             return f"{' and '.join(missing)} {verb} not installed: pip install '{detector.install}'"
     return None
+
+
+def required(name: str, parameters: Mapping[str, Any] = NO_PARAMETERS) -> set[str]:
+    """The packages whose modules ``load_required`` imports."""
+    return {package for detector in _parts(name, parameters) for package in _packages(detector)}
 
 
 def load_required(name: str, parameters: Mapping[str, Any] = NO_PARAMETERS) -> type[Any]:
@@ -91,6 +95,10 @@ def load_required(name: str, parameters: Mapping[str, Any] = NO_PARAMETERS) -> t
             except ModuleNotFoundError as error:
                 raise BackendError(f"{name} needs {error.name}, which is not installed") from error
     return detector
+
+
+def _packages(detector: type[Any]) -> list[str]:
+    return list(dict.fromkeys(module.partition(".")[0] for module in getattr(detector, "requires", ())))
 
 
 def _parts(name: str, parameters: Mapping[str, Any]) -> list[type[Any]]:

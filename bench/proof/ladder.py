@@ -26,7 +26,7 @@ from backends.early_stopping import EarlyStopping
 from backends.inference import CHUNK, TAIL
 from backends.interface import Backend, EpochLoss, Model, Weights
 from backends.spec import Device, Precision
-from bench.proof import native
+from bench.proof import lanes, native
 from bench.proof.cases import Case, cases
 
 INITIAL = "initial weights"
@@ -57,8 +57,9 @@ RUNGS = (
     MANY,
     SAVED,
     *native.RUNGS,
+    lanes.LANES,
 )
-ALONE = (SAVED, *native.RUNGS)
+ALONE = (SAVED, *native.RUNGS, lanes.LANES)
 """The rungs on which a climber is held against what follows from its own draws and weights, not against the others."""
 
 REFERENCE = "reference"
@@ -194,7 +195,12 @@ class Climber:
         self.name, self.data = name, data
         self.backend = reference if name == REFERENCE else backends.load(name)
 
-    def climb(self, found: Sequence[Case], native_cases: Sequence[native.Case] = ()) -> Observed:
+    def climb(
+        self,
+        found: Sequence[Case],
+        native_cases: Sequence[native.Case] = (),
+        lanes_cases: Sequence[lanes.Case] = (),
+    ) -> Observed:
         """What all cases show; the first is trained to its end and scored. ``expected`` then holds what the rungs
         ``ALONE`` should show."""
         observed: Observed = {rung: {} for rung in RUNGS}
@@ -211,6 +217,10 @@ class Climber:
             for rung in native.RUNGS:
                 observed[rung] |= seen[rung]
                 self.expected[rung] |= right[rung]
+        for together in lanes_cases:
+            shown, trained_alone = lanes.climb(self.backend, together, self.data)
+            observed[lanes.LANES] |= shown
+            self.expected[lanes.LANES] |= trained_alone
         return observed
 
     def exchange(self, trained: Mapping[str, Weights]) -> Observed:
@@ -237,8 +247,10 @@ class Worker:
     def climb(self, precision: Precision, device: Device, mode: str, quick: bool) -> dict[str, Any]:
         """Leaves what was observed, and the weights that were trained, in the folder."""
         climber, name = self.climber, self.climber.name
-        alone = [] if name == REFERENCE else native.cases(precision, device, mode, quick)
-        observed = climber.climb(cases(precision, device, mode, quick), alone)
+        asked = precision, device, mode, quick
+        alone = [] if name == REFERENCE else native.cases(*asked)
+        together = [] if name == REFERENCE else lanes.cases(*asked)
+        observed = climber.climb(cases(*asked), alone, together)
         trained = climber.model.export_weights()
         canonical.save(self.folder / _weights_file(name), trained, climber.case.spec)
         read_back = canonical.load(self.folder / _weights_file(name))[1]

@@ -27,7 +27,7 @@ import datasets
 from backends.interface import BackendError, Capabilities
 from backends.spec import SCORES, Device, Precision, TrainingSettings
 from bench.environment import environment, environment_hash, revision, source_digest
-from bench.proof import compiled, known, ladder, native
+from bench.proof import compiled, known, ladder, lanes, native
 from bench.proof.cases import Case, cases
 from bench.proof.known import SCHEMA, Result
 from bench.proof.ladder import REFERENCE, Data, Observed, Rows
@@ -81,6 +81,7 @@ RULES: dict[str, Rule] = {
     ladder.SAVED: Rule("largest difference", 0.0, 0.0),
     native.LOSSES: Rule("relative to the largest", 1e-10, 1e-5),
     native.WEIGHTS: Rule("relative to the norm", 1e-9, 1e-3),
+    lanes.LANES: Rule("relative to the norm", 1e-9, 1e-3),
     **dict.fromkeys(native.CHANCE, Rule("share of what chance allows", 1.0, 1.0)),
 }
 

@@ -78,6 +78,12 @@ KEYS = {
         Key("start_seconds", "number", "from starting the worker to its first reply"),
         Key("wall_seconds", "number", "the whole trial"),
         Key("process", "text", "the process that ran it; trials of one share what it had imported and compiled"),
+        Key(
+            "made",
+            "json",
+            "of a trial that is not timed: how many trainings its process had done `before`; of how many `lanes` it "
+            "was which, with the bytes of one, or why it was trained `alone`",
+        ),
         Key("compile_cache", "json", "programs that the second process found, and those that it had to add"),
         Key("notes", "json", "what a reader should know, in sentences"),
         Key("data", "json", "checksum, rows, features and provenance of the data"),

@@ -1,12 +1,14 @@
-"""Trials on this machine, so many at a time, each in a process of its own."""
+"""Trials on this machine, so many at a time: timed ones each in a process of its own, others sharing some."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Generator, Iterable, Sequence
-from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
-from itertools import groupby
+from collections.abc import Callable, Generator, Iterable, Iterator
+from contextlib import suppress
+from itertools import chain, groupby
 from pathlib import Path
+from queue import SimpleQueue
 from tempfile import TemporaryDirectory
+from threading import Thread
 from typing import Any
 
 import psutil
@@ -15,11 +17,13 @@ from bench.environment import environment
 from bench.proof import known
 from bench.records.record import Record
 from bench.run import limits
+from bench.run.crews import Crews
 from bench.run.executor import Display, Plan
 from bench.run.limits import Limits
-from bench.run.trial import run_trials
+from bench.run.lines import Board, Line, lines
+from bench.run.trial import Series
 from bench.suites.scenario import Trial
-from bench.suites.suite import SharedProcess
+from bench.suites.suite import Lanes
 
 
 class SideBySide:
@@ -29,12 +33,14 @@ class SideBySide:
     ----------
     jobs : int
         Trials at a time; they must not be timed where it is above 1.
+    lanes : int or ``auto``
+        Trainings in one program, as in ``Crews``; trials must not be timed where it is not 1.
     """
 
     one_environment = True
 
-    def __init__(self, jobs: int) -> None:
-        self.jobs = jobs
+    def __init__(self, jobs: int, lanes: Lanes = 1) -> None:
+        self.jobs, self.lanes = jobs, lanes
         self.here: dict[str, Any] | None = None
 
     def environment(self) -> dict[str, Any]:
@@ -46,19 +52,20 @@ class SideBySide:
         proofs = known.known(here)
         found: dict[str, Limits | str] = {}
 
-        def run_unit(unit: Sequence[Trial]) -> list[Record]:
-            first = unit[0]
-            ended = run_trials(
-                unit,
+        def run_line(line: Line) -> Iterator[tuple[Trial, Record]]:
+            first = line.first()
+            if first is None:
+                return
+            with Series(
                 here,
                 timeout=plan.suite.timeout,
                 command=plan.command,
                 self_check=plan.self_check,
                 warm=plan.warm(first),
                 cache=_cache(plan, first, Path(shared)),
-                progress=lambda what, step, of: display.doing(first, what, step, of),
-            )
-            return [completed(trial, record) for trial, record in zip(unit, ended, strict=True)]
+            ) as series:
+                for trial, record in Crews(series, self.lanes, self.jobs, display.doing).records(line):
+                    yield trial, completed(trial, record)
 
         def completed(trial: Trial, record: Record) -> Record:
             if trial.scenario.backend:
@@ -73,7 +80,13 @@ class SideBySide:
                 if plan.timed and any(scenario.backend for scenario in scenarios):
                     display.measuring()
                     found = limits.measure(scenarios, plan.shapes)
-                yield from _execute(units(batch, plan.suite.shared_process), run_unit, self.jobs)
+                board = Board(lines(batch, plan.suite.shared_process))
+                if self.jobs == 1:
+                    # nothing goes on while a record is written
+                    for line in board:
+                        yield from run_line(line)
+                else:
+                    yield from _execute(board, run_line, self.jobs)
 
 
 def _cache(plan: Plan, trial: Trial, shared: Path) -> Path | None:
@@ -84,36 +97,45 @@ def _cache(plan: Plan, trial: Trial, shared: Path) -> Path | None:
     return None if plan.apart else shared / trial.scenario.hash
 
 
-def units(trials: Sequence[Trial], shared: SharedProcess) -> list[list[Trial]]:
-    """The trials by the process they run in, in order: each has its own, or, as far as a suite says so, all seeds of a
-    scenario and round have one."""
-    found: dict[object, list[Trial]] = {}
-    for trial in trials:
-        sharing = shared == "classical" and trial.scenario.backend is None
-        found.setdefault((trial.scenario.hash, trial.round) if sharing else trial.key, []).append(trial)
-    return list(found.values())
-
-
 def _rounds(trials: Iterable[Trial]) -> Iterable[list[Trial]]:
     return (list(batch) for _, batch in groupby(trials, key=lambda trial: trial.round))
 
 
 def _execute(
-    units: Sequence[list[Trial]], run_unit: Callable[[Sequence[Trial]], list[Record]], jobs: int
+    board: Board, run_line: Callable[[Line], Iterator[tuple[Trial, Record]]], jobs: int
 ) -> Generator[tuple[Trial, Record]]:
-    """Runs units in order, ``jobs`` at a time, and gives the records of each as it ends."""
-    waiting = list(reversed(units))
-    running: dict[Future[list[Record]], list[Trial]] = {}
-    with ThreadPoolExecutor(jobs) as pool:
+    """Runs lines, ``jobs`` at a time, and gives each record as its trial ends."""
+    ended: SimpleQueue[tuple[Trial, Record] | BaseException | None] = SimpleQueue()
+
+    def work() -> None:
         try:
-            while waiting or running:
-                while waiting and len(running) < jobs:
-                    unit = waiting.pop()
-                    running[pool.submit(run_unit, unit)] = unit
-                for future in wait(running, return_when=FIRST_COMPLETED).done:
-                    yield from zip(running.pop(future), future.result(), strict=True)
-        except BaseException:
-            # stopped by the user, or the disk is full: end the workers, so that the threads that wait for them end too
+            for one in chain.from_iterable(map(run_line, board)):
+                ended.put(one)
+        except BaseException as error:
+            ended.put(error)
+        finally:
+            ended.put(None)
+
+    threads = [Thread(target=work) for _ in range(jobs)]
+    try:
+        for thread in threads:
+            thread.start()
+        working = jobs
+        while working:
+            found = ended.get()
+            if isinstance(found, BaseException):
+                raise found
+            if found is None:
+                working -= 1
+            else:
+                yield found
+    except BaseException:
+        # stopped by the user, or the disk is full: end the workers, so that the threads that wait for them end too
+        board.clear()
+        while any(thread.is_alive() for thread in threads):
             for child in psutil.Process().children(recursive=True):
-                child.kill()
-            raise
+                with suppress(psutil.NoSuchProcess):
+                    child.kill()
+            for thread in threads:
+                thread.join(0.1)
+        raise

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from contextlib import ExitStack
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Any
+from typing import Any, Self
 from uuid import uuid4
 
 import msgspec
@@ -24,35 +24,31 @@ from bench.worker.process import TrialFailed, WorkerProcess
 
 Progress = Callable[[str, int, int], None]
 """Called with what the trial is doing, epochs done and epochs in all."""
+Heard = Callable[[int, Mapping[str, Any]], None]
+"""Called with each epoch, counted from 0, and its losses."""
+MEMORY = ("peak_memory_bytes", "peak_device_memory_bytes")
+"""The metrics that are of a process, and not of one of several trainings in it."""
+MOST = 500
+"""Trainings of one process: frameworks do not give all back that they have taken."""
+SOUND = ("diverged", "skipped")
+"""The failures that a process tells of itself, and goes on after."""
 
 
 def run_trial(trial: Trial, environment: Mapping[str, Any], **options: Any) -> Record:
-    """``run_trials`` of one."""
-    (record,) = run_trials([trial], environment, **options)
-    return record
+    """The record of one trial, in a worker of its own; ``progress`` and ``heard`` as in ``Series.record``."""
+    asked = {name: options.pop(name) for name in ("progress", "heard") if name in options}
+    with Series(environment, **options) as series:
+        return series.record(trial, **asked)
 
 
-def run_trials(
-    trials: Sequence[Trial],
-    environment: Mapping[str, Any],
-    *,
-    timeout: float,
-    command: str = "",
-    self_check: bool = True,
-    warm: bool = False,
-    cache: Path | None = None,
-    progress: Progress = lambda doing, done, of: None,
-    heard: Callable[[int, Mapping[str, Any]], None] = lambda epoch, losses: None,
-    launched: Callable[[WorkerProcess], object] = lambda worker: None,
-) -> Iterator[Record]:
-    """Runs trials of one scenario in one worker and gives the record of each as it ends, whatever happens.
+class Series:
+    """Trials one after the other in one worker, whatever happens: after one that fails the next gets a fresh one.
 
-    After one that fails the next gets a worker of its own.
+    What a trial finds in a worker, imported and compiled, the next one finds there too, so that trials of one process
+    are no independent timings. Use it as a context manager: leaving ends the worker.
 
     Parameters
     ----------
-    trials : sequence of Trial
-        Mostly one: what shares a process is no independent timing, and its records have one ``process``.
     environment : mapping
         From ``bench.environment.environment``; the worker's own report is added to it.
     timeout : float
@@ -66,52 +62,102 @@ def run_trials(
     cache : Path
         The folder in which compilers look for programs and keep them; where nothing is said, one that is empty and goes
         when all has ended, so that compilation is cold. A timed trial that finds some there has no cold times.
-    progress : callable
-        Told which of a trial's steps comes next; it is called between the worker's commands, never during one.
-    heard : callable
-        Told each epoch, counted from 0, and its losses; what it raises ends the worker and passes on.
     launched : callable
         Given each worker when it has been started; whoever ends it ends the trial.
     """
-    with ExitStack() as whole:
-        kept = cache or Path(whole.enter_context(TemporaryDirectory(prefix="vaebench-", ignore_cleanup_errors=True)))
-        stack = whole.enter_context(ExitStack())
-        worker: WorkerProcess | None = None
-        process, first = "", True
-        for trial in trials:
-            scenario, record = trial.scenario, blank(trial, environment, command)
-            reason = backends.unavailable(scenario.backend) if scenario.backend else None
-            if reason := reason or registry.unavailable(scenario.detector, scenario.parameters):
-                yield record | {"status": "skipped", "reason": reason}
-                continue
-            started = time.perf_counter()
-            steps = Steps(progress)
-            found = caches.programs(kept) if trial.timed and scenario.backend else frozenset()
-            try:
-                if first := worker is None:
-                    process = uuid4().hex[:16]
-                    worker = stack.enter_context(
-                        WorkerProcess(scenario.threads, scenario.device, timeout, variables=caches.variables(kept))
-                    )
-                    launched(worker)
-                assert worker is not None
-                worker.extend(timeout)
-                record["process"] = process
-                _drive(worker, trial, record, first=first, check=self_check and trial.timed, steps=steps, heard=heard)
-            except TrialFailed as failed:
-                reason = failed.reason + (f", {steps.doing}" if failed.status == "timeout" else "")
-                record |= {"status": failed.status, "reason": reason}
-                stack.pop_all().close()
-                worker = None
-            record["wall_seconds"] = time.perf_counter() - started
-            if found and record["status"] == "ok":
-                _set_apart(record, found, kept)
-            elif warm and first and trial.timed and scenario.backend and record["status"] == "ok":
-                progress("compiling warm", 0, 0)
-                _compile_warm(trial, record, kept, timeout)
-            yield record
-        if worker is not None:
-            worker.stop()
+
+    def __init__(
+        self,
+        environment: Mapping[str, Any],
+        *,
+        timeout: float,
+        command: str = "",
+        self_check: bool = True,
+        warm: bool = False,
+        cache: Path | None = None,
+        launched: Callable[[WorkerProcess], object] = lambda worker: None,
+    ) -> None:
+        self.environment, self.command, self.timeout = environment, command, timeout
+        self.self_check, self.warm, self.cache, self.launched = self_check, warm, cache, launched
+        self.worker: WorkerProcess | None = None
+        self.process, self.done = "", 0
+
+    def __enter__(self) -> Self:
+        self.whole = ExitStack()
+        self.kept = self.cache or self._own_folder()
+        self.stack = self.whole.enter_context(ExitStack())
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
+        if self.worker is not None and kind is None:
+            self.worker.stop()
+        self.whole.close()
+
+    def _own_folder(self) -> Path:
+        folder = TemporaryDirectory(prefix="vaebench-", ignore_cleanup_errors=True)
+        return Path(self.whole.enter_context(folder))
+
+    def record(
+        self,
+        trial: Trial,
+        progress: Progress = lambda doing, done, of: None,
+        heard: Heard = lambda epoch, losses: None,
+    ) -> Record:
+        """Runs a trial.
+
+        ``progress`` is told which of the trial's steps comes next, between the worker's commands, never during one.
+        What ``heard`` raises ends the trial and passes on; the worker stays.
+        """
+        scenario, record = trial.scenario, blank(trial, self.environment, self.command)
+        reason = backends.unavailable(scenario.backend) if scenario.backend else None
+        if reason := reason or registry.unavailable(scenario.detector, scenario.parameters):
+            return record | {"status": "skipped", "reason": reason}
+        started = time.perf_counter()
+        steps = Steps(progress)
+        found = caches.programs(self.kept) if trial.timed and scenario.backend else frozenset()
+        fresh = False
+        try:
+            worker = self.worker_for(trial)
+            fresh = self.done == 0
+            record["process"] = self.process
+            if not trial.timed:
+                record["made"] = {"before": self.done}
+            self.done += 1
+            check = self.self_check and trial.timed
+            _drive(worker, trial, record, first=fresh, check=check, steps=steps, heard=heard)
+        except TrialFailed as failed:
+            reason = failed.reason + (f", {steps.doing}" if failed.status == "timeout" else "")
+            record |= {"status": failed.status, "reason": reason}
+            if failed.status not in SOUND:
+                self.drop()
+        record["wall_seconds"] = time.perf_counter() - started
+        if found and record["status"] == "ok":
+            _set_apart(record, found, self.kept)
+        elif self.warm and fresh and trial.timed and scenario.backend and record["status"] == "ok":
+            progress("compiling warm", 0, 0)
+            _compile_warm(trial, record, self.kept, self.timeout)
+        return record
+
+    def worker_for(self, trial: Trial) -> WorkerProcess:
+        """The worker at hand, or a fresh one, with all the time that a trial may take."""
+        if self.worker is not None and self.done >= MOST:
+            self.worker.stop()
+            self.drop()
+        if self.worker is None:
+            variables = caches.variables(self.kept)
+            scenario = trial.scenario
+            self.process, self.done = uuid4().hex[:16], 0
+            self.worker = self.stack.enter_context(
+                WorkerProcess(scenario.threads, scenario.device, self.timeout, variables=variables)
+            )
+            self.launched(self.worker)
+        self.worker.extend(self.timeout)
+        return self.worker
+
+    def drop(self) -> None:
+        """Ends the worker, if there is one."""
+        self.stack.pop_all().close()
+        self.worker = None
 
 
 class Steps:
@@ -157,7 +203,8 @@ def _drive(
     record |= worker.request("score")
     if not first:
         # the most that the process held may have been an earlier trial's
-        record["metrics"].pop("peak_memory_bytes", None)
+        for name in MEMORY:
+            record["metrics"].pop(name, None)
         record.pop("import_memory_bytes", None)
     if check:
         steps("following the reference", epoch + 1, epochs)

@@ -26,7 +26,7 @@ from bench.records import store
 from bench.records.index import Entry, Index
 from bench.records.record import Record
 from bench.run.runner import index_of
-from bench.run.trial import run_trial
+from bench.run.trial import Heard, Series
 from bench.suites.scenario import Scenario, Trial
 from bench.suites.spaces import Space
 from bench.suites.suite import Suite
@@ -109,8 +109,12 @@ def tune(
             here = environment()
             index = index_of(out, here)
             storage = JournalStorage(JournalFileBackend(str(out / JOURNAL)))
-            run = _Run(suite, out, here, index, index.finished(timed=False), data_dir, command)
-            return [_search(space, storage, trials, run, tell) for space in spaces]
+            done, found = index.finished(timed=False), []
+            for space in spaces:
+                with Series(here, timeout=suite.timeout, command=command) as series:
+                    run = _Run(suite, out, index, done, data_dir, series)
+                    found.append(_search(space, storage, trials, run, tell))
+            return found
     except Timeout:
         raise UsageError(f"{out}: another run is writing here; wait for it or choose another --out") from None
 
@@ -119,19 +123,18 @@ def tune(
 class _Run:
     suite: Suite
     out: Path
-    here: dict[str, Any]
     index: Index
     done: dict[store.Key, Entry]
     data_dir: Path | None
-    command: str
+    series: Series
 
-    def record(self, scenario: Scenario, seed: int, heard: Callable[[int, Mapping[str, Any]], None]) -> Record:
+    def record(self, scenario: Scenario, seed: int, heard: Heard) -> Record:
         """The record of a trial, from the disk where it ended before."""
         where = str(self.data_dir) if self.data_dir else None
         trial = Trial(self.suite.name, scenario, seed, 0, False, where, str(self.out.resolve()))
         if trial.key in self.done:
             return self.index.record(self.done[trial.key])
-        record = run_trial(trial, self.here, timeout=self.suite.timeout, command=self.command, heard=heard)
+        record = self.series.record(trial, heard=heard)
         self.index.append(record)
         self.done[trial.key] = self.index.entries[-1]
         return record

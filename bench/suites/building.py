@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import backends
+from backends.interface import Backend
 from bench.detect import registry
 from bench.suites.scenario import Scenario
 
@@ -18,6 +19,7 @@ def built(
     score: str | None = None,
     rows: int | None = None,
     groups: tuple[tuple[int, int], ...] = (),
+    backend: Backend | None = None,
 ) -> Any:
     """A detector with everything that its scenario sets.
 
@@ -35,6 +37,8 @@ def built(
         That it will be trained on.
     groups : tuple of (start, stop), optional
         The columns that one-hot encode one category each, for a detector that asks for them.
+    backend : Backend, optional
+        That makes the network; the scenario's own where nothing is said.
 
     Raises
     ------
@@ -53,7 +57,7 @@ def built(
     assert scenario.backend is not None
     own = {} if detector.scores_of_its_own else {"score": score or training.scores[0]}
     return detector(
-        backend=backends.load(scenario.backend),
+        backend=backend or backends.load(scenario.backend),
         spec=scenario.network(features, image),
         settings=scenario.training_settings(seed, rows),
         epochs=training.epochs,

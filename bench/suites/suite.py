@@ -31,6 +31,7 @@ from bench.suites.scenario import Positive, Scenario, Seeds, Training, Trial
 SHIPPED = Path(__file__).parent
 Seconds = Annotated[float, Meta(gt=0, le=366 * 24 * 3600)]
 SharedProcess = Literal["none", "classical"]
+Lanes = Annotated[int, Meta(ge=1, le=1024)] | Literal["auto"]
 Warm = Literal["process", "trials"]
 MOST_BLOCKS = 1_000
 MOST_TRIALS = 250_000
@@ -55,6 +56,9 @@ class Suite:
     shared_process: SharedProcess = "none"
     """``classical``: the seeds of a scenario without a backend run in one process, which a fresh one each would tell
     nothing new of; their timings count as one."""
+    lanes: Lanes = 1
+    """Trainings of one shape that are trained together in one program, where nothing is timed: so many at most, or as
+    many as is measured to be fastest."""
     notes: tuple[str, ...] = ()
     """What was decided where options left a choice, a sentence each."""
     most: int | None = None
@@ -141,6 +145,7 @@ class Suite:
         batch_sizes: Sequence[int] | None = None,
         threads: Sequence[int] | None = None,
         labelled: float | None = None,
+        lanes: Lanes | None = None,
         sweep: Mapping[str, Any] | None = None,
         **axes: Sequence[str] | None,
     ) -> Suite:
@@ -150,8 +155,8 @@ class Suite:
         to the values given; a value that no block names is added to every block. A data set that no block names joins
         the blocks of its family (``digits:7`` those of ``digits:4``), or a block of its own, with the settings that all
         blocks agree on and the suite's defaults where they do not, which ``notes`` tell.
-        Numbers (``seeds``, ``rounds``, ``timeout``, ``epochs``, ``batch_sizes``, ``threads``, ``labelled``) replace the
-        suite's own. ``sweep``, a table as a suite has it, replaces the values of keys that are swept and adds others.
+        Numbers (``seeds``, ``rounds``, ``timeout``, ``epochs``, ``batch_sizes``, ``threads``, ``labelled``, ``lanes``)
+        replace the suite's own. ``sweep``, a table as a suite has it, replaces the values of swept keys or adds some.
         """
         blocks = list(self.blocks)
         notes = list(self.notes)
@@ -189,6 +194,7 @@ class Suite:
             seeds=self.seeds if seeds is None else tuple(dict.fromkeys(seeds)),
             rounds=self.rounds if rounds is None else rounds,
             timeout=self.timeout if timeout is None else timeout,
+            lanes=self.lanes if lanes is None else lanes,
             notes=tuple(notes),
         )
 
@@ -241,6 +247,7 @@ def _suite(table: dict[str, Any], stem: str, where: str) -> Suite:
         "timeout",
         "warm",
         "shared_process",
+        "lanes",
         "scenarios",
         "published",
         *axes,
@@ -278,6 +285,7 @@ def _suite(table: dict[str, Any], stem: str, where: str) -> Suite:
         timeout=convert(table.get("timeout", 1800), Seconds, f"{where}: timeout"),
         warm=convert(table.get("warm", "process"), Warm, f"{where}: warm"),
         shared_process=convert(table.get("shared_process", "none"), SharedProcess, f"{where}: shared_process"),
+        lanes=convert(table.get("lanes", 1), Lanes, f"{where}: lanes"),
         blocks=tuple(blocks),
         defaults=read_block(top, where),
         published=tuple(

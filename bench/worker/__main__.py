@@ -2,7 +2,8 @@
 
 Commands are JSON lines on standard input, replies JSON lines on what was standard output; whatever a framework prints
 goes to standard error. ``prepare`` comes first, then ``epoch`` as often as the driver likes, then ``score``, and in the
-end ``self_check`` where ``prepare`` was told so; ``hello`` is answered at once with the protocol, which tells how long
+end ``self_check`` where ``prepare`` was told so; ``room``, ``prepare_crew``, ``crew_epoch`` and ``crew_score`` are for
+trials that are trained in lanes of one program; ``hello`` is answered at once with the protocol, which tells how long
 a process takes to start; ``capabilities`` tells of a backend and needs no trial; ``climb`` and ``exchange`` are the
 ladder's, ``limits`` the hardware's, and ``facts`` a data set's. A driver that steps two workers in turn sends
 ``rehearse`` once and ``scoring`` as often as it likes before ``score``. The parent only waits, so
@@ -18,18 +19,23 @@ import re
 import signal
 import sys
 import traceback
-from collections.abc import Mapping
-from typing import Any
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 
 from bench.suites.scenario import Trial
 from bench.worker.session import Diverged, Session
+from bench.worker.shelf import Shelf
+
+if TYPE_CHECKING:
+    from bench.worker.crew import Crew
 
 LADDER = "bench.proof.ladder"
 """Who climbs; it stands above the worker, and is loaded where somebody asks for it."""
 COMMANDS = frozenset(
     {"hello", "capabilities", "prepare", "epoch", "rehearse", "scoring", "score", "self_check"}
+    | {"room", "prepare_crew", "crew_epoch", "crew_score"}
     | {"facts", "limits", "climb", "exchange"}
 )
 PROTOCOL = 2
@@ -42,6 +48,10 @@ class Service:
 
     session: Session
     climber: Any = None
+    crew: Crew
+
+    def __init__(self) -> None:
+        self.shelf = Shelf()
 
     def hello(self) -> dict[str, Any]:
         return {"protocol": PROTOCOL}
@@ -57,7 +67,7 @@ class Service:
         taken = msgspec.convert(trial, Trial)
         if taken.timed:
             _pin(taken.scenario.threads)
-        self.session = Session(taken, slowdown, check)
+        self.session = Session(taken, slowdown, check, self.shelf)
         return self.session.prepare()
 
     def epoch(self, number: int) -> dict[str, Any]:
@@ -74,6 +84,23 @@ class Service:
 
     def self_check(self) -> dict[str, Any]:
         return self.session.self_check()
+
+    def room(self, trial: Mapping[str, Any]) -> dict[str, Any]:
+        from bench.worker.crew import Crew
+
+        return Crew([msgspec.convert(trial, Trial)], self.shelf).room()
+
+    def prepare_crew(self, trials: Sequence[Mapping[str, Any]], lanes: int) -> dict[str, Any]:
+        from bench.worker.crew import Crew
+
+        self.crew = Crew(msgspec.convert(trials, list[Trial]), self.shelf)
+        return self.crew.prepare(lanes)
+
+    def crew_epoch(self, number: int) -> dict[str, Any]:
+        return self.crew.epoch(number)
+
+    def crew_score(self, lane: int) -> dict[str, Any]:
+        return self.crew.score(lane)
 
     def facts(self, reference: str, seed: int, data_dir: str | None) -> dict[str, Any]:
         from pathlib import Path

@@ -46,8 +46,10 @@ class Clock:
         self.samples.setdefault(name, []).append(self.now() - start)
 
     def settle(self, phase: str, warmup: str) -> None:
-        """Moves the samples that a phase took before its steady state to a phase of their own."""
-        samples = self.samples[phase]
+        """Moves the samples that a phase took before its steady state, if it took any, to a phase of their own."""
+        samples = self.samples.get(phase)
+        if samples is None:
+            return
         count = steady(samples)
         self.samples[warmup], self.samples[phase] = samples[:count], samples[count:]
 

@@ -15,8 +15,10 @@ import msgspec
 from bench.suites.scenario import Trial
 from bench.worker.clock import Clock, marks, unsynchronised
 from bench.worker.counters import Watch, disturbed, gpu_energy, own_cores, package_energy, peak_memory
+from bench.worker.shelf import Shelf
 
 if TYPE_CHECKING:
+    from backends.early_stopping import EarlyStopping
     from backends.interface import DeviceTimer, EpochLoss, Weights
     from datasets.dataset import Dataset
 
@@ -52,10 +54,13 @@ class Session:
         ``bench calibrate`` plants it to see whether a comparison finds it.
     check : bool
         Whether the trial will be asked for its ``self_check``.
+    shelf : Shelf
+        What earlier trials of this process have left, which one that is not timed makes use of.
     """
 
-    def __init__(self, trial: Trial, slowdown: float = 0.0, check: bool = False) -> None:
+    def __init__(self, trial: Trial, slowdown: float = 0.0, check: bool = False, shelf: Shelf | None = None) -> None:
         self.trial = trial
+        self.shelf = shelf or Shelf()
         self.check = check
         self.left: list[Left] = []
         self.begun = time.perf_counter()
@@ -68,9 +73,10 @@ class Session:
         self.finished = False
         self.repeats = 1
 
-    def prepare(self) -> dict[str, Any]:
+    def prepare(self, training: bool = True) -> dict[str, Any]:
         """Imports, loads, builds and compiles; the reply tells how many epochs there are to run (1 for a plain fit)
-        and how long each phase took."""
+        and how long each phase took. What will be trained elsewhere, and is to ``adopt`` the weights, compiles nothing.
+        """
         import backends
         import datasets
         from bench.detect import registry
@@ -79,11 +85,13 @@ class Session:
         trial, scenario = self.trial, self.trial.scenario
         with self.clock.phase("import"):
             registry.load_required(scenario.detector, scenario.parameters)
-            backend = backends.load(scenario.backend) if scenario.backend else None
+            load_backend = backends.load if trial.timed else self.shelf.backend
+            backend = load_backend(scenario.backend) if scenario.backend else None
         self.import_memory = peak_memory()
         with self.clock.phase("data"):
             directory = Path(trial.data_dir) if trial.data_dir else None
-            self.data = datasets.load(scenario.dataset, seed=trial.seed, data_dir=directory)
+            load_data = datasets.load if trial.timed else self.shelf.data
+            self.data = load_data(scenario.dataset, seed=trial.seed, data_dir=directory)
         with self.clock.phase("build"):
             data = self.data
             self.detector = built(
@@ -93,6 +101,7 @@ class Session:
                 seed=trial.seed,
                 rows=len(data.X_train),
                 groups=data.groups,
+                backend=backend,
             )
             if hasattr(self.detector, "prepare"):
                 self.detector.prepare(self.data.X_train)
@@ -104,7 +113,8 @@ class Session:
             return {"epochs": 1, "backend": _thread_pools(), "phases": self.clock.totals()}
         assert scenario.training is not None
         with self.clock.phase("compile"):
-            self.detector.compile()
+            if training:
+                self.detector.compile()
         reported = backend.capabilities()
         return {
             "epochs": scenario.training.epochs,
@@ -116,6 +126,11 @@ class Session:
                 "precision": next(iter(self.detector.model.export_weights().values())).dtype.name,
             },
         }
+
+    def adopt(self, weights: Weights, stopping: EarlyStopping) -> None:
+        """Takes the weights, and what early stopping noted, of a training that was done elsewhere."""
+        self.detector.model.import_weights(weights)
+        self.detector.early_stopping = stopping
 
     def epoch(self, number: int) -> dict[str, Any]:
         """Trains one epoch on the clock, then reads its losses off it.

@@ -5,15 +5,19 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+import pandas as pd
+
 from reports import DISTRIBUTION, numbers
 from reports.blocks import Block, Column, Commands, Prose, Section, code, several, table, words
 from reports.sections.quality import distinct, listed
 from reports.surveys import mapping
 from reports.tables import different
-from reports.tables.frames import rows
+from reports.tables.frames import rows, split
 from reports.tables.material import Material
 
 MOST_COMMANDS = 20
+MOST_REASONS = 3
+"""Why trials were trained without lanes: the first ones."""
 
 
 def section(material: Material) -> list[Section]:
@@ -32,8 +36,26 @@ def section(material: Material) -> list[Section]:
         several(trials["round"].nunique(), "round"),
         f"first trial started {words(started[0])}" if started else "",
     ]
-    blocks: list[Block] = [Prose(f"{'; '.join(filter(None, said))}."), *_commands(different(records, "command"))]
+    blocks: list[Block] = [Prose(f"{'; '.join(filter(None, said))}."), *_shared(trials)]
+    blocks += _commands(different(records, "command"))
     return [Section("reproduce", "How to reproduce", [*blocks, *_data(material), *_files(firsts)], "Reproduce")]
+
+
+def _shared(trials: pd.DataFrame) -> list[Block]:
+    """How trials that were not timed were made, where they were not all by themselves."""
+    quality = trials[~trials["timed"]]
+    lanes = quality[quality["lanes"] > 0]
+    if lanes.empty and not (quality["before"] > 0).any():
+        return []
+    count = quality["process"].nunique()
+    said = [f"{len(quality):,} trials that were not timed ran in {count:,} process{'es' * (count > 1)}."]
+    if not lanes.empty:
+        most = int(lanes["lanes"].max())
+        said.append(f"{len(lanes):,} of them were trained in lanes of one program, up to {most} together.")
+    for (backend,), part in split(quality[quality["alone"] != ""], ["backend"]):
+        reasons = "; ".join(part["alone"].unique()[:MOST_REASONS])
+        said.append(f"{words(backend)} trained {len(part):,} without lanes: {words(reasons)}.")
+    return [Prose(" ".join(said))]
 
 
 def _commands(commands: list[str]) -> list[Block]:

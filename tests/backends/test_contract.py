@@ -25,6 +25,7 @@ from making.contract import (
     scores_of_file,
     traces_after_compile,
     train,
+    train_again,
     train_counting_network,
     train_on_imported,
     train_until_stopped,
@@ -218,6 +219,15 @@ def test_compile_leaves_nothing_to_trace(backend, run, case):
         pytest.skip("eager PyTorch runs its Python code at every step")
     case = replace(case, spec=replace(case.spec, hidden=(11,)))  # of widths no other test has compiled for
     assert run(traces_after_compile, backend, case) == 0
+
+
+@native
+def test_a_model_that_is_used_again_is_a_new_one_bit_for_bit(backend, run, case):
+    new, (again, reused) = run(train, backend, case), run(train_again, backend, case)
+    assert reused
+    assert again.losses == new.losses
+    for one, other in ((again.weights, new.weights), (again.initial, new.initial), (again.scores, new.scores)):
+        assert largest_difference(one, other) == 0.0 if other else one == other
 
 
 def test_native_training_follows_its_seed(backend, run):

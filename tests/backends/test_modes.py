@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from backends.spec import NetworkSpec, TrainingSettings
-from making.contract import Case, capabilities, train
+from making.contract import Case, capabilities, train, train_again
 from making.modes import losses_by_precision, train_by_replay
 
 SHARED = TrainingSettings(
@@ -82,12 +82,14 @@ def test_shared_training_follows_the_reference_to_rounding(backend, mode, run, c
         np.testing.assert_allclose(got.scores[kind], scores, atol=1e-9)
 
 
-def test_native_training_learns_repeats_itself_and_is_left_alone_by_compile(backend, mode, run):
+def test_native_training_learns_repeats_itself_and_is_left_alone_by_compile_and_by_earlier_use(backend, mode, run):
     """With the settings that have been compiled for above."""
     if mode == "xla":
         pytest.skip("the same loop as in the idiomatic mode, by another compiler")
     native = replace(in_mode(DEEP, mode, random_source="native"), epochs=6, scores=())
-    compiled, plain = (run(train, backend, replace(native, compile=first)) for first in (True, False))
+    compiled = run(train, backend, replace(native, compile=True))
+    plain, reused = run(train_again, backend, replace(native, compile=False), True)
+    assert reused
     assert largest_difference(compiled.weights, plain.weights) == 0.0
     assert compiled.losses[-1].loss < compiled.losses[2].loss  # from where the KL has its full weight
 

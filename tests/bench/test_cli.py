@@ -202,7 +202,7 @@ def test_a_user_file_that_cannot_be_used_is_refused_in_one_line(in_process, tmp_
 def test_a_user_file_that_can_be_used_runs(bench, tmp_path):
     # fewer rows than a batch of the networks, which no classical detector minds
     (tmp_path / "mine.csv").write_text("".join(GOOD.splitlines(keepends=True)[:150]))
-    done = bench("run", "smoke", "--datasets", "file:mine.csv", "--detectors", "norm,knn", "--out", "out")
+    done = bench("run", "smoke", "--datasets", "file:mine.csv", "--detectors", "norm,knn", "--untimed", "--out", "out")
     assert done.returncode == 0, done.stderr
     assert "file:mine.csv" in (tmp_path / "out" / "report.md").read_text()
 
@@ -252,7 +252,7 @@ def test_a_foreign_package_of_our_name_stops_with_one_line(bench, tmp_path):
 def test_a_users_folder_named_datasets_does_not_get_in_the_way(bench, suite_file, tmp_path):
     (tmp_path / "datasets").mkdir()
     (tmp_path / "datasets" / "__init__.py").write_text("raise RuntimeError('the wrong package')\n")
-    assert bench("run", suite_file(ONE), "--out", "out").returncode == 0
+    assert bench("run", suite_file(ONE), "--untimed", "--out", "out").returncode == 0
 
 
 def test_list_names_everything_registered_and_why_a_data_set_is_not_here(bench):

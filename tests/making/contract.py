@@ -14,6 +14,7 @@ import backends
 from backends.early_stopping import EarlyStopping
 from backends.inference import CHUNK, TAIL
 from backends.interface import Backend, Capabilities, EpochLoss, Model, Weights
+from backends.reusing import Reusing
 from backends.spec import SCORES, NetworkSpec, Score, TrainingSettings
 from backends.weights import initial_weights
 from backends.weights import load as load_weights
@@ -71,16 +72,37 @@ def make_rows(count: int, features: int) -> np.ndarray:
 
 
 def make_model(name: str, case: Case) -> Model:
+    return module(name).build(case.spec, make_weights(case), case.settings)
+
+
+def make_weights(case: Case) -> Weights:
     weights = initial_weights(case.spec, seed=1)
     rng = np.random.default_rng(2)  # biases and a log σ of zero would hide one that is never loaded
-    weights |= {key: rng.normal(0, 0.1, value.shape) for key, value in weights.items() if not value.any()}
-    return module(name).build(case.spec, weights, case.settings)
+    return weights | {key: rng.normal(0, 0.1, value.shape) for key, value in weights.items() if not value.any()}
 
 
 def train(name: str, case: Case) -> Outcome:
     """Builds, trains and scores."""
+    return outcome(make_model(name, case), case)
+
+
+def train_again(name: str, case: Case, compile_first: bool = False) -> tuple[Outcome, bool]:
+    """``train`` by a model that was trained, and lost, with other seed, β and weights before; and whether it is one."""
+    backend, settings = Reusing(module(name)), case.settings
+    other = replace(settings, seed=settings.seed + 1, beta=settings.beta + 0.5, kl_warmup_epochs=1)
+    first = backend.build(case.spec, initial_weights(case.spec, seed=2), other)
+    outcome(first, replace(case, settings=other, epochs=2, compile=compile_first))
+    lost = {name: np.full_like(array, np.nan) for name, array in first.export_weights().items()}
+    first.import_weights(lost)
+    first.run_epoch(2)
+    backend.release()
+    again = backend.build(case.spec, make_weights(case), settings)
+    return outcome(again, case), again is first
+
+
+def outcome(model: Model, case: Case) -> Outcome:
+    """What training a new model shows."""
     X = make_rows(case.rows, case.spec.features)
-    model = make_model(name, case)
     initial, encoded, reconstructed = model.export_weights(), model.encode(X), model.reconstruct(X)
     generated = model.generate(encoded[0] + np.exp(encoded[1] / 2))
     model.load_data(X)

@@ -14,8 +14,6 @@ import psutil
 import pytest
 
 import backends
-from bench.run import side_by_side
-from bench.suites.suite import load
 
 COMMAND_TAIL = ("--out", "out")
 
@@ -79,15 +77,26 @@ def test_seeds_share_a_process_where_the_suite_says_so_and_say_so(here, suite_fi
         assert ("peak_memory_bytes" in record["metrics"], "start_seconds" in record) == (first, first)
 
 
-def test_seeds_of_one_scenario_and_round_are_one_unit_where_they_share_a_process(tmp_path):
-    file = tmp_path / "mine.toml"
-    block = 'datasets = ["blobs-2d"]\n[[scenarios]]\ndetectors = ["vae"]\nbackends = ["torch"]\n'
-    file.write_text("rounds = 2\nseeds = [0, 1]\n" + block)
-    trials = load(str(file)).trials(1)
-    assert [len(unit) for unit in side_by_side.units(trials, "none")] == [1] * len(trials)
-    for unit in side_by_side.units(trials, "classical"):
-        assert len(unit) == (1 if unit[0].scenario.backend else 2)
-        assert len({(trial.scenario.hash, trial.round) for trial in unit}) == 1
+def test_a_crash_costs_the_training_that_crashed_and_the_rest_goes_on_in_a_fresh_process(
+    bench, suite_file, read_records
+):
+    suite = suite_file("""
+        datasets = ["blobs-2d"]
+        parameters = { killed = { only = 1 } }
+        [[scenarios]]
+        detectors = ["killed"]
+    """)
+    done = bench("run", suite, "--seeds", "0,1,2,3", "--detectors", "killed", "--untimed", *COMMAND_TAIL)
+    assert done.returncode == 1, done.stderr
+    records = read_records()
+    assert [record["seed"] for record in records] == [0, 1, 2, 3]
+    assert [record["status"] for record in records] == ["ok", "failed", "ok", "ok"]
+    assert [record["made"] for record in records] == [{"before": before} for before in (0, 1, 0, 1)]
+    first, crashed, *others = (record["process"] for record in records)
+    assert first == crashed not in others
+    assert len(set(others)) == 1
+    # what a process has held at most may have been of an earlier training
+    assert ["peak_memory_bytes" in r["metrics"] for r in records if r["status"] == "ok"] == [True, True, False]
 
 
 WRONG = {
@@ -146,7 +155,7 @@ def test_a_diverging_training_is_a_record_with_its_losses(here, suite_file, read
         detectors = ["vae"]
         backends = ["{backend}"]
     """)
-    assert here("run", suite, "--detectors", "vae", *COMMAND_TAIL).returncode == 1
+    assert here("run", suite, "--detectors", "vae", "--untimed", *COMMAND_TAIL).returncode == 1
     (record,) = read_records()
     assert record["status"] == "diverged"
     assert "training loss was" in record["reason"]
@@ -169,7 +178,7 @@ def test_a_missing_framework_is_a_skip_with_its_reason_and_the_rest_runs(bench, 
         backends = ["torch"]
     """)
     path = {"PYTHONPATH": str(blocked)}
-    done = bench("run", suite, *COMMAND_TAIL, **path)
+    done = bench("run", suite, "--untimed", *COMMAND_TAIL, **path)
     assert done.returncode == 1, done.stderr
     records = {record["detector"]: record for record in read_records()}
     assert records["norm"]["status"] == "ok"
@@ -178,7 +187,7 @@ def test_a_missing_framework_is_a_skip_with_its_reason_and_the_rest_runs(bench, 
     listed = bench("list", "backends", **path)
     assert "not here: torch is not installed" in listed.stdout
     # a skipped trial never ran, so the same command tries it again and the others are kept
-    again = bench("run", suite, *COMMAND_TAIL, **path)
+    again = bench("run", suite, "--untimed", *COMMAND_TAIL, **path)
     assert "2 of 3 trials were finished before and kept" in again.stdout
 
 
@@ -208,11 +217,15 @@ def workers_of(pid: int) -> list[psutil.Process]:
     return [child for child in psutil.Process(pid).children(recursive=True) if "bench.worker" in child.cmdline()]
 
 
-@pytest.mark.parametrize("how", [signal.SIGKILL, signal.SIGINT])
+@pytest.mark.parametrize(
+    ("how", "mode"),
+    [(signal.SIGKILL, "--untimed"), (signal.SIGINT, "--no-self-check"), (signal.SIGINT, "--jobs=2")],
+    ids=["killed, one process", "interrupted, a process each", "interrupted, two processes"],
+)
 def test_a_run_that_was_killed_keeps_what_had_finished_and_goes_on(
-    bench, suite_file, read_records, tmp_path, environ, how
+    bench, suite_file, read_records, tmp_path, environ, how, mode
 ):
-    command = ["run", suite_file(SLOW), "--detectors", "slow", *COMMAND_TAIL]
+    command = ["run", suite_file(SLOW), "--detectors", "slow", mode, *COMMAND_TAIL]
     process = start_and_wait_for_records([environ["BENCH_COMMAND"], *command], tmp_path, environ, 2)
     time.sleep(0.3)
     workers = workers_of(process.pid)
@@ -233,11 +246,11 @@ def test_a_run_that_was_killed_keeps_what_had_finished_and_goes_on(
 
 def test_a_line_torn_by_a_killed_run_is_cut_off_and_its_trial_runs_again(here, suite_file, read_records, tmp_path):
     suite = suite_file(TINY)
-    here("run", suite, *COMMAND_TAIL)
+    here("run", suite, "--untimed", *COMMAND_TAIL)
     path = tmp_path / "out" / "records.jsonl"
     whole = path.read_bytes()
     path.write_bytes(whole[:-200])
-    done = here("run", suite, *COMMAND_TAIL)
+    done = here("run", suite, "--untimed", *COMMAND_TAIL)
     assert done.returncode == 0, done.stderr
     assert "1 of 2 trials were finished before and kept" in done.stdout
     assert len({record["detector"] for record in read_records()}) == len(read_records()) == 2
@@ -245,11 +258,11 @@ def test_a_line_torn_by_a_killed_run_is_cut_off_and_its_trial_runs_again(here, s
 
 def test_records_of_another_environment_are_not_mixed_in(here, suite_file, tmp_path):
     suite = suite_file(TINY)
-    here("run", suite, *COMMAND_TAIL)
+    here("run", suite, "--untimed", *COMMAND_TAIL)
     path = tmp_path / "out" / "records.jsonl"
     text = path.read_text().replace('"environment_hash":"', '"environment_hash":"0')
     path.write_text(text)
-    done = here("run", suite, *COMMAND_TAIL)
+    done = here("run", suite, "--untimed", *COMMAND_TAIL)
     assert done.returncode == 2
     assert "another environment" in one_line(done.stderr)
     assert path.read_text() == text
@@ -312,7 +325,7 @@ def test_every_backend_runs_both_networks_from_the_command_line(here, suite_file
         backends = ["torch", "keras", "jax"]
     """)
     narrow = ["--backends", ",".join(usable), "--detectors", "vae,autoencoder"]
-    done = here("run", suite, *narrow, "--threads", "1", *COMMAND_TAIL)
+    done = here("run", suite, *narrow, "--threads", "1", "--seeds", "1", *COMMAND_TAIL)
     assert done.returncode == 0, done.stderr + done.stdout
     assert done.stderr.count("measuring the limits") == 1
     records = read_records()
@@ -341,6 +354,31 @@ def test_every_backend_runs_both_networks_from_the_command_line(here, suite_file
         if record["detector"] == "vae":
             assert record["mean_kl"] > 0
             assert 0 <= record["active_units"] <= 4
+    # where they share a process, the model of seed 1 is that of seed 0, trained again, and gives the same records
+    done = here("run", suite, *narrow, "--threads", "1", "--untimed", "--seeds", "0,1", "--out", "shared")
+    assert done.returncode == 0, done.stderr + done.stdout
+    shared = {(r["backend"], r["detector"], r["seed"]): r for r in read_records("shared")}
+    assert len(shared) == 4 * len(usable)
+    assert len({r["process"] for r in shared.values()}) == len(usable)
+    assert {r["made"]["before"] for r in shared.values()} == {0, 1, 2, 3}
+    for record in records:
+        other = shared[record["backend"], record["detector"], 1]
+        assert other["made"]["before"] > 0
+        for key in ("loss", "validation_loss", "confusion", "intervals", "roc_curve", "top_anomalies", "data"):
+            assert other[key] == record[key]
+        assert {n: record["metrics"][n] for n in other["metrics"]} == other["metrics"]
+    if "jax" in usable:
+        narrow = ["--backends", "jax", "--detectors", "vae", "--threads", "1", "--seeds", "0,1,2"]
+        done = here("run", suite, *narrow, "--untimed", "--lanes", "3", "--out", "lanes")
+        assert done.returncode == 0, done.stderr + done.stdout
+        together = [record for record in read_records("lanes") if record["backend"]]
+        assert [(r["seed"], r["made"]["lanes"], r["made"]["lane"]) for r in together] == [(i, 3, i) for i in range(3)]
+        for record in together[:2]:
+            alone = shared["jax", "vae", record["seed"]]
+            for key in ("loss", "validation_loss"):
+                assert record[key] == pytest.approx(alone[key], rel=1e-4)
+            assert record["metrics"]["roc_auc"] == pytest.approx(alone["metrics"]["roc_auc"], abs=1e-3)
+            assert record["environment"] == alone["environment"]
 
 
 def assert_limited(record: dict) -> None:
@@ -372,7 +410,7 @@ def test_the_convolutional_vae_trains_on_images_beside_the_dense_one(here, suite
         [[scenarios]]
         detectors = ["vae", "conv_vae"]
     """)
-    done = here("run", suite, "--detectors", "vae,conv_vae", "--threads", "1", *COMMAND_TAIL)
+    done = here("run", suite, "--detectors", "vae,conv_vae", "--threads", "1", "--untimed", *COMMAND_TAIL)
     assert done.returncode == 0, done.stderr + done.stdout
     records = {record["detector"]: record for record in read_records()}
     assert (records["vae"]["settings"]["filters"], records["vae"]["settings"]["hidden"]) == ([], [128, 64])
@@ -392,7 +430,9 @@ def test_a_gpu_that_is_not_there_is_a_skip_with_the_reason(bench, suite_file, re
         detectors = ["vae"]
         backends = ["torch"]
     """)
-    done = bench("run", suite, "--detectors", "vae", "--device", "gpu", *COMMAND_TAIL, CUDA_VISIBLE_DEVICES="")
+    done = bench(
+        "run", suite, "--detectors", "vae", "--device", "gpu", "--untimed", *COMMAND_TAIL, CUDA_VISIBLE_DEVICES=""
+    )
     assert done.returncode == 1
     (record,) = read_records()
     assert record["status"] == "skipped"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import nullcontext
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -36,7 +37,7 @@ class Machine:
     breaks_at: int | None = None
     fails: int | None = None
 
-    def __call__(self, trial: Any, environment: Any, *, heard: Any, **_: Any) -> dict[str, Any]:
+    def record(self, trial: Any, *, heard: Any) -> dict[str, Any]:
         training = trial.scenario.training
         losses = [abs(training.latent - 5) + 1.0 / (epoch + 1) for epoch in range(training.epochs)]
         for epoch, loss in enumerate(losses):
@@ -50,7 +51,7 @@ class Machine:
             "dataset": "digits:4",
             "detector": trial.scenario.detector,
             "scenario_hash": trial.scenario.hash,
-            "environment_hash": environment_hash(environment),
+            "environment_hash": environment_hash(HERE),
             "seed": trial.seed,
             "round": 0,
             "timed": False,
@@ -69,7 +70,7 @@ def search(tmp_path, monkeypatch):
     def searched(machine: Machine, trials: int, detector="autoencoder", key="latent", values="[1, 3, 5, 7, 9]"):
         path = tmp_path / "mine.toml"
         path.write_text(SUITE.format(detector=detector, key=key, values=values))
-        monkeypatch.setattr(tuning, "run_trial", machine)
+        monkeypatch.setattr(tuning, "Series", lambda *_, **__: nullcontext(machine))
         monkeypatch.setattr(tuning, "environment", lambda: HERE)
         chosen = suite.load(str(path))
         lines: list[str] = []

@@ -174,6 +174,9 @@ def test_a_large_sweep_runs_its_first_trials_and_asks_with_the_time_that_all_wou
     assert len(swept.beginning(3).trials(1)) == 3
     assert swept.beginning(3).trials(1) == swept.trials(1)[:3]
     said = run._asking(12_000, [{"wall_seconds": 3.0}, {"wall_seconds": 5.0}, {}], jobs=2)
+    started, later = {"wall_seconds": 9.0, "made": {"before": 0}}, {"wall_seconds": 3.0, "made": {"before": 1}}
+    pace = run._asking(6_000, [started, later], jobs=1)
+    assert "of the first 2, which are kept, all would take about 5 hours" in pace
     assert "12,000 trials; at the pace of the first 2, which are kept, all would take about 7 hours; add --yes" in said
 
 

@@ -151,6 +151,15 @@ def test_it_tells_how_to_run_it_again(run: Any) -> None:
     assert "| 2     | `0000000000000000` |" in text
 
 
+def test_it_tells_which_trials_shared_a_process_or_a_program(record: Any) -> None:
+    made = [{"before": 0}, {"before": 1, "lanes": 8}, {"before": 1, "lanes": 8}, {"before": 9, "alone": "it has none"}]
+    found = [record(seed=i, backend="jax", timed=False, process="one", made=one) for i, one in enumerate(made)]
+    text = " ".join(section(rendered(found), "## How to reproduce").split())
+    assert "4 trials that were not timed ran in 1 process. 2 of them were trained in lanes of one program" in text
+    assert "up to 8 together. jax trained 1 without lanes: it has none." in text
+    assert "not timed ran" not in rendered([record(timed=False, process="one"), record(seed=1, timed=False)])
+
+
 @pytest.mark.parametrize("warped", [{"detectors": ["knn"]}, {"timed": False}, {"backends": ["jax"]}, {"seeds": [4]}])
 def test_partial_suites_make_whole_reports(run: Any, warped: dict[str, Any]) -> None:
     assert_whole(rendered(run(**warped)))

@@ -1,0 +1,37 @@
+"""Lanes: each one is the same training alone, and the ladder's rung of them can fail."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from backends.lanes import lane_bytes
+from backends.spec import NetworkSpec, TrainingSettings
+from bench.proof import lanes, verify
+from making.lanes import FAULTS, judged
+
+
+@pytest.mark.parametrize("mode", ["idiomatic", "tuned"])
+def test_each_lane_is_the_same_training_alone(backend, run, mode):
+    for precision in ("float64", "float32"):
+        found = run(judged, backend, mode, precision, None)
+        if not found:
+            pytest.skip(f"{backend} has no lanes")
+        assert [one["where"] for one in found if not one["passed"]] == []
+
+
+@pytest.mark.parametrize("planted", FAULTS)
+def test_a_fault_in_the_lanes_is_caught(run, planted):
+    found = run(judged, "jax", "tuned", "float64", planted)
+    (failure,) = [one for one in found if not one["passed"]]
+    assert failure["error"] > 1e3 * verify.RULES[lanes.LANES].float64
+
+
+def test_the_memory_of_a_lane_is_told_by_its_parts():
+    spec, settings = NetworkSpec(20, (128, 64), 8), TrainingSettings()
+    one = lane_bytes(spec, settings, 1000)
+    assert one < lane_bytes(spec, settings, 2000)
+    assert 2 * one == pytest.approx(lane_bytes(spec, TrainingSettings(precision="float64"), 1000), rel=0.02)
+    assert lane_bytes(spec, TrainingSettings(dropout=0.5), 1000) - one == 1000 * 2 * (128 + 64)
+    assert lane_bytes(spec, TrainingSettings(optimizer="sgd"), 1000) < one
+    assert np.isfinite(one)
