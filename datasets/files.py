@@ -118,9 +118,9 @@ def load_file(
             require(not given, f"{path}: {option} goes with single rows, and not with windows of a series")
         gaps = len(found.frame) - labelled
         require(not gaps, f"{path}: {gaps:,} rows have no label; a series wants one for each of its steps")
-        said, order = "the file", np.arange(labelled)
+        moment, order = "", np.arange(labelled)
         if time:
-            said, order = times.order(table, time, found.rows, path)
+            moment, order = times.order(table, time, found.rows, path)
         return windows.windowed(
             request,
             features.iloc[order].reset_index(drop=True),
@@ -128,12 +128,13 @@ def load_file(
             cut,
             part,
             Provenance(
-                source=f"The user's file {path}: {labelled:,} steps in the order of {said}, {anomalous.sum():,} of "
-                "them anomalous.",
+                source=f"The user's file {path}: {labelled:,} steps in the order of {moment or 'the file'}, "
+                f"{anomalous.sum():,} of them anomalous.",
                 protocol=f"Normal: {known.meaning} in column '{name}'. ",
                 files=(source,),
                 notes=tuple(notes),
             ),
+            time=moment,
             scale=scale,
             impute=impute,
             indicate=indicate,

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
+import msgspec
 import numpy as np
+from msgspec import Meta
 from numpy.lib.stride_tricks import sliding_window_view
 from numpy.typing import NDArray
 
-from datasets.dataset import Dataset, Provenance, Request, Series, Stretch, require
+from datasets.dataset import Dataset, DatasetError, Provenance, Request, Series, Stretch, require
 from datasets.preprocessing import Impute, Preprocessing, encode
 from datasets.readings import Dialect
 from datasets.scaling import Matrix, Scale, done
@@ -62,10 +64,15 @@ def cut(request: Request, window: int, stride: int, test: float) -> Cut:
 
 @dataclass(frozen=True, eq=False)
 class Windowing:
-    """Raw columns of consecutive steps in, windows out: a row holds its steps one after another."""
+    """Raw columns of consecutive steps in, windows out: a row holds its steps one after another.
+
+    ``time`` is the column that steps are sorted by; empty where they are in their order.
+    """
 
     steps: Preprocessing
-    cut: Cut
+    window: int
+    stride: int
+    time: str = ""
 
     @property
     def columns(self) -> tuple[str, ...]:
@@ -73,21 +80,48 @@ class Windowing:
 
     @property
     def feature_names(self) -> tuple[str, ...]:
-        return tuple(f"{name} @{step}" for step in range(self.cut.window) for name in self.steps.feature_names)
+        return tuple(f"{name} @{step}" for step in range(self.window) for name in self.steps.feature_names)
 
     def __call__(self, table: pd.DataFrame) -> Matrix:
         """The windows, of shape (windows, steps · channels), of a table of steps in their order."""
-        return windows(self.steps(table), starts(len(table), self.cut), self.cut.window)
+        return windows(self.steps(table), starts(len(table), self.window, self.stride), self.window)
 
     def saved(self) -> tuple[dict[str, Any], dict[str, NDArray[np.float64]]]:
         words, arrays = self.steps.saved()
-        return words | {"window": self.cut.window, "stride": self.cut.stride}, arrays
+        return words | {"window": self.window, "stride": self.stride, "time": self.time}, arrays
 
 
-def starts(steps: int, cut: Cut) -> Rows:
+@dataclass(frozen=True)
+class _Words:
+    """What ``saved`` says of the windows."""
+
+    window: Annotated[int, Meta(ge=2, le=MOST_FEATURES)]
+    stride: Annotated[int, Meta(ge=1, le=MOST_FEATURES)]
+    time: str
+
+
+def restored(words: Mapping[str, Any], arrays: Mapping[str, NDArray[Any]]) -> Preprocessing | Windowing:
+    """What ``saved`` of a preprocessing of rows, or of windows, gave; raises `DatasetError`, in one line, where it is
+    none of either."""
+    steps = Preprocessing.restored(words, arrays)
+    if "window" not in words:
+        return steps
+    try:
+        kept = msgspec.convert(dict(words), _Words)
+    except msgspec.ValidationError as error:
+        raise DatasetError(f"preprocessing: {error}") from None
+    features = kept.window * len(steps.feature_names)
+    require(
+        kept.stride <= kept.window and features <= MOST_FEATURES,
+        f"preprocessing: windows of {kept.window} steps every {kept.stride}, {features:,} values each, are none",
+    )
+    return Windowing(steps, kept.window, kept.stride, kept.time)
+
+
+def starts(steps: int, window: int, stride: int) -> Rows:
     """The first steps of the windows of a stretch; the last one ends with it, so that every step is in one."""
-    found = np.arange(0, steps - cut.window + 1, cut.stride)
-    last = steps - cut.window
+    found = np.arange(0, steps - window + 1, stride)
+    last = steps - window
     return found if last < 0 or found[-1] == last else np.append(found, last)
 
 
@@ -112,6 +146,7 @@ def windowed(
     provenance: Provenance,
     *,
     events: Events = (),
+    time: str = "",
     scale: Scale = "standard",
     impute: Impute = "median",
     indicate: bool = False,
@@ -126,6 +161,8 @@ def windowed(
         Windows with such a step neither train nor validate.
     events : sequence of (first step, step after the last, kind)
         What the anomalies are, where that is known.
+    time : str
+        The column that the steps were sorted by, if any.
 
     The scaler is fitted on the steps that train. Of the provenance the protocol and the notes are completed here.
     """
@@ -139,7 +176,7 @@ def windowed(
         )
     chosen, notes = {}, list(provenance.notes)
     for part, (first, last) in spans.items():
-        every = starts(last - first, cut)
+        every = starts(last - first, cut.window, cut.stride)
         bad = touched(anomalous[first:last], every, cut.window)
         chosen[part] = every if part == "test" else every[~bad]
         if part != "test" and bad.any():
@@ -179,7 +216,7 @@ def windowed(
     )
     matrices = dict(zip(spans, encoded.parts[1:], strict=True))
     train, val, test = (Stretch(chosen[part], last - first) for part, (first, last) in spans.items())
-    windowing = Windowing(encoded.preprocessing, cut)
+    windowing = Windowing(encoded.preprocessing, cut.window, cut.stride, time)
     split = (
         f"Windows of {cut.window} steps, one every {cut.stride}, of a series split in time: the first {valid:,} steps "
         f"train, the next {tested - valid:,} validate, the last {len(labels):,} test, and no window holds steps of two "

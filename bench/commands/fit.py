@@ -111,7 +111,8 @@ def _fit(arguments: argparse.Namespace) -> int:
     on = f" on {scenario.backend}, {fitted.epochs} epochs" if scenario.backend else ""
     print(f"{scenario.detector}{on}: trained on {card.train_rows:,} rows of {scenario.dataset}")
     low, high = intervals["roc_auc"]
-    print(f"test part, score {card.scores[0]}: ROC AUC {metrics['roc_auc']:.4f} [{low:.4f}, {high:.4f}]")
+    steps = "" if fitted.tested == "rows" else f", by {fitted.tested}"
+    print(f"test part{steps}, score {card.scores[0]}: ROC AUC {metrics['roc_auc']:.4f} [{low:.4f}, {high:.4f}]")
     print(
         f"threshold {card.levels[0]:.6g} ({scenario.thresholds[0]}): precision {metrics['precision']:.3f}, "
         f"recall {metrics['recall']:.3f}, F1 {metrics['f1']:.3f}"

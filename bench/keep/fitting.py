@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import msgspec
+import numpy as np
 
 import backends
 import datasets
@@ -31,6 +32,8 @@ class Fitted:
     quality: Quality
     notes: tuple[str, ...] = ()
     """What was done with the data, a sentence each."""
+    tested: str = "rows"
+    """What the quality is of: ``rows``, or the ``time steps`` of a series."""
 
 
 def plan(
@@ -89,11 +92,6 @@ def fit(chosen: Suite, scenario: Scenario, *, seed: int, data_dir: Path | None, 
     kinds = models.kinds(scenario, scores)
     fits.check(chosen, data_dir)
     data = datasets.load(scenario.dataset, seed=seed, data_dir=data_dir)
-    if data.series is not None:
-        raise ModelError(
-            f"{scenario.dataset}: its rows are windows of a series, and a kept model scores single rows; "
-            "'bench run' scores series"
-        )
     detector = built(
         scenario,
         data.features,
@@ -114,7 +112,9 @@ def fit(chosen: Suite, scenario: Scenario, *, seed: int, data_dir: Path | None, 
         best = detector.early_stopping.best_epoch
         epochs = scenario.training.epochs if best is None else best + 1
     model = models.snapshot(detector, scenario, data, seed, kinds)
-    tested = models.scored(detector, data.X_test, kinds[0])
-    found = quality(tested, data.y_test, [model.level(kinds[0])], seed=seed)
+    tested, labels = models.scored(detector, data.X_test, kinds[0]), data.y_test
+    if data.series is not None:
+        tested, labels = models.by_steps(data.series, "test", tested), data.series.labels.astype(np.int8)
+    found = quality(tested, labels, [model.level(kinds[0])], seed=seed)
     notes = dict.fromkeys((*data.provenance.notes, *scenario.shrunk(len(data.X_train))))
-    return Fitted(model, epochs, found, tuple(notes))
+    return Fitted(model, epochs, found, tuple(notes), "time steps" if data.series is not None else "rows")

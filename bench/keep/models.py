@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import msgspec
 import numpy as np
@@ -25,13 +25,16 @@ from bench import DISTRIBUTION
 from bench.detect import registry
 from bench.detect.detector import Rows
 from bench.messages import one_line
+from bench.quality.steps import step_scores
 from bench.suites import suite
 from bench.suites.building import built
 from bench.suites.scenario import Scenario, Seed
-from datasets.dataset import Dataset
+from datasets.dataset import Dataset, Series
 from datasets.preprocessing import Preprocessing
 from datasets.scaling import Scaler
 from datasets.storage import write_atomically
+from datasets.windows import Windowing
+from datasets.windows import restored as restored_preprocessing
 
 FORMAT = 1
 KEY = DISTRIBUTION
@@ -78,8 +81,13 @@ class Model:
     """A card, the preprocessing, and arrays by their names in the file."""
 
     card: Card
-    preprocessing: Preprocessing
+    preprocessing: Preprocessing | Windowing
     arrays: dict[str, NDArray[Any]]
+
+    @property
+    def columns(self) -> Preprocessing:
+        """What is done with the raw columns, of rows or of the steps of a series."""
+        return self.preprocessing.steps if isinstance(self.preprocessing, Windowing) else self.preprocessing
 
     def level(self, kind: str) -> float:
         """The threshold of a kind of score; ModelError names those that there are."""
@@ -118,8 +126,12 @@ def snapshot(detector: Any, scenario: Scenario, data: Dataset, seed: int, scores
         train = scored(detector, data.X_train, kind) if rule.rows == "train" else None
         if not np.isfinite(validation).all() or (train is not None and not np.isfinite(train).all()):
             raise ModelError(f"{scenario.detector}: the scores are not all finite: training diverged")
+        judged = validation
+        if data.series is not None:
+            judged = by_steps(data.series, "validation", validation)
+            train = None if train is None else by_steps(data.series, "train", train)
         try:
-            levels.append(rule(validation, None, train=train))
+            levels.append(rule(judged, None, train=train))
         except ValueError as error:
             raise ModelError(one_line(error)) from None
         probes.append(validation[:PROBED])
@@ -143,7 +155,14 @@ def snapshot(detector: Any, scenario: Scenario, data: Dataset, seed: int, scores
         preprocessing=words,
         versions=_versions(scenario.backend),
     )
-    return Model(card, Preprocessing.restored(words, fitted), arrays)
+    return Model(card, restored_preprocessing(words, fitted), arrays)
+
+
+def by_steps(series: Series, part: Literal["train", "validation", "test"], scores: Rows) -> NDArray[np.float64]:
+    """The scores of a part's steps, of those that lie in a window."""
+    stretch = {"train": series.train, "validation": series.val, "test": series.test}[part]
+    found = step_scores(scores, stretch, series.window)
+    return found[np.isfinite(found)]
 
 
 def write(path: Path, model: Model) -> None:
@@ -184,7 +203,7 @@ def restored(model: Model, kind: str, *, backend: str | None = None, threads: in
             raise ModelError(f"{scenario.detector} runs on no backend: leave --backend out")
         if reason := registry.unavailable(scenario.detector, scenario.parameters):
             raise ModelError(f"{scenario.detector}: {reason}")
-        groups = model.preprocessing.groups
+        groups = () if isinstance(model.preprocessing, Windowing) else model.preprocessing.groups
         detector = built(replace(scenario, threads=threads), 0, None, seed=card.seed, groups=groups)
         try:
             detector.fit(model.arrays[ROWS])
@@ -245,7 +264,7 @@ def _checked(card: Card, arrays: dict[str, NDArray[Any]]) -> Model:
     if card.image is not None and min(card.image) < 1:
         raise ValueError(f"it says that its rows are images of {card.image[0]} × {card.image[1]} pixels")
     fitted = {name.removeprefix(FITTED): array for name, array in arrays.items() if name.startswith(FITTED)}
-    preprocessing = Preprocessing.restored(card.preprocessing, fitted)
+    preprocessing = restored_preprocessing(card.preprocessing, fitted)
     features = len(preprocessing.feature_names)
     expected: dict[str, tuple[tuple[int, ...], Any]] = {
         PROBE: ((-1, features), np.float32),

@@ -15,12 +15,15 @@ import numpy as np
 
 from bench.keep.models import Model, ModelError, scored
 from bench.messages import harmless
-from datasets import tables
+from bench.quality.steps import step_scores
+from datasets import tables, times, windows
 from datasets.columns import shown
+from datasets.dataset import Stretch
 from datasets.preprocessing import Preprocessing, listed
 from datasets.readings import PLAIN, Dialect
 from datasets.scaling import LARGEST
 from datasets.storage import replacing
+from datasets.windows import Windowing
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -29,6 +32,8 @@ ARRAYS = (".npy", ".npz")
 """Files whose columns have no names."""
 FORMATS = (".csv", ".parquet")
 RESERVED = ("score", "flagged")
+WINDOWS = 4_096
+"""Of a series that are scored at a time."""
 
 
 @dataclass
@@ -49,7 +54,7 @@ class Seen:
             found.append(f"Not read by the model: {shown(self.ignored)}.")
         if path.endswith(".csv"):
             by_reading: dict[str, list[str]] = {}
-            for name, reading in model.preprocessing.dialect.columns.items():
+            for name, reading in model.columns.dialect.columns.items():
                 by_reading.setdefault(str(reading), []).append(name)
             found += [f"Read with {reading}, as in training: {shown(names)}." for reading, names in by_reading.items()]
         if self.gaps:
@@ -96,6 +101,9 @@ def score(
     if key in RESERVED:
         raise ModelError(f"--id {key}: the result has a column of that name; rename it in {path}")
     level, preprocessing = model.level(kind), model.preprocessing
+    if isinstance(preprocessing, Windowing):
+        yield _over_time(preprocessing, detector, kind, level, place, path, key, seen)
+        return
     names = np.array(preprocessing.feature_names, dtype=object)
     top = min(top, len(names)) if hasattr(detector, "explain") else 0
     text = [*(preprocessing.categories or {}), *([key] if key else [])]
@@ -126,6 +134,60 @@ def score(
         start += len(table)
     if start == 0:
         raise ModelError(f"{path}: holds no rows")
+
+
+def _over_time(
+    windowing: Windowing,
+    detector: Any,
+    kind: str,
+    level: float,
+    place: Path,
+    path: str,
+    key: str | None,
+    seen: Seen | None,
+) -> pd.DataFrame:
+    """The result for a file whose rows are the steps of one series: it is read whole, scored in windows in the order of
+    time, and each step has the mean of the windows that hold it, in the order of the file."""
+    import pandas as pd
+
+    steps, dialect, time = windowing.steps, windowing.steps.dialect, windowing.time
+    parts: list[pd.DataFrame] = []
+    moments: list[pd.Series] = []
+    keys: list[str | None] = []
+    wanted = list(dict.fromkeys([*steps.columns, *filter(None, (key, time))]))
+    text = [*(steps.categories or {}), *([key] if key else [])]
+    start = 0
+    for table in tables.chunks(place, path, text=text, columns=wanted, dialect=dialect):
+        parts.append(_raw(table, steps, path, start, lambda row: tables.line(place, path, row, dialect)))
+        if seen is not None:
+            seen.ignored = _ignored(table, wanted)
+            seen.add(parts[-1], steps)
+        if key:
+            keys += _keys(table, key, path)
+        if time:
+            if list(table.columns).count(time) != 1:
+                raise ModelError(f"{path}: no column {time!r}, by which the model sorts the rows")
+            moments.append(table[time])
+        start += len(table)
+    if start < windowing.window:
+        raise ModelError(f"{path}: holds {start:,} rows; the model scores windows of {windowing.window} steps")
+    raw = pd.concat(parts, ignore_index=True)
+    order = np.arange(start)
+    if time:
+        whole = pd.concat(moments, ignore_index=True)
+        order = times.sorted_by(whole, time, path, lambda rows: [f"row {row}" for row in rows])
+    values = steps(raw.iloc[order])
+    first = windows.starts(start, windowing.window, windowing.stride)
+    found = [
+        scored(detector, windows.windows(values, first[at : at + WINDOWS], windowing.window), kind)
+        for at in range(0, len(first), WINDOWS)
+    ]
+    scores = np.empty(start)
+    # what lies beyond all numbers is beyond the threshold too
+    known = np.nan_to_num(np.concatenate(found), nan=LARGEST).clip(max=LARGEST)
+    scores[order] = step_scores(known, Stretch(first, start), windowing.window)
+    result: dict[str, Any] = {key: pd.Series(keys, dtype=object)} if key else {"row": np.arange(start)}
+    return pd.DataFrame(result | {"score": scores.astype(np.float32), "flagged": (scores > level).astype(np.int8)})
 
 
 def _raw(

@@ -10,7 +10,7 @@ import pytest
 
 import datasets
 from datasets import DatasetError
-from datasets.windows import Cut, starts
+from datasets.windows import starts
 
 
 def table(steps: int = 400) -> pd.DataFrame:
@@ -31,7 +31,7 @@ def written(folder: Path, frame: pd.DataFrame, name: str = "rows.csv") -> str:
 
 @pytest.mark.parametrize(("steps", "window", "stride"), [(20, 6, 4), (21, 6, 5), (6, 6, 6), (7, 6, 3)])
 def test_every_step_is_in_a_window_and_none_ends_behind_the_stretch(steps: int, window: int, stride: int) -> None:
-    found = starts(steps, Cut(window, stride, 0.2))
+    found = starts(steps, window, stride)
     held = np.unique(np.concatenate([np.arange(start, start + window) for start in found]))
     np.testing.assert_array_equal(held, np.arange(steps))
     assert len(set(found.tolist())) == len(found)
