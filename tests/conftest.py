@@ -35,6 +35,8 @@ LONGEST = (
     "climb",
     "keras",
     "jax",
+    "jax faults",
+    "keras faults",
     "torch",
     "tests/bench/run/test_runner.py",
     "tests/datasets/test_datasets_contract.py",
@@ -104,16 +106,17 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 
 def group(item: pytest.Item) -> str:
-    """A framework's name for tests that send tasks to its process; for all others their file."""
+    """A framework's name for tests that send tasks to its process, which planted faults do not share; for all others
+    their file."""
     fixtures = set(getattr(item, "fixturenames", ()))
     for name in SHARED:
         if name in fixtures:
             return name
-    if {"run", "process"} <= fixtures and hasattr(item, "callspec"):
+    if "process" in fixtures and {"run", "run_faulty"} & fixtures and hasattr(item, "callspec"):
         for value in item.callspec.params.values():
             name = getattr(value, "backend", value)  # a planted fault tells where it is planted
             if name in backends.defaults():
-                return str(name)
+                return f"{name} faults" if "run_faulty" in fixtures else str(name)
     return item.nodeid.split("::")[0]
 
 
