@@ -277,8 +277,8 @@ def test_list_names_everything_registered_and_why_a_data_set_is_not_here(bench):
     assert "train-images" in done.stdout
 
 
-def test_dry_run_prints_every_trial_and_writes_nothing(bench, tmp_path):
-    done = bench("run", "quick", "--dry-run", "--backends", "torch", "--detectors", "vae,norm", "--seeds", "7")
+def test_dry_run_prints_every_trial_and_writes_nothing(in_process, tmp_path):
+    done = in_process("run", "quick", "--dry-run", "--backends", "torch", "--detectors", "vae,norm", "--seeds", "7")
     assert done.returncode == 0, done.stderr
     assert len(done.stdout.splitlines()) == 3 * 2
     assert all("seed 7" in line for line in done.stdout.splitlines())

@@ -200,18 +200,18 @@ def test_an_argument_that_names_nothing_is_refused_in_one_line(tmp_path, monkeyp
     assert part in capsys.readouterr().err
 
 
-def test_a_results_directory_goes_through_add_show_and_check(bench, tmp_path):
+def test_a_results_directory_goes_through_add_show_and_check(here, tmp_path):
     makers.results(tmp_path / "results", [makers.record(), makers.record(round=1)])
     makers.history(tmp_path / "history", [80_000.0] * 3)
-    done = bench("history", "add", "results", "--revision", "mine")
+    done = here("history", "add", "results", "--revision", "mine")
     assert done.returncode == 0, done.stderr
     assert "revision mine" in done.stdout
-    assert "already" in bench("history", "add", "results", "--revision", "mine").stdout
-    shown = bench("history", "show", "--figures", "figures")
+    assert "already" in here("history", "add", "results", "--revision", "mine").stdout
+    shown = here("history", "show", "--figures", "figures")
     assert shown.returncode == 0, shown.stderr
     assert "4 runs from 2026-10-01 to 2026-11-25" in shown.stdout
     assert len(list((tmp_path / "figures").glob("*.svg"))) == 6
-    checked = bench("history", "check")
+    checked = here("history", "check")
     assert checked.returncode == 0, checked.stderr
     assert "under 8 points" in checked.stdout
 

@@ -282,9 +282,10 @@ def tiny(suite_file: Any) -> Any:
 
 
 def test_the_report_of_a_run_states_when_on_what_and_how_nearly_equality_was_proved(
-    bench, tiny, climb, installed, read_records, tmp_path
+    here, tiny, climb, installed, read_records, tmp_path, monkeypatch
 ):
-    done = bench(*tiny(installed[0]), XDG_STATE_HOME=str(climb.state))
+    monkeypatch.setenv("XDG_STATE_HOME", str(climb.state))
+    done = here(*tiny(installed[0]))
     assert done.returncode == 0, done.stdout + done.stderr
     result = climb.result
     (record,) = read_records()
@@ -302,25 +303,35 @@ def test_the_report_of_a_run_states_when_on_what_and_how_nearly_equality_was_pro
 
 
 def test_a_run_that_nothing_was_proved_for_says_so_and_with_verify_it_proves_first(
-    bench, tiny, installed, read_records, tmp_path, state
+    here, tiny, installed, read_records, tmp_path, state, monkeypatch
 ):
-    done = bench(*tiny(installed[0]))
+    name, climbed = installed[0], []
+
+    def climb(names: list[str], **options: Any) -> Any:
+        climbed.append((names, options["quick"]))
+        told = {"quick": True, "environment_hash": environment_hash(environment())}
+        return make_result(**told, backends={name: {name: "1.0"}})
+
+    monkeypatch.setattr(verify, "verify", climb)
+    done = here(*tiny(name))
     assert done.returncode == 0, done.stdout + done.stderr
     assert read_records()[0]["equality"] is None
     assert "**Not verified.**" in (tmp_path / "out" / "report.md").read_text()
     assert not state.exists(), "a run without --verify proves nothing"
 
-    proving = tiny(installed[0], "--verify", "--seeds", "1")
-    done = bench(*proving)
+    proving = tiny(name, "--verify", "--seeds", "1")
+    done = here(*proving)
     assert done.returncode == 0, done.stdout + done.stderr
-    proof = f"{installed[0]} trains the same model as the reference: every rung of the quick ladder"
+    proof = f"{name} trains the same model as the reference: every rung of the quick ladder"
     assert done.stdout.startswith(proof)
+    assert climbed == [([name], True)]
     assert [entry["passed"] for entry in read_records()[1]["equality"]] == [True, True]
     assert "**Verified against the reference alone.**" in (tmp_path / "out" / "report.md").read_text()
 
-    again = bench(*proving)
+    again = here(*proving)
     assert again.returncode == 0
     assert proof not in again.stdout, "it was proved a second time"
+    assert len(climbed) == 1
 
 
 def test_a_backend_that_could_not_climb_is_a_failure_and_a_warning_above_what_it_runs(

@@ -226,8 +226,8 @@ def test_the_documentation_has_three_queries_and_every_column():
         assert f"| `{metric.name}` | {metric.title} | {metric.unit or '–'} | {metric.better or '–'} |" in DOCS
 
 
-def test_a_run_writes_no_key_and_no_metric_that_is_not_declared(bench, installed, read_records):
-    done = bench(
+def test_a_run_writes_no_key_and_no_metric_that_is_not_declared(here, installed, read_records):
+    done = here(
         "run", "smoke", "--datasets", "blobs", "--detectors", "norm,vae", "--backends", installed[0], "--out", "out"
     )
     assert done.returncode in (0, 1), done.stderr
