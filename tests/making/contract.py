@@ -33,6 +33,7 @@ class Case:
     rows: int = ROWS
     compile: bool = False
     scores: tuple[Score, ...] = SCORES
+    """What rows are scored by; without any, only the training is looked at."""
     repetition: int = 0
 
 
@@ -41,12 +42,10 @@ class Outcome:
     """All that can be seen of one training run."""
 
     initial: Weights
-    encoded: tuple[np.ndarray, np.ndarray]
-    reconstructed: np.ndarray
-    generated: np.ndarray
+    forward: dict[str, np.ndarray]
     losses: list[EpochLoss]
     weights: Weights
-    evaluation: EpochLoss
+    evaluation: EpochLoss | None
     scores: dict[Score, np.ndarray]
     memory_peak: int | None
 
@@ -103,8 +102,11 @@ def train_again(name: str, case: Case, compile_first: bool = False) -> tuple[Out
 def outcome(model: Model, case: Case) -> Outcome:
     """What training a new model shows."""
     X = make_rows(case.rows, case.spec.features)
-    initial, encoded, reconstructed = model.export_weights(), model.encode(X), model.reconstruct(X)
-    generated = model.generate(encoded[0] + np.exp(encoded[1] / 2))
+    initial, forward = model.export_weights(), {}
+    if case.scores:
+        mu, logvar = model.encode(X)
+        generated = model.generate(mu + np.exp(logvar / 2))
+        forward = {"mu": mu, "logvar": logvar, "reconstruction": model.reconstruct(X), "generated": generated}
     model.load_data(X)
     if case.compile:
         model.compile()
@@ -115,12 +117,10 @@ def outcome(model: Model, case: Case) -> Outcome:
         losses.append(model.epoch_loss())
     return Outcome(
         initial,
-        encoded,
-        reconstructed,
-        generated,
+        forward,
         losses,
         model.export_weights(),
-        model.evaluate(X),
+        model.evaluate(X) if case.scores else None,
         {kind: model.score(X, kind) for kind in case.scores if kind in case.spec.scores},
         model.device_memory_peak(),
     )
