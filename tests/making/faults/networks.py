@@ -361,7 +361,7 @@ def dropout_turned_round(module: Any) -> Any:
     return patch(
         module.network.Network,
         "drop",
-        lambda real: lambda self, name, x, masks: real(self, name, x, {n: ~m for n, m in masks.items()}),
+        lambda real: lambda self, name, x, masks: real(self, name, x, {n: ~masks[n] for n in {name} & masks.keys()}),
     )
 
 
