@@ -53,6 +53,11 @@ class Network(nn.Module):
     def make_layer(self, layer: Layer) -> nn.Module:
         return LAYERS[layer.kind](layer, self.dtype)
 
+    def restart(self, weights: Weights, seed: int) -> None:
+        """Starts from these weights, with the scoring noise of this seed."""
+        self.replace(weights)
+        self.scoring_noise.copy_(torch.tensor(randomness.scoring_noise(seed, self.spec.latent)))
+
     def export(self) -> dict[str, NDArray[Any]]:
         arrays = {}
         for name, layer in zip(self.spec.layers(), self.layers.values(), strict=True):
@@ -79,11 +84,6 @@ class Network(nn.Module):
         return self.beside[name.replace(".", "_")]
 
     @torch.no_grad()
-    def restart(self, weights: Weights, seed: int) -> None:
-        """Starts from these weights, with the scoring noise of this seed."""
-        self.replace(weights)
-        self.scoring_noise.copy_(torch.tensor(randomness.scoring_noise(seed, self.spec.latent)))
-
     def arithmetic(self) -> AbstractContextManager[object]:
         """What the layers compute in."""
         return torch.autocast(self.device.type, torch.bfloat16) if self.mixed else nullcontext()

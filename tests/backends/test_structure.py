@@ -33,7 +33,8 @@ def parted(first: list[str], second: list[str]) -> Iterator[tuple[str, str]]:
 
 @pytest.mark.parametrize("room", ROOMS)
 def test_every_backend_has_the_same_files(room):
-    assert {path.stem for path in (HOME / room).glob("*.py")} == set(FILES)
+    found = {path.stem for path in (HOME / room).glob("*.py")}
+    assert found - {"lanes"} == set(FILES), "lanes alone are of those that train faster in them"
 
 
 @pytest.mark.parametrize("file", FILES)
