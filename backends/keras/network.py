@@ -151,7 +151,7 @@ class Network(keras.Model):
         if self.spec.kind == "autoencoder":
             return ops.zeros_like(mu[:, 0])
         if self.spec.prior == "mixture":
-            draws = len(self.scoring_noise)
+            draws = self.scoring_noise.shape[0]
 
             def add(draw: int, total: Array) -> Array:
                 epsilon = ops.take(self.scoring_noise, draw, axis=0)
@@ -223,7 +223,7 @@ class Network(keras.Model):
         mu, logvar = self.encode(x)
         if self.spec.kind == "autoencoder":
             return (self.reconstruction(self.decode(mu), x),)
-        draws = len(self.scoring_noise)
+        draws = self.scoring_noise.shape[0]
 
         def add(draw: int, total: Array) -> Array:
             epsilon = ops.take(self.scoring_noise, draw, axis=0)
@@ -233,7 +233,7 @@ class Network(keras.Model):
 
     def importance_bound(self, x: Array) -> tuple[Array]:
         mu, logvar = self.encode(x)
-        draws = len(self.scoring_noise)
+        draws = self.scoring_noise.shape[0]
 
         def add(draw: int, total: Array) -> Array:
             epsilon = ops.take(self.scoring_noise, draw, axis=0)
