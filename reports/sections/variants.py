@@ -7,9 +7,10 @@ from typing import NamedTuple
 
 from reports import numbers
 from reports.blocks import Block, Cell, Column, List, Prose, Section, clean, code, listing, table
+from reports.tables.certainty import ROPE
 from reports.tables.material import Material
 from reports.tables.settings import SETTINGS, varying
-from reports.tables.variants import LEVEL, Variant
+from reports.tables.variants import LEVEL, VERDICTS, Variant
 
 _PLACES = 3
 _RUNNER = ("backend", "mode", "device", "threads")
@@ -34,9 +35,9 @@ _INTRO = (
     "First the plain network's ROC AUC, a mean over seeds; then a line for each way to train it otherwise, and what "
     "it adds by the first score: a mean over seeds of differences on the same test rows, with its 95 % interval "
     "(Student's t, from three seeds on). **Bold** helps and what is marked so hurts, by the paired t test over seeds "
-    f"at {LEVEL:g} after Holm's correction for the variants of one detector on one data set; where neither stands, no "
-    "difference was shown, which is not to say that there is none. The plain networks alone are in the rest of this "
-    "report."
+    f"at {LEVEL:g} after Holm's correction for the variants of one detector on one data set; up to {ROPE:g} it is "
+    "practically none. Where neither stands, no difference was shown, which is not to say that there is none. The "
+    "plain networks alone are in the rest of this report."
 )
 
 
@@ -103,11 +104,18 @@ def _sentences(found: Sequence[Variant]) -> list[str]:
     lines = []
     for line in _lines(found):
         first, parts = _first(line), []
-        for verdict in ("helps", "hurts", "no difference shown", "too few seeds"):
+        for verdict in VERDICTS:
             sets = [code(dataset) for dataset, variant in line.items() if variant.verdict == verdict]
             if sets:
                 parts.append(f"{verdict} on {listing(sets, 6)}")
         useless = "" if any(variant.verdict == "helps" for variant in line.values()) else " It is not shown to help."
+        collapsed = [
+            f"{variant.collapsed} of {variant.trials} on {code(dataset)}"
+            for dataset, variant in line.items()
+            if variant.collapsed
+        ]
+        if collapsed:
+            useless += f" **Collapsed posterior** in {listing(collapsed)}."
         backend = f" on {code(first.runner[0])}" if len({variant.runner[0] for variant in found}) > 1 else ""
         lines.append(f"{code(first.name)} of {code(first.detector)}{backend}: {'; '.join(parts)}.{useless}")
     return lines

@@ -6,11 +6,12 @@ import json
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 import pandas as pd
 
 from reports.surveys import mapping
+from reports.tables.certainty import ROPE
 from reports.tables.frames import BLOCK, RUNNER, Row, rows, split
 from reports.tables.paired import holm
 from reports.tables.studies import FEWEST_SEEDS, Array, Estimate, estimate, told
@@ -18,7 +19,8 @@ from reports.tables.studies import FEWEST_SEEDS, Array, Estimate, estimate, told
 LEVEL = 0.05
 """Of a false claim about any variant of one detector on one data set, after Holm's correction."""
 
-Verdict = Literal["helps", "hurts", "no difference shown", "too few seeds"]
+Verdict = Literal["helps", "hurts", "practically no difference", "no difference shown", "too few seeds"]
+VERDICTS: tuple[Verdict, ...] = get_args(Verdict)
 
 
 @dataclass(frozen=True)
@@ -38,6 +40,9 @@ class Variant:
     """What the variant has more, a mean over seeds of differences on the same rows."""
     p: float
     """Of no difference, by the paired t test over seeds, Holm-adjusted; not a number below three seeds."""
+    collapsed: int
+    """Trials whose posterior had collapsed when training ended."""
+    trials: int
 
     @property
     def verdict(self) -> Verdict:
@@ -45,6 +50,8 @@ class Variant:
             return "too few seeds"
         if self.p >= LEVEL:
             return "no difference shown"
+        if abs(self.gain.mean) <= ROPE:
+            return "practically no difference"
         return "helps" if self.gain.mean > 0 else "hurts"
 
 
@@ -69,10 +76,11 @@ def variants(trials: pd.DataFrame, records: Sequence[Mapping[str, Any]]) -> list
             name = ", ".join(f"{name}={told(value)}" for name, value in json.loads(row["varied"]).items())
             gains = pairs[:, 1] - pairs[:, 0]
             estimates = estimate(pairs[:, 0], (0.0, 1.0)), estimate(gains)
+            own = part[part["scenario"] == row["scenario"]]
             made.append(
                 Variant(
                     environment, dataset, detector, tuple(map(str, runner[:4])), name, row["scenario"], *estimates,
-                    _paired_t(gains),
+                    _paired_t(gains), int(own["collapsed"].sum()), len(own),
                 )
             )  # fmt: skip
         found += _adjusted(made)
