@@ -22,7 +22,7 @@ class Product(NamedTuple):
 class Convolution(NamedTuple):
     """A convolutional layer's step: images (rows, height, width, outer) on one side, and on the other those of the
     sides that the stride leaves, and of ``inner`` channels. ``transposed`` goes from the smaller to the larger ones;
-    ``first`` reads the input, which needs no gradient."""
+    ``first`` reads the input, which needs no gradient but for the ``moves`` of adversarial training."""
 
     rows: int
     outer: int
@@ -32,6 +32,7 @@ class Convolution(NamedTuple):
     first: bool
     window: int = 3
     stride: int = 2
+    moves: int = 0
 
 
 class Part(NamedTuple):
@@ -54,17 +55,19 @@ def scoring_products(spec: NetworkSpec, rows: int, draws: int = 1) -> list[Produ
     return [_product(layer, rows * _times(name, draws)) for name, layer in _layers(spec).items()]
 
 
-def training_products(spec: NetworkSpec, batch: int, draws: int = 1) -> list[Product]:
+def training_products(spec: NetworkSpec, batch: int, draws: int = 1, moves: int = 0) -> list[Product]:
     """The products of one training step: the forward pass, then from the output to the input the gradients.
 
-    With Y = X W a layer has the gradients dW = Xᵀ dY and dX = dY Wᵀ; the layer that reads the input needs no dX.
+    With Y = X W a layer has the gradients dW = Xᵀ dY and dX = dY Wᵀ; the layer that reads the input needs no dX. Each
+    of the ``moves`` of adversarial training is a forward pass and the dX of every layer, before all else.
     """
     forward = scoring_products(spec, batch, draws)
     backward = [_gradients(product, first=place == 0) for place, product in enumerate(forward)]
-    return [*forward, *chain.from_iterable(reversed(backward))]
+    moving = [*forward, *map(_back, reversed(forward))] * moves
+    return [*moving, *forward, *chain.from_iterable(reversed(backward))]
 
 
-def training_parts(spec: NetworkSpec, batch: int, draws: int = 1) -> dict[str, Part]:
+def training_parts(spec: NetworkSpec, batch: int, draws: int = 1, moves: int = 0) -> dict[str, Part]:
     """The same by what a library can compute otherwise than as products: each convolutional layer by its name, and
     the dense ones together."""
     parts, forward, backward = {}, [], []
@@ -78,9 +81,11 @@ def training_parts(spec: NetworkSpec, batch: int, draws: int = 1) -> dict[str, P
         else:
             transposed = layer.kind == "transposed"
             channels = (layer.outputs, layer.inputs) if transposed else (layer.inputs, layer.outputs)
-            step = Convolution(rows, *channels, layer.larger, transposed, first, layer.window, layer.stride)
-            parts[name] = Part((product, *gradients), step)
-    return {DENSE: Part((*forward, *chain.from_iterable(reversed(backward)))), **parts}
+            shape = layer.window, layer.stride, moves
+            step = Convolution(rows, *channels, layer.larger, transposed, first, *shape)
+            parts[name] = Part((*(product, _back(product)) * moves, product, *gradients), step)
+    moving = [*forward, *map(_back, reversed(forward))] * moves
+    return {DENSE: Part((*moving, *forward, *chain.from_iterable(reversed(backward)))), **parts}
 
 
 def flops(products: Iterable[Product]) -> int:
@@ -90,7 +95,13 @@ def flops(products: Iterable[Product]) -> int:
 
 def _gradients(product: Product, first: bool) -> list[Product]:
     rows, inner, columns = product
-    return [Product(inner, rows, columns), *([] if first else [Product(rows, columns, inner)])]
+    return [Product(inner, rows, columns), *([] if first else [_back(product)])]
+
+
+def _back(product: Product) -> Product:
+    """dX = dY Wᵀ."""
+    rows, inner, columns = product
+    return Product(rows, columns, inner)
 
 
 def _layers(spec: NetworkSpec) -> dict[str, Layer]:

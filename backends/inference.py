@@ -16,6 +16,7 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from backends.adversarial import interval
 from backends.interface import BackendError, DeviceTimer, EpochLoss
 from backends.randomness import Epoch, shared_epoch, used
 from backends.spec import SCORES, NetworkSpec, Score, TrainingSettings, contradiction, no_score
@@ -98,6 +99,8 @@ class Inference(ABC):
 
     data: Any
     """The training rows, from ``load_data`` on: anything that has a length."""
+    interval: NDArray[Any] | None = None
+    """Where training is adversarial, what no value of its inputs leaves, shape (2,), from ``load_data`` on."""
 
     def __init__(self, spec: NetworkSpec, settings: TrainingSettings) -> None:
         if (reason := contradiction(spec, settings)) is not None:
@@ -136,7 +139,10 @@ class Inference(ABC):
             raise BackendError(
                 f"{len(X)} training rows do not fill one batch of {self.settings.batch_size}: choose a smaller batch"
             )
-        return self.rows(X)
+        rows = self.rows(X)
+        if self.settings.adversarial:
+            self.interval = interval(rows)
+        return rows
 
     def draws(self, epochs: Sequence[int]) -> Iterator[Epoch]:
         found = (self.shared_draws if self.settings.random_source == "shared" else self.native_draws)(epochs)
@@ -168,11 +174,24 @@ class Inference(ABC):
         reconstruction, kl = (float(np.mean(term, dtype=np.float64)) for term in self.run_rows("terms", self.rows(X)))
         return EpochLoss(reconstruction + self.settings.beta * kl, reconstruction, kl)
 
-    def score(self, X: NDArray[Any], kind: Score = "reconstruction") -> NDArray[Any]:
+    def check_score(self, kind: Score) -> None:
         if kind not in SCORING:
             raise ValueError(f"unknown score {kind!r}: choose from {', '.join(SCORES)}")
         if (reason := no_score(kind, self.spec.kind, self.spec.likelihood)) is not None:
             raise ValueError(reason)
+
+    def slope(self, X: NDArray[Any], kind: Score = "reconstruction") -> NDArray[Any]:
+        self.check_score(kind)
+        parts = {"elbo": (1.0, self.settings.beta), "kl": (0.0, 1.0)}.get(kind, (1.0,))
+        return self.run_slopes(SCORING[kind], parts, self.rows(X))
+
+    def run_slopes(self, function: RowFunction, parts: tuple[float, ...], X: NDArray[Any]) -> NDArray[Any]:
+        """The gradient, for rows in the model's storage type, of a row-wise function's results, each times its part
+        and added up; shape (rows, features)."""
+        raise BackendError(f"{type(self).__module__} does not differentiate its scores: it has no run_slopes")
+
+    def score(self, X: NDArray[Any], kind: Score = "reconstruction") -> NDArray[Any]:
+        self.check_score(kind)
         results = self.run_rows(SCORING[kind], self.rows(X))
         if kind == "elbo":
             reconstruction, kl = results

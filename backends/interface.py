@@ -131,6 +131,10 @@ class Model(Protocol):
 
         Raises ValueError, in one line, for a kind that the network has not (``NetworkSpec.scores``)."""
 
+    def slope(self, X: NDArray[np.float32], kind: Score = "reconstruction") -> NDArray[np.floating]:
+        """The gradient of ``score`` for what each row holds, shape (rows, features). Raises ValueError as ``score``
+        does, and BackendError for a model that does not differentiate its scores."""
+
     def device_memory_peak(self) -> int | None:
         """The most bytes this process has held on the device; None on the CPU."""
 

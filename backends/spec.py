@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from itertools import pairwise
 from typing import Literal, get_args
 
+from backends.adversarial import Adversarial
+
 Kind = Literal["vae", "autoencoder"]
 Prior = Literal["normal", "mixture"]
 Likelihood = Literal["mse", "bce", "gaussian", "diagonal_gaussian"]
@@ -298,6 +300,8 @@ class TrainingSettings:
     free_bits : float
         λ, in nats: in training the KL is Σ_j max(λ, KL_j) over the latent units, KL_j the mean over the rows of the
         batch (Kingma et al. 2016); 0 is the KL itself.
+    adversarial : Adversarial or None
+        How the inputs of a step are moved before it trains on them; ``backends.adversarial`` has the definition.
     seed : int
         Key of the batch order and the noise, below 2**32, the largest range that all frameworks take.
     random_source : ``native`` (the framework's own generator) or ``shared`` (NumPy Philox, the same in every backend)
@@ -324,6 +328,7 @@ class TrainingSettings:
     kl_warmup_epochs: int = 0
     kl_cycle_epochs: int = 0
     free_bits: float = 0.0
+    adversarial: Adversarial | None = None
     seed: int = 0
     random_source: RandomSource = "native"
     mode: str = "idiomatic"

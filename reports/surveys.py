@@ -40,7 +40,7 @@ _MEASURED = {
 COUNTS = ("tp", "fp", "fn", "tn")
 """Of the confusion matrix at the first threshold."""
 _DATA = ("checksum", "train_rows", "val_rows", "test_rows", "features")
-_PRESENT = ("notes", "best_epoch", "arrays", "thresholds", "published", "other_scores", "series")
+_PRESENT = ("notes", "best_epoch", "arrays", "thresholds", "published", "other_scores", "series", "robustness")
 """Keys of which a report asks every record whether there is anything; the values it reads of a few."""
 _SAID = ("command", "started")
 ASKED = (*_SAID, *(f"has {key}" for key in _PRESENT), "equality")

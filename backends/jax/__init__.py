@@ -4,7 +4,7 @@ alone. Both modes keep the data on the device.
 ``idiomatic``, as its guide trains: one jitted step a batch. ``tuned``: one jitted scan over a whole epoch.
 
 The three backends have the same files, and in each of these the shared names in the same order: ``layers``,
-``network``, ``optimizers``, ``idiomatic`` and ``tuned`` (all that is faster).
+``network``, ``optimizers``, ``adversarial``, ``idiomatic`` and ``tuned`` (all that is faster).
 """
 
 from __future__ import annotations

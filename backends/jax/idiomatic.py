@@ -19,6 +19,7 @@ from backends import randomness
 from backends import weights as canonical
 from backends.inference import Inference, RowFunction, padded_chunks
 from backends.interface import EpochLoss, Weights
+from backends.jax.adversarial import attacked
 from backends.jax.network import Network
 from backends.jax.optimizers import make_optimizer
 from backends.randomness import CORRUPTION, EPSILON
@@ -64,11 +65,14 @@ def draw_step(key: Array, step: int, kind: Drawing, rows: int) -> Draws:
 def update(network: Network, optimizer: nnx.Optimizer, x: Array, drawn: Draws, kl_weight: Array) -> Array:
     """One step of the optimiser; returns the batch's mean reconstruction and KL."""
 
-    def loss(network: Network) -> tuple[Array, Array]:
-        reconstruction, kl = network.batch_terms(x, drawn, kl_weight)
+    def loss(network: Network, at: Array) -> tuple[Array, Array]:
+        reconstruction, kl = network.batch_terms(at, drawn, kl_weight, x)
         return reconstruction + kl_weight * kl, jnp.stack((reconstruction, kl))
 
-    gradients, parts = nnx.grad(loss, has_aux=True)(network)
+    at = x
+    if network.adversarial:
+        at = attacked(lambda at: loss(network, at)[0], x, network.adversarial, network.interval[...])
+    gradients, parts = nnx.grad(loss, has_aux=True)(network, at)
     optimizer.update(network, gradients)
     return parts
 
@@ -102,6 +106,14 @@ def row_function(network: Network, x: Array, function: RowFunction) -> tuple[Arr
     return getattr(network, function)(x)
 
 
+@partial(nnx.jit, static_argnames=("function", "parts"))
+def row_slopes(network: Network, x: Array, function: RowFunction, parts: tuple[float, ...]) -> tuple[Array]:
+    def total(x: Array) -> Array:
+        return sum(part * result.sum() for part, result in zip(parts, getattr(network, function)(x), strict=False))
+
+    return (jax.grad(total)(x),)
+
+
 class IdiomaticModel(Inference):
     """``backends.interface.Model`` with the training loop of the Flax guides."""
 
@@ -128,6 +140,8 @@ class IdiomaticModel(Inference):
 
     def load_data(self, X: NDArray[Any]) -> None:
         self.data = jax.device_put(self.training_rows(X), self.device)
+        if self.interval is not None:
+            self.network.interval[...] = jax.device_put(self.interval, self.device)
         self.steps = len(X) // self.settings.batch_size
 
     def compile(self, scores: Sequence[Score] = ("reconstruction",)) -> None:
@@ -201,6 +215,14 @@ class IdiomaticModel(Inference):
             self.sizes,
             jax.device_get,
         )
+
+    def run_slopes(self, function: RowFunction, parts: tuple[float, ...], X: NDArray[Any]) -> NDArray[Any]:
+        return padded_chunks(
+            lambda x: row_slopes(self.network, jax.device_put(x, self.device), function=function, parts=parts),
+            X,
+            self.sizes,
+            jax.device_get,
+        )[0]
 
     def device_memory_peak(self) -> int | None:
         statistics = self.device.memory_stats() if self.settings.device == "gpu" else None

@@ -43,6 +43,9 @@ class Network(nnx.Module):
         )
         self.scoring_noise = nnx.Variable(jnp.zeros((randomness.SCORING_SAMPLES, spec.latent), self.dtype))
         self.log_sigma = nnx.Variable(jnp.zeros(1, self.dtype))
+        self.adversarial = settings.adversarial
+        if self.adversarial:
+            self.interval = nnx.Variable(jnp.zeros(2, self.dtype))
         self.restart(weights, settings.seed)
 
     def restart(self, weights: Weights, seed: int) -> None:
@@ -165,23 +168,29 @@ class Network(nnx.Module):
     def corrupted(self, x: Array, drawn: Mapping[str, Array]) -> Array:
         return x + self.input_noise * drawn[CORRUPTION] if self.input_noise else x
 
-    def batch_terms(self, x: Array, drawn: Mapping[str, Array], kl_weight: Array) -> tuple[Array, Array]:
+    def batch_terms(
+        self, x: Array, drawn: Mapping[str, Array], kl_weight: Array, target: Array | None = None
+    ) -> tuple[Array, Array]:
+        """``target`` is what x is to be reconstructed to; without one, x itself."""
+        target = x if target is None else target
         if self.importance_samples > 1:
-            return self.importance_terms(x, drawn, kl_weight)
+            return self.importance_terms(x, drawn, kl_weight, target)
         output, mu, logvar = self.propagate(self.corrupted(x, drawn), drawn.get(EPSILON), drawn)
         if self.spec.prior == "mixture":
             ratio = self.log_ratio(self.sample(mu, logvar, drawn[EPSILON]), logvar, drawn[EPSILON])
-            return self.batch_reconstruction(output, x), ratio.mean()
-        return self.batch_reconstruction(output, x), self.batch_kl(mu, logvar)
+            return self.batch_reconstruction(output, target), ratio.mean()
+        return self.batch_reconstruction(output, target), self.batch_kl(mu, logvar)
 
-    def importance_terms(self, x: Array, drawn: Mapping[str, Array], kl_weight: Array) -> tuple[Array, Array]:
+    def importance_terms(
+        self, x: Array, drawn: Mapping[str, Array], kl_weight: Array, target: Array
+    ) -> tuple[Array, Array]:
         rows, draws = len(x), self.importance_samples
         mu, logvar = (part[:, None] for part in self.encode(self.corrupted(x, drawn), drawn))
         epsilon = drawn[EPSILON].reshape(rows, draws, -1)
         z = self.sample(mu, logvar, epsilon)
         masks = {n: jnp.repeat(mask, draws, 0) for n, mask in drawn.items() if n.startswith("decoder")}
         output = self.decode(z.reshape(rows * draws, -1), masks)
-        reconstruction = self.reconstruction(output, jnp.repeat(x, draws, 0)).reshape(rows, draws)
+        reconstruction = self.reconstruction(output, jnp.repeat(target, draws, 0)).reshape(rows, draws)
         ratio = self.log_ratio(z, logvar, epsilon)
         log_weights = -reconstruction - kl_weight * ratio
         kl = jax.lax.stop_gradient((nnx.softmax(log_weights) * ratio).sum(-1).mean())

@@ -76,8 +76,8 @@ class TunedModel(IdiomaticModel):
 
     def load_data(self, X: NDArray[Any]) -> None:
         shape = self.data.shape if self.compiled else None
-        super().load_data(X)
         self.settle()
+        super().load_data(X)
         graph, self.state = nnx.split((self.network, self.optimizer))
         if shape != self.data.shape:
             self.train_epoch = jax.jit(partial(train_epoch, graph), donate_argnums=0)
@@ -125,6 +125,11 @@ class TunedModel(IdiomaticModel):
         self.settle()
         with tracing_rows():
             return super().run_rows(function, X)
+
+    def run_slopes(self, function: RowFunction, parts: tuple[float, ...], X: NDArray[Any]) -> NDArray[Any]:
+        self.settle()
+        with tracing_rows():
+            return super().run_slopes(function, parts, X)
 
     def export_weights(self) -> dict[str, NDArray[Any]]:
         self.settle()

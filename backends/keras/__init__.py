@@ -6,7 +6,7 @@
 operations; what it leaves to its engine is in ``engines``.
 
 The three backends have the same files, and in each of these the shared names in the same order: ``layers``,
-``network``, ``optimizers``, ``idiomatic`` and ``tuned`` (all that is faster).
+``network``, ``optimizers``, ``adversarial``, ``idiomatic`` and ``tuned`` (all that is faster).
 """
 
 from __future__ import annotations

@@ -17,7 +17,7 @@ from backends.inference import Inference, RowFunction, padded_chunks
 from backends.interface import EpochLoss, Weights
 from backends.keras.engines import engine
 from backends.keras.engines.batches import Recorder
-from backends.keras.network import MASKS, Arrays, Network, RowModel
+from backends.keras.network import MASKS, Arrays, Network, RowModel, SlopeModel
 from backends.keras.optimizers import make_optimizer
 from backends.spec import NetworkSpec, Score, TrainingSettings
 
@@ -43,11 +43,18 @@ class IdiomaticModel(Inference):
             self.optimizer.build(self.network.trainable_variables)
             self.network.compile(optimizer=self.optimizer, jit_compile=self.jit_compile)
         self.row_models: dict[RowFunction, RowModel] = {}
+        self.slope_models: dict[tuple[RowFunction, tuple[float, ...]], SlopeModel] = {}
 
     def load_data(self, X: NDArray[Any]) -> None:
         self.data = self.training_rows(X)
+        self.keep_interval()
         self.batches = self.make_batches({"x": self.data}, shuffle=True)
         self.keep_origin()
+
+    def keep_interval(self) -> None:
+        if self.interval is not None:
+            with keras.device(self.device):
+                self.network.interval.assign(self.interval)
 
     def keep_origin(self) -> None:
         """Remembers the generator as the first epoch over these rows finds it."""
@@ -151,6 +158,13 @@ class IdiomaticModel(Inference):
     def run_rows(self, function: RowFunction, X: NDArray[Any]) -> tuple[NDArray[Any], ...]:
         with keras.device(self.device):
             return padded_chunks(self.row_model(function).predict_on_batch, X, self.sizes)
+
+    def run_slopes(self, function: RowFunction, parts: tuple[float, ...], X: NDArray[Any]) -> NDArray[Any]:
+        with keras.device(self.device):
+            if (function, parts) not in self.slope_models:
+                self.slope_models[function, parts] = model = SlopeModel(self.network, function, parts)
+                model.compile(jit_compile=self.jit_rows)
+            return padded_chunks(self.slope_models[function, parts].predict_on_batch, X, self.sizes)[0]
 
     def device_memory_peak(self) -> int | None:
         return engine.memory_peak() if self.settings.device == "gpu" else None

@@ -17,6 +17,7 @@ from backends import randomness
 from backends import weights as canonical
 from backends.inference import RowFunction
 from backends.interface import Weights
+from backends.keras.adversarial import attacked
 from backends.keras.engines import engine
 from backends.keras.layers import ACTIVATIONS, Array, layers_of
 from backends.randomness import CORRUPTION, EPSILON
@@ -64,6 +65,9 @@ class Network(keras.Model):
         self.scoring_noise = self.add_weight(name="scoring_noise", shape=shape, initializer="zeros", trainable=False)
         self.log_sigma = self.add_weight(name="log_sigma", shape=(1,), initializer="zeros", trainable=False)
         self.kl_weight = self.add_weight(name="kl_weight", initializer="ones", trainable=False)
+        self.adversarial = settings.adversarial
+        if self.adversarial:
+            self.interval = self.add_weight(name="interval", shape=(2,), initializer="zeros", trainable=False)
         self.seeds = keras.random.SeedGenerator(engine.seed(settings.seed))
         self.trackers = [keras.metrics.Mean(name=name) for name in ("reconstruction", "kl")]
         self.built = True
@@ -185,23 +189,25 @@ class Network(keras.Model):
     def corrupted(self, x: Array, drawn: Arrays) -> Array:
         return x + self.input_noise * drawn[CORRUPTION] if self.input_noise else x
 
-    def batch_terms(self, x: Array, drawn: Arrays) -> tuple[Array, Array]:
+    def batch_terms(self, x: Array, drawn: Arrays, target: Array | None = None) -> tuple[Array, Array]:
+        """``target`` is what x is to be reconstructed to; without one, x itself."""
+        target = x if target is None else target
         if self.importance_samples > 1:
-            return self.importance_terms(x, drawn)
+            return self.importance_terms(x, drawn, target)
         output, mu, logvar = self.propagate(self.corrupted(x, drawn), drawn.get(EPSILON), drawn[MASKS])
         if self.spec.prior == "mixture":
             ratio = self.log_ratio(self.sample(mu, logvar, drawn[EPSILON]), logvar, drawn[EPSILON])
-            return self.batch_reconstruction(output, x), ops.mean(ratio)
-        return self.batch_reconstruction(output, x), self.batch_kl(mu, logvar)
+            return self.batch_reconstruction(output, target), ops.mean(ratio)
+        return self.batch_reconstruction(output, target), self.batch_kl(mu, logvar)
 
-    def importance_terms(self, x: Array, drawn: Arrays) -> tuple[Array, Array]:
+    def importance_terms(self, x: Array, drawn: Arrays, target: Array) -> tuple[Array, Array]:
         draws, latent = self.importance_samples, self.spec.latent
         mu, logvar = (part[:, None] for part in self.encode(self.corrupted(x, drawn), drawn[MASKS]))
         epsilon = ops.reshape(drawn[EPSILON], (-1, draws, latent))
         z = self.sample(mu, logvar, epsilon)
         masks = {n: ops.repeat(mask, draws, 0) for n, mask in drawn[MASKS].items() if n.startswith("decoder")}
         output = self.decode(ops.reshape(z, (-1, latent)), masks)
-        reconstruction = ops.reshape(self.reconstruction(output, ops.repeat(x, draws, 0)), (-1, draws))
+        reconstruction = ops.reshape(self.reconstruction(output, ops.repeat(target, draws, 0)), (-1, draws))
         ratio = self.log_ratio(z, logvar, epsilon)
         log_weights = -reconstruction - self.kl_weight * ratio
         kl = ops.stop_gradient(ops.mean(ops.sum(ops.softmax(log_weights) * ratio, axis=-1)))
@@ -258,7 +264,13 @@ class Network(keras.Model):
     def call(self, batch: Arrays) -> tuple[Array, Array]:
         """``batch_terms`` of a training batch: rows ``x`` and, if it is not to be drawn, what ``draw`` gives."""
         x = batch["x"]
-        return self.batch_terms(x, batch if MASKS in batch else self.draw(ops.shape(x)[0]))
+        drawn = batch if MASKS in batch else self.draw(ops.shape(x)[0])
+
+        def loss(at: Array) -> Array:
+            reconstruction, kl = self.batch_terms(at, drawn, x)
+            return reconstruction + self.kl_weight * kl
+
+        return self.batch_terms(attacked(loss, x, self.adversarial, self.interval) if self.adversarial else x, drawn, x)
 
     def batch_loss(self, batch: Arrays) -> tuple[Array, Array]:
         """The loss of a training batch, and its mean reconstruction and KL, shape (2,)."""
@@ -283,3 +295,18 @@ class RowModel(keras.Model):
 
     def call(self, x: Array) -> tuple[Array, ...]:
         return getattr(self.network, self.function)(x)
+
+
+class SlopeModel(RowModel):
+    """The gradient of a row-wise function's results, each times its part and added up."""
+
+    def __init__(self, network: Network, function: RowFunction, parts: tuple[float, ...]) -> None:
+        super().__init__(network, function)
+        self.parts = parts
+
+    def call(self, x: Array) -> tuple[Array, ...]:
+        def total(x: Array) -> Array:
+            results = getattr(self.network, self.function)(x)
+            return sum(part * ops.sum(result) for part, result in zip(self.parts, results, strict=False))
+
+        return (engine.gradient(total, x),)

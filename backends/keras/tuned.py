@@ -49,6 +49,7 @@ class TunedModel(IdiomaticModel):
     def load_data(self, X: NDArray[Any]) -> None:
         with keras.device(self.device):
             self.data = ops.convert_to_tensor(self.training_rows(X))
+        self.keep_interval()
         self.steps = len(X) // self.settings.batch_size
         self.keep_origin()
 

@@ -12,8 +12,11 @@ from backends import randomness
 from backends import weights as canonical
 from backends.inference import CHUNK, Inference, RowFunction
 from backends.interface import EpochLoss, Weights
-from backends.reference.network import Network
+from backends.reference.adversarial import attacked
+from backends.reference.layers import Array
+from backends.reference.network import Masks, Network
 from backends.reference.optimizers import Optimizer
+from backends.reference.slopes import slope
 from backends.spec import NetworkSpec, Score, TrainingSettings
 
 
@@ -50,15 +53,28 @@ class ReferenceModel(Inference):
                 None if array is None else array[batch].astype(np.float64) for array in (drawn.noise, drawn.corruption)
             )
             masks = {name: mask[batch] for name, mask in drawn.masks.items()}
-            reconstruction, kl, gradients = self.network.gradient(
-                self.data[drawn.order[batch]], noise, masks, kl_weight, corruption
-            )
+            x = self.data[drawn.order[batch]]
+            moved = self.moved(x, noise, masks, kl_weight, corruption)
+            reconstruction, kl, gradients = self.network.gradient(moved, noise, masks, kl_weight, corruption, x)
             self.optimizer.update(self.network.arrays, gradients)
             losses.append((reconstruction, kl))
         self.batch_losses = np.array(losses)
         reconstruction, kl = np.mean(losses, axis=0).tolist()
         self.network.fit_sigma(reconstruction)
         self.last_loss = EpochLoss(reconstruction + kl_weight * kl, reconstruction, kl)
+
+    def moved(
+        self, x: Array, epsilon: Array | None, masks: Masks, kl_weight: float, corruption: Array | None = None
+    ) -> Array:
+        """The rows as they are trained on: where training is adversarial, moved."""
+        if self.settings.adversarial is None or self.interval is None:
+            return x
+        return attacked(
+            lambda at: self.network.backpropagate(at, epsilon, masks, kl_weight, corruption, x)[-1],
+            x,
+            self.settings.adversarial,
+            self.interval,
+        )
 
     def native_draws(self, epochs: Sequence[int]) -> Iterator[randomness.Epoch]:
         """Those of the ``shared`` source: it has no other."""
@@ -74,6 +90,10 @@ class ReferenceModel(Inference):
         row_function = getattr(self.network, function)
         results = [row_function(X[start : start + CHUNK]) for start in range(0, max(len(X), 1), CHUNK)]
         return tuple(np.concatenate(parts) for parts in zip(*results, strict=True))
+
+    def run_slopes(self, function: RowFunction, parts: tuple[float, ...], X: NDArray[Any]) -> NDArray[Any]:
+        starts = range(0, max(len(X), 1), CHUNK)
+        return np.concatenate([slope(self.network, function, parts, X[start : start + CHUNK]) for start in starts])
 
     def device_memory_peak(self) -> None:
         """The CPU keeps no such count."""

@@ -170,13 +170,32 @@ class Network:
         return (np.log(len(draws)) - np.logaddexp.reduce(log_weights, axis=0),)
 
     def gradient(
-        self, x: Array, epsilon: Array | None, masks: Masks, kl_weight: float, corruption: Array | None = None
+        self,
+        x: Array,
+        epsilon: Array | None,
+        masks: Masks,
+        kl_weight: float,
+        corruption: Array | None = None,
+        target: Array | None = None,
     ) -> tuple[float, float, dict[str, Array]]:
         """Mean reconstruction, mean KL, and the loss's gradient for every parameter.
 
         x and corruption have shape (B, features), epsilon (B, draws · latent); None, as for an autoencoder, means
         z = mu. ``masks`` holds the dropout of the layers it names, each (B, width), the same for all draws of a row.
+        ``target`` is what x is to be reconstructed to; without one, x itself.
         """
+        return self.backpropagate(x, epsilon, masks, kl_weight, corruption, x if target is None else target)[:3]
+
+    def backpropagate(
+        self,
+        x: Array,
+        epsilon: Array | None,
+        masks: Masks,
+        kl_weight: float,
+        corruption: Array | None,
+        target: Array,
+    ) -> tuple[float, float, dict[str, Array], Array]:
+        """As ``gradient``, and the gradient for x, the target being a constant."""
         gradients: dict[str, Array] = {}
         draws = self.importance_samples
         masks = {n: np.repeat(mask, draws, axis=0) if n in self.decoder else mask for n, mask in masks.items()}
@@ -200,7 +219,7 @@ class Network:
         encoded, encoder_sums = climb(self.encoder, x if corruption is None else x + self.input_noise * corruption)
         mu = self.apply(self.heads[0], encoded[-1])
         logvar = self.apply(self.heads[1], encoded[-1]) if self.spec.kind == "vae" else np.zeros_like(mu)
-        clean, mus, logvars = (np.repeat(array, draws, axis=0) for array in (x, mu, logvar))
+        clean, mus, logvars = (np.repeat(array, draws, axis=0) for array in (target, mu, logvar))
         at_draws = draws > 1 or self.spec.prior == "mixture"
         epsilon = np.zeros_like(mus) if epsilon is None else epsilon.reshape(mus.shape)
         z = self.sample(mus, logvars, epsilon)
@@ -214,14 +233,14 @@ class Network:
             kl = float((weights * ratio).sum() / len(x))
             reconstruction = float(np.mean(bounds)) - kl_weight * kl
         else:
-            reconstruction = self.batch_reconstruction(output, x)
+            reconstruction = self.batch_reconstruction(output, target)
             kl = float(np.mean(self.log_ratio(z, logvar, epsilon))) if at_draws else self.batch_kl(mu, logvar)
 
         residual = weights[:, None] * (self.mean(output) - clean) / len(x)
         if self.spec.likelihood == "mse":
             residual = 2.0 * residual
         elif self.spec.likelihood == "gaussian":
-            residual = residual / self.variance(output, x)
+            residual = residual / self.variance(output, target)
         elif self.spec.likelihood == "diagonal_gaussian":
             v = self.variances()
             slopes = weights[:, None] * (1.0 / v - (output - clean) ** 2 / v**2) / 2.0
@@ -249,4 +268,4 @@ class Network:
         for name, h, a in reversed(list(zip(self.encoder, encoded, encoder_sums, strict=False))):
             d = descend(name, h, drop(name, d * slope(self.spec.activation, a)))
 
-        return reconstruction, kl, gradients
+        return reconstruction, kl, gradients, d

@@ -5,7 +5,7 @@ device and the optimiser's fused kernel. ``tuned``: a whole step (forward, backw
 function, and on a GPU replayed as one CUDA graph.
 
 The three backends have the same files, and in each of these the shared names in the same order: ``layers``,
-``network``, ``optimizers``, ``idiomatic`` and ``tuned`` (all that is faster).
+``network``, ``optimizers``, ``adversarial``, ``idiomatic`` and ``tuned`` (all that is faster).
 """
 
 from __future__ import annotations

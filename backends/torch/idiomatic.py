@@ -9,6 +9,7 @@ from typing import Any
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
+from torch.func import grad
 from torch.utils.data import DataLoader, Sampler, TensorDataset
 
 from backends import randomness
@@ -17,6 +18,7 @@ from backends.inference import Inference, RowFunction
 from backends.interface import EpochLoss, Weights
 from backends.randomness import CORRUPTION, EPSILON
 from backends.spec import NetworkSpec, Score, TrainingSettings
+from backends.torch.adversarial import attacked
 from backends.torch.network import Network
 from backends.torch.optimizers import make_optimizer
 
@@ -91,6 +93,7 @@ class IdiomaticModel(Inference):
             generator=self.order_generator,
         )
         self.keep_origin()
+        self.bounds = None if self.interval is None else torch.tensor(self.interval, device=self.device)
 
     def keep_origin(self) -> None:
         """Remembers the generators as the first epoch over these rows finds them."""
@@ -169,11 +172,23 @@ class IdiomaticModel(Inference):
 
     def train_step(self, x: Tensor, drawn: Mapping[str, Tensor], kl_weight: float) -> Tensor:
         """One update; returns the batch's mean reconstruction and KL, still on the device."""
+        moved = self.moved(x, drawn, kl_weight)
         self.optimizer.zero_grad(set_to_none=True)
-        reconstruction, kl = self.network.batch_terms(x, drawn, kl_weight)
+        reconstruction, kl = self.network.batch_terms(moved, drawn, kl_weight, x)
         (reconstruction + kl_weight * kl).backward()
         self.optimizer.step()
         return torch.stack((reconstruction.detach(), kl.detach()))
+
+    def moved(self, x: Tensor, drawn: Mapping[str, Tensor], kl_weight: float) -> Tensor:
+        """The rows as they are trained on: where training is adversarial, moved."""
+        if self.settings.adversarial is None or self.bounds is None:
+            return x
+
+        def loss(at: Tensor) -> Tensor:
+            reconstruction, kl = self.network.batch_terms(at, drawn, kl_weight, x)
+            return reconstruction + kl_weight * kl
+
+        return attacked(loss, x, self.settings.adversarial, self.bounds)
 
     def run_epoch(self, epoch: int) -> None:
         self.last_kl_weight = self.settings.kl_weight(epoch)
@@ -204,6 +219,16 @@ class IdiomaticModel(Inference):
         row_function = getattr(self.network, function)
         results = [row_function(chunk.to(self.device)) for chunk in torch.tensor(X).split(self.sizes[0])]
         return tuple(torch.cat(parts).cpu().numpy() for parts in zip(*results, strict=True))
+
+    @torch.no_grad()
+    def run_slopes(self, function: RowFunction, parts: tuple[float, ...], X: NDArray[Any]) -> NDArray[Any]:
+        row_function = getattr(self.network, function)
+
+        def total(x: Tensor) -> Tensor:
+            return sum(part * result.sum() for part, result in zip(parts, row_function(x), strict=False))
+
+        slopes = [grad(total)(chunk.to(self.device)) for chunk in torch.tensor(X).split(self.sizes[0])]
+        return torch.cat(slopes).cpu().numpy()
 
     def device_memory_peak(self) -> int | None:
         return torch.cuda.max_memory_allocated(self.device) if self.device.type == "cuda" else None

@@ -53,6 +53,7 @@ class Network(nn.Module):
     def make_layer(self, layer: Layer) -> nn.Module:
         return LAYERS[layer.kind](layer, self.dtype)
 
+    @torch.no_grad()
     def restart(self, weights: Weights, seed: int) -> None:
         """Starts from these weights, with the scoring noise of this seed."""
         self.replace(weights)
@@ -83,7 +84,6 @@ class Network(nn.Module):
         """What is trained beside the layers, by its canonical name."""
         return self.beside[name.replace(".", "_")]
 
-    @torch.no_grad()
     def arithmetic(self) -> AbstractContextManager[object]:
         """What the layers compute in."""
         return torch.autocast(self.device.type, torch.bfloat16) if self.mixed else nullcontext()
@@ -181,19 +181,23 @@ class Network(nn.Module):
     def corrupted(self, x: Tensor, drawn: Mapping[str, Tensor]) -> Tensor:
         return x + self.input_noise * drawn[CORRUPTION] if self.input_noise else x
 
-    def batch_terms(self, x: Tensor, drawn: Mapping[str, Tensor], kl_weight: Tensor | float) -> tuple[Tensor, Tensor]:
+    def batch_terms(
+        self, x: Tensor, drawn: Mapping[str, Tensor], kl_weight: Tensor | float, target: Tensor | None = None
+    ) -> tuple[Tensor, Tensor]:
+        """``target`` is what x is to be reconstructed to; without one, x itself."""
+        target = x if target is None else target
         if self.importance_samples > 1:
-            return self.importance_terms(x, drawn, kl_weight)
+            return self.importance_terms(x, drawn, kl_weight, target)
         output, mu, logvar = self.propagate(self.corrupted(x, drawn), drawn.get(EPSILON), drawn)
         if self.spec.prior == "mixture":
             ratio = self.log_ratio(self.sample(mu, logvar, drawn[EPSILON]), logvar, drawn[EPSILON])
-            return self.batch_reconstruction(output, x), ratio.mean()
-        return self.batch_reconstruction(output, x), self.batch_kl(mu, logvar)
+            return self.batch_reconstruction(output, target), ratio.mean()
+        return self.batch_reconstruction(output, target), self.batch_kl(mu, logvar)
 
     forward = batch_terms
 
     def importance_terms(
-        self, x: Tensor, drawn: Mapping[str, Tensor], kl_weight: Tensor | float
+        self, x: Tensor, drawn: Mapping[str, Tensor], kl_weight: Tensor | float, target: Tensor
     ) -> tuple[Tensor, Tensor]:
         rows, draws = len(x), self.importance_samples
         mu, logvar = (part.unsqueeze(1) for part in self.encode(self.corrupted(x, drawn), drawn))
@@ -201,7 +205,7 @@ class Network(nn.Module):
         z = self.sample(mu, logvar, epsilon)
         masks = {n: drawn[n].repeat_interleave(draws, 0) for n, _ in self.decoder if n in drawn}
         output = self.decode(z.view(rows * draws, -1), masks)
-        reconstruction = self.reconstruction(output, x.repeat_interleave(draws, 0)).view(rows, draws)
+        reconstruction = self.reconstruction(output, target.repeat_interleave(draws, 0)).view(rows, draws)
         ratio = self.log_ratio(z, logvar, epsilon)
         log_weights = -reconstruction - kl_weight * ratio
         kl = (log_weights.softmax(1) * ratio).sum(1).mean().detach()

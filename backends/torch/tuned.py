@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.func import functional_call, grad
 
+from backends.torch.adversarial import attacked
 from backends.torch.idiomatic import ROWS, Epoch, IdiomaticModel, by_step
 from backends.torch.network import TunedNetwork
 from backends.torch.optimizers import WholeStepOptimizer, make_optimizer
@@ -28,6 +29,7 @@ class FusedModel(IdiomaticModel):
     def load_data(self, X: NDArray[Any]) -> None:
         self.data = torch.tensor(self.training_rows(X), device=self.device)
         self.steps = len(X) // self.settings.batch_size
+        self.bounds = None if self.interval is None else torch.tensor(self.interval, device=self.device)
         self.keep_origin()
 
     def draw_epoch(self, epoch: int) -> Epoch:
@@ -138,12 +140,18 @@ class TunedModel(FusedModel):
             self.totals,
         )
 
-        def loss(weights: Mapping[str, Tensor], batch: Mapping[str, Tensor]) -> tuple[Tensor, Tensor]:
-            reconstruction, kl = functional_call(network, weights, (data[batch[ROWS]], batch, kl_weight))
+        how, bounds = self.settings.adversarial, self.bounds
+
+        def loss(
+            weights: Mapping[str, Tensor], at: Tensor, x: Tensor, batch: Mapping[str, Tensor]
+        ) -> tuple[Tensor, Tensor]:
+            reconstruction, kl = functional_call(network, weights, (at, batch, kl_weight, x))
             return reconstruction + kl_weight * kl, torch.stack((reconstruction, kl))
 
         def step(batch: Mapping[str, Tensor]) -> None:
-            gradients, parts = grad(loss, has_aux=True)(optimizer.weights(), batch)
+            weights, x = optimizer.weights(), data[batch[ROWS]]
+            at = x if how is None else attacked(lambda at: loss(weights, at, x, batch)[0], x, how, bounds)
+            gradients, parts = grad(loss, has_aux=True)(weights, at, x, batch)
             optimizer.update(gradients, batch[CORRECTIONS])
             totals.add_(parts)
 

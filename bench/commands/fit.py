@@ -35,6 +35,7 @@ NETWORK = (
     ("kl_warmup_epochs", options.positive, "N"),
     ("kl_cycle_epochs", options.positive, "N"),
     ("free_bits", options.number, "λ"),
+    ("adversarial", options.adversarial, "METHOD:ε[:STEPS]"),
 )
 """Keys of a suite's ``training`` table that are options here."""
 

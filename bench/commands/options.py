@@ -260,6 +260,15 @@ def sweeps(axes: Any) -> None:
     )
 
 
+def adversarial(text: str) -> dict[str, Any]:
+    """``METHOD:ε`` or ``METHOD:ε:STEPS``, as the keys of a suite's ``adversarial``."""
+    method, colon, rest = text.partition(":")
+    if not colon:
+        raise argparse.ArgumentTypeError(f"expected METHOD:ε or METHOD:ε:STEPS, for example pgd:0.1:5, got {text!r}")
+    epsilon, colon, steps = rest.partition(":")
+    return {"method": method, "epsilon": number(epsilon), **({"steps": positive(steps)} if colon else {})}
+
+
 def threshold(text: str) -> dict[str, Any]:
     """``RULE`` or ``RULE:VALUE``, as the keys of a suite's threshold."""
     rule, colon, value = text.partition(":")

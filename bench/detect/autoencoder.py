@@ -203,6 +203,14 @@ class Autoencoder:
         """``score`` of the kind that the detector was made with."""
         return self.score(X, self.primary)
 
+    def slope(self, X: Rows) -> Rows:
+        """The gradient of ``decision_function`` for each row, shape (rows, features).
+
+        Raises ValueError for a score that the backends do not compute (``latent_distance``, ``sampled``)."""
+        if self.primary not in backends.spec.SCORES:
+            raise ValueError(f"the score {self.primary!r} has no gradient here")
+        return self.model.slope(np.asarray(X, dtype=np.float32), self.primary)
+
     def encode(self, X: Rows) -> tuple[Rows, Rows]:
         """mu and logvar, each of shape (rows, latent); for a plain autoencoder logvar is all zeros."""
         return self.model.encode(np.asarray(X, dtype=np.float32))

@@ -17,6 +17,9 @@ class Detector(Protocol):
     network, and ``parts``, which tells the other detectors that it is made of. ``options`` are the keywords of a
     constructor whose signature does not tell them.
 
+    One whose score has a gradient may have ``slope(X)``, that gradient for each row, of the shape of X: it can then be
+    asked how far anomalies have to be moved to look normal.
+
     A detector that treats categories as such has ``groups``, the columns (start, stop) that one-hot encode one each,
     which are set before ``fit``.
 

@@ -23,6 +23,11 @@ def _blocks(X: Rows) -> Iterator[Rows]:
     return (np.asarray(X[start : start + BLOCK], dtype=np.float64) for start in range(0, len(X), BLOCK))
 
 
+def _not_zero(distances: Rows) -> Rows:
+    """As a column to divide by."""
+    return np.where(distances > 0, distances, 1.0)[:, None]
+
+
 class Norm:
     """Distance from the training mean, ‖x − mean‖: the sanity line. Where it scores as well as the rest, the data set
     is trivial."""
@@ -36,6 +41,12 @@ class Norm:
 
     def decision_function(self, X: Rows) -> Rows:
         return np.concatenate([np.linalg.norm(block - self.mean_, axis=1) for block in _blocks(X)])
+
+    def slope(self, X: Rows) -> Rows:
+        """The gradient of the distance, (x − mean) / ‖x − mean‖; 0 at the mean."""
+        away: Rows = np.asarray(X, dtype=np.float64) - self.mean_
+        away /= _not_zero(np.linalg.norm(away, axis=1))
+        return away
 
     def explain(self, X: Rows) -> Rows:
         """Each feature's share of the squared distance, shape (rows, features); every row sums to 1."""
@@ -77,6 +88,12 @@ class Mahalanobis:
             return np.asarray(np.sqrt(np.einsum("ij,ij->i", centred @ self.precision_, centred)))
 
         return np.concatenate([distances(block) for block in _blocks(X)])
+
+    def slope(self, X: Rows) -> Rows:
+        """The gradient of the distance d, P (x − mean) / d with P the precision; 0 at the mean."""
+        away: Rows = (np.asarray(X, dtype=np.float64) - self.mean_) @ self.precision_
+        away /= _not_zero(self.decision_function(X))
+        return away
 
     def explain(self, X: Rows) -> Rows:
         """Each feature's share of the squared distance, shape (rows, features); every row sums to 1.

@@ -57,7 +57,9 @@ def plan(
         if not blocks:
             raise ModelError(f"{file}: no block runs the detector {detector!r}")
         table = msgspec.to_builtins(next((block for block in blocks if reference in block.datasets), blocks[0]))
-        table |= {"batch_sizes": [], "threads": [0], "sweep": {}}
+        table |= {"batch_sizes": [], "threads": [0], "sweep": {}, "robustness": []}
+        if not registry.needs_backend(detector):
+            del table["training"]  # of the networks beside it
     for key, value in changes.items():
         table[key] = {**table.get(key, {}), **value} if isinstance(value, dict) else value
     table |= {"datasets": [reference], "detectors": [detector], "backends": [backend] if backend else []}

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
+from backends.adversarial import Adversarial
 from backends.spec import Activation, Device, Likelihood, NetworkSpec, Precision, Score, TrainingSettings
 
 
@@ -25,6 +26,8 @@ class Case:
     """Whether it is trained to its end: its losses and weights then have rungs of their own."""
     scores: tuple[Score, ...] = ("elbo",)
     """What its validation rows are scored by in the end."""
+    slopes: tuple[Score, ...] = ()
+    """Of what its validation rows have the gradient told in the end."""
     many: bool = False
     """Whether more rows than two chunks and a tail go through all that takes rows, and few, and a single one."""
 
@@ -68,13 +71,15 @@ def cases(precision: Precision, device: Device = "cpu", mode: str = "idiomatic",
             NetworkSpec(64, (24,), 4, likelihood="bce"),
             replace(base, beta=0.6, weight_decay=0.05, seed=2**32 - 1),
             scores=("elbo", "kl", "mse", "bce"),
+            slopes=("elbo", "mse"),
         ),
         Case(
             "gaussian",
             "blobs",
             replace(small, likelihood="gaussian", activation="gelu"),
-            replace(base, beta=0.7, weight_decay=0.05, seed=2**31 + 2**16 + 1),
+            replace(base, beta=0.7, weight_decay=0.05, seed=2**31 + 2**16 + 1, adversarial=Adversarial("pgd", 0.3, 3)),
             scores=("elbo", "mse", "reconstruction_probability"),
+            slopes=("reconstruction_probability", "mae"),
         ),
         Case(
             "rmsprop",
@@ -111,6 +116,7 @@ def cases(precision: Precision, device: Device = "cpu", mode: str = "idiomatic",
             epochs=2 if quick else 10,
             gradients=not quick,
             scores=("elbo", "kl", "iwae", "reconstruction_probability"),
+            slopes=("elbo", "iwae"),
         ),
     ]
     if quick and precision == "float32":
@@ -127,5 +133,8 @@ def cases(precision: Precision, device: Device = "cpu", mode: str = "idiomatic",
         spec = replace(spec, activation=activations[data])
         if data == "odd":
             spec = replace(spec, kernel=5, strides=(2, 1), decoder="projected")
-        found.append(Case(f"convolutional {height}×{width}", data, spec, base, rows=90, gradients=not quick))
+        name, settings = f"convolutional {height}×{width}", base
+        if data == "digits":
+            settings = replace(base, adversarial=Adversarial("fgsm", 0.1))
+        found.append(Case(name, data, spec, settings, rows=90, gradients=not quick))
     return found

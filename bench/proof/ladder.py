@@ -160,6 +160,8 @@ def climb(backend: Backend, case: Case, data: Data) -> tuple[Observed, Model]:
         note_all(TRAINING_WEIGHTS, "", model.export_weights())
     for kind in case.scores:
         note(SCORING, f"{kind} of the validation rows", model.score(validation, kind))
+    for kind in case.slopes:
+        note(SCORING, f"{kind} of the validation rows, its gradient", model.slope(validation, kind))
     return observed, model
 
 

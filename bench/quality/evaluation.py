@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from bench.detect.detector import Rows
 from bench.quality.metrics import Quality, quality, ranked
 from bench.quality.pictures import highest, pictures
+from bench.quality.robustness import robustness
 from bench.quality.steps import over_time
 from bench.quality.thresholds import Threshold
 from bench.records.arrays import Arrays
@@ -48,6 +49,7 @@ def evaluate(
     thresholds: Sequence[Threshold],
     pictured: bool,
     labelled: float = 0.0,
+    epsilons: Sequence[float] = (),
     seed: int,
 ) -> tuple[dict[str, Any], Arrays]:
     """The part of a record that is about quality, and the arrays to keep beside it.
@@ -67,8 +69,10 @@ def evaluate(
     labelled : float
         This share of the test rows, of each class, is taken out of them: everything else is told of the rest, and of
         these what a choice between settings may go by, under ``labelled_validation``.
+    epsilons : sequence of float
+        How far anomalies are moved to look normal, under ``robustness``; none leaves it out.
     seed : int
-        Of the bootstrap, of what the pictures sample and of which rows are taken out.
+        Of the bootstrap, of what the pictures sample, and of which rows are taken out or moved.
 
     Raises
     ------
@@ -98,6 +102,8 @@ def evaluate(
             arrays |= more
     first, *others = entries
     found = first | told | {"other_scores": [_without_resamples(entry) for entry in others]}
+    if epsilons:
+        found["robustness"] = robustness(detector, data, scores, epsilons, seed)
     if (top := top_anomalies(detector, data, scores)) is not None:
         found["top_anomalies"] = top
     if pictured:

@@ -91,6 +91,7 @@ KEYS = {
         Key("swept", "json", "the values that a sweep gave its keys"),
         Key("varied", "json", "the keys that a variant sets otherwise than its suite's block"),
         Key("labelled_validation", "json", "metrics of the test rows that were taken out to choose by"),
+        Key("robustness", "json", "ROC AUC over `epsilons`, by which anomalies were moved to look normal"),
         Key("peer", "json", "the other library's model behind a peer"),
         Key("equality", "json", "the verifications that held when the trial ran"),
         Key("self_check", "json", "how far the timed run agrees with the reference, or why that was not seen"),

@@ -81,13 +81,14 @@ def attach(record: Record, scenario: Scenario, shape: Shape, limits: Limits | st
 def _work(scenario: Scenario, shape: Shape) -> Parts:
     assert scenario.training is not None
     training = scenario.training
-    parts = training_parts(scenario.network(*shape), training.batch_size, training.importance_samples)
+    parts = training_parts(scenario.network(*shape), training.batch_size, training.importance_samples, scenario.moves)
     return {name: Work(scenario.precision, *part) for name, part in parts.items()}
 
 
 def _flops_per_sample(scenario: Scenario, shape: Shape) -> int:
     assert scenario.training is not None
-    return flops(training_products(scenario.network(*shape), 1, scenario.training.importance_samples))
+    products = training_products(scenario.network(*shape), 1, scenario.training.importance_samples, scenario.moves)
+    return flops(products)
 
 
 def _places(scenario: Scenario) -> list[Place]:

@@ -10,14 +10,14 @@ from typing import Any
 import msgspec
 
 import backends
-from backends.spec import Device, Precision, contradiction
+from backends.spec import SCORES, Device, Precision, contradiction
 from bench.detect import guests, registry
 from bench.detect.autoencoder import no_score
 from bench.messages import nearest
 from bench.quality.thresholds import Threshold
 from bench.suites import sweeps
 from bench.suites.checks import SuiteError, check_keys, check_thresholds, check_training, convert, expanded, family
-from bench.suites.scenario import Fraction, Positive, Scenario, Threads, Thresholds, Training
+from bench.suites.scenario import Epsilons, Fraction, Positive, Scenario, Threads, Thresholds, Training
 from bench.suites.sweeps import Range, Sweep
 
 
@@ -45,6 +45,7 @@ class Block:
     protocol: str = ""
     pictures: bool = False
     labelled: Fraction = 0.0
+    robustness: Epsilons = ()
     sweep: Sweep = field(default_factory=Sweep)
 
     @property
@@ -197,6 +198,41 @@ def _check_scores(training: Training, detector: str, where: str) -> None:
             raise SuiteError(f"{where}: training.scores: {detector}: {reason}")
 
 
+def gradient_of(training: Training, detector: str) -> str | None:
+    """Why a network's score has no gradient, or None."""
+    loaded = registry.load(detector)
+    if loaded.scores_of_its_own:
+        return f"{detector} scores by what has no gradient"
+    score = training.scores_of(loaded)[0]
+    return None if score in SCORES else f"the score {score!r} of {detector} has no gradient here: name another first"
+
+
+def check_gradients(table: Mapping[str, Any], blocks: Sequence[Block], where: str) -> None:
+    """SuiteError where a table of keys asks for gradients of detectors of which none has any."""
+    named = [name for block in blocks for name in block.detectors]
+    training = table.get("training")
+    if isinstance(training, dict) and training.get("adversarial") and not any(map(registry.needs_backend, named)):
+        raise SuiteError(f"{where}: training.adversarial: needs a network, and there is none among {listed(named)}")
+    if not table.get("robustness"):
+        return
+    reasons = []
+    for block in blocks:
+        for name in block.detectors:
+            if registry.needs_backend(name):
+                reasons.append(gradient_of(block.training, name))
+            elif name not in registry.EVERYWHERE or name in table.get("detectors", ()):
+                known = hasattr(registry.load(name), "slope")
+                reasons.append(None if known else f"the score of {name} has no gradient")
+    if reasons and None not in reasons:
+        raise SuiteError(f"{where}: robustness: {reasons[0]}")
+
+
+def listed(names: Sequence[str]) -> str:
+    """Those that a table itself names, so far as there are others."""
+    own = [name for name in dict.fromkeys(names) if name not in registry.EVERYWHERE]
+    return ", ".join(own) if own else ", ".join(dict.fromkeys(names))
+
+
 def expand(block: Block, threads: int) -> Iterable[Scenario]:
     for base, detector in product(block.datasets, block.detectors):
         counts = dict.fromkeys(count or threads for count in block.threads)
@@ -217,6 +253,7 @@ def expand(block: Block, threads: int) -> Iterable[Scenario]:
                     protocol=block.protocol,
                     pictures=block.pictures,
                     labelled=block.labelled,
+                    robustness=block.robustness if hasattr(registry.load(detector), "slope") else (),
                     swept=dict(point.values),
                 )
             continue
@@ -224,6 +261,7 @@ def expand(block: Block, threads: int) -> Iterable[Scenario]:
         for backend, mode, device, precision, (training, variant), point, count in product(
             block.backends, block.modes, block.devices, block.precisions, block.trainings, points, counts
         ):
+            trained = point.training(training).resolved(loaded)
             yield Scenario(
                 dataset=point.reference(base),
                 detector=detector,
@@ -233,11 +271,12 @@ def expand(block: Block, threads: int) -> Iterable[Scenario]:
                 precision=precision,
                 threads=count,
                 thresholds=block.thresholds,
-                training=point.training(training).resolved(loaded),
+                training=trained,
                 parameters=point.parameters(parameters),
                 protocol=block.protocol,
                 pictures=block.pictures,
                 labelled=block.labelled,
+                robustness=block.robustness if gradient_of(trained, detector) is None else (),
                 swept=dict(point.values),
                 varied=variant,
             )

@@ -9,6 +9,7 @@ from typing import Any, get_args
 import msgspec
 
 import datasets
+from backends.adversarial import ATTACKS, Adversarial
 from backends.spec import ACTIVATIONS, DECODERS, LIKELIHOODS, PRIORS, Kernel, Stride
 from bench.detect.autoencoder import SCORES
 from bench.messages import nearest, quoted
@@ -60,6 +61,9 @@ def check_training(table: object, where: str) -> None:
     check_numbers([table.get("kernel", 3)], get_args(Kernel), f"{where}.kernel")
     if isinstance(strides := table.get("strides"), list):
         check_numbers(strides, get_args(Stride), f"{where}.strides")
+    if isinstance(attack := table.get("adversarial"), dict):
+        check_keys(attack, [f.name for f in fields(Adversarial)], f"{where}.adversarial")
+        check_choices([attack.get("method")], ATTACKS, f"{where}.adversarial.method")
     scores = table.get("scores")
     if isinstance(scores, list):
         if not scores:

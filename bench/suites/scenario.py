@@ -10,6 +10,7 @@ from typing import Annotated, Any, Literal, Self
 import msgspec
 from msgspec import Meta
 
+from backends.adversarial import Adversarial
 from backends.spec import (
     Activation,
     Decoder,
@@ -43,6 +44,7 @@ Seed = Annotated[int, Meta(ge=0, le=2**32 - 1)]
 
 Threads = Annotated[tuple[Natural, ...], Meta(min_length=1)]
 Seeds = Annotated[tuple[Seed, ...], Meta(min_length=1)]
+Epsilons = Annotated[tuple[Annotated[float, Meta(gt=0, le=1e12)], ...], Meta(max_length=20)]
 Thresholds = Annotated[tuple[Threshold, ...], Meta(min_length=1)]
 
 
@@ -85,6 +87,7 @@ class Training:
     kernel: Kernel = 3
     strides: tuple[Stride, ...] = ()
     decoder: Decoder = "mirrored"
+    adversarial: Adversarial | None = None
 
     @property
     def table(self) -> dict[str, Any]:
@@ -127,6 +130,7 @@ _YOUNGER: dict[str, Any] = {
     "importance_samples": 1,
     "kl_cycle_epochs": 0,
     "free_bits": 0.0,
+    "adversarial": None,
 }
 """Keys that came after the first records, with what they are where nobody sets them."""
 
@@ -155,6 +159,8 @@ class Scenario:
     pictures: bool = False
     labelled: Fraction = 0.0
     """Share of the test rows that is taken out of them, with its labels, for a choice between settings."""
+    robustness: Epsilons = ()
+    """How far anomalies are moved to look normal, to see what is left of the ROC AUC."""
     swept: dict[str, Any] = field(default_factory=dict)
     """The values of a sweep's keys here; they stand among the settings too, and make no other scenario."""
     varied: dict[str, Any] = field(default_factory=dict)
@@ -164,12 +170,14 @@ class Scenario:
     def table(self) -> dict[str, Any]:
         """Everything above that makes it what it is, by its name.
 
-        ``labelled`` stands there only where it is used, so that what was hashed before keeps its hash.
+        ``labelled`` and ``robustness`` stand there only where they are used, so that what was hashed before keeps its
+        hash.
         """
         table = asdict(self) | {"training": self.training.table if self.training else None}
         del table["swept"], table["varied"]
-        if not self.labelled:
-            del table["labelled"]
+        for younger in ("labelled", "robustness"):
+            if not table[younger]:
+                del table[younger]
         return table
 
     @cached_property
@@ -191,6 +199,12 @@ class Scenario:
         assert training is not None
         what = f"{self.dataset} {self.detector} {self.backend}/{self.mode} {self.device} {self.precision}"
         return plain(f"{what} batch {training.batch_size} threads {self.threads}{protocol}")
+
+    @property
+    def moves(self) -> int:
+        """How often adversarial training moves the inputs of a step."""
+        adversarial = self.training.adversarial if self.training else None
+        return adversarial.moves if adversarial else 0
 
     def network(self, features: int, image: tuple[int, int] | None) -> NetworkSpec:
         """The network this scenario trains on rows of so many features, the pixels of an image (height, width) or none.
@@ -235,6 +249,7 @@ class Scenario:
             kl_warmup_epochs=self.training.kl_warmup_epochs,
             kl_cycle_epochs=self.training.kl_cycle_epochs,
             free_bits=self.training.free_bits,
+            adversarial=self.training.adversarial,
             seed=seed,
             random_source=self.training.random_source,
             mode=self.mode,

@@ -23,7 +23,7 @@ from msgspec import Meta
 from bench.detect import registry
 from bench.messages import is_file_name, quoted
 from bench.suites import toml
-from bench.suites.blocks import Block, agreed, expand, homes, read_block, swept, validated, varied
+from bench.suites.blocks import Block, agreed, check_gradients, expand, homes, read_block, swept, validated, varied
 from bench.suites.checks import SuiteError, check_keys, convert, expanded
 from bench.suites.published import Published
 from bench.suites.scenario import Positive, Scenario, Seeds, Training, Trial
@@ -233,6 +233,7 @@ def single(table: dict[str, Any], *, seed: int, threads: int, where: str) -> tup
     Raises SuiteError, with ``where`` before it, for what a suite file would be refused for.
     """
     block = read_block(table, where)
+    check_gradients(table, [block], where)
     suite = Suite(where, "", (seed,), 1, math.inf, (block,), block)
     return suite, next(found for found in suite.scenarios(threads) if found.detector == block.detectors[0])
 
@@ -270,7 +271,9 @@ def _suite(table: dict[str, Any], stem: str, where: str) -> Suite:
         for axis in ("datasets", "detectors"):
             if not getattr(block, axis):
                 raise SuiteError(f"{place}: names no {axis}")
+        check_gradients(own, [block], place)
         blocks.append(block)
+    check_gradients(top, blocks, where)
     if "detectors" not in top:
         # a data set given on the command line then runs on every detector that the suite names anywhere
         top["detectors"] = list(dict.fromkeys(name for block in blocks for name in block.detectors))

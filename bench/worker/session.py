@@ -237,6 +237,7 @@ class Session:
                 thresholds=scenario.thresholds,
                 pictured=scenario.pictures,
                 labelled=scenario.labelled,
+                epsilons=scenario.robustness,
                 seed=trial.seed,
             )
         except NotFinite as error:

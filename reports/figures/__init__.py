@@ -34,6 +34,7 @@ DRAWERS = {
     "batch": "sweeps",
     "rows": "sweeps",
     "sweep": "studies",
+    "robustness": "studies",
     "heat": "studies",
     "training": "training_data",
     "series": "series",

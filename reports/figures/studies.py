@@ -40,6 +40,10 @@ def sweep(data: dict[str, Any]) -> Canvas:
     return drawn
 
 
+robustness = sweep
+"""ROC AUC over ε, of ``sections.robustness``: a sweep of one key."""
+
+
 def _over_key(axes: Axes, panel: dict[str, Any], looks: list[dict[str, Any]]) -> None:
     middle = (len(looks) - 1) / 2
     for number, (line, look) in enumerate(zip(panel["lines"], looks, strict=True)):

@@ -239,6 +239,8 @@ def _settings(record: Mapping[str, Any], shown: Set[str]) -> str:
 def _plain(value: object) -> str:
     if isinstance(value, float):
         return f"{value:g}"
+    if isinstance(value, dict):
+        value = [_plain(one) for one in value.values()]
     return "-".join(map(str, value)) if isinstance(value, list) else str(value)
 
 

@@ -123,7 +123,8 @@ def _variants(frame: pd.DataFrame, records: Sequence[Mapping[str, Any]]) -> list
         ]
         keys = list(dict.fromkeys(k for s in settings for k in s))
         differing = [k for k in keys if len({repr(s.get(k)) for s in settings}) > 1]
-        texts = [", ".join(f"{k} {_plain(s[k])}" for k in differing if k in s) for s in settings]
+        # a record holds a key that is younger than others only where it is not left at its default
+        texts = [", ".join(f"{k} {_plain(s[k])}" if k in s else f"default {k}" for k in differing) for s in settings]
         for told, row in zip(texts, scenarios, strict=True):
             alone = told and texts.count(told) == 1
             names[(*key, row["scenario"])] = told if alone else f"scenario {row['scenario'][:8]}"
@@ -133,6 +134,8 @@ def _variants(frame: pd.DataFrame, records: Sequence[Mapping[str, Any]]) -> list
 
 
 def _plain(value: object) -> str:
+    if isinstance(value, dict):
+        return "-".join(map(_plain, value.values()))
     return f"{value:g}" if isinstance(value, float) else text(value)
 
 

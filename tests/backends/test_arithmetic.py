@@ -48,11 +48,16 @@ def test_the_decoder_runs_once_for_every_draw():
     spec = NETWORKS["convolutional"]
     encoder, decoder = scoring_products(spec, 10), scoring_products(spec, 30)
     assert scoring_products(spec, 10, 3) == encoder[:4] + decoder[4:]
-    parts = training_parts(spec, 10, 3)
+    parts = training_parts(spec, 10, 3, 2)
     assert parts["encoder.1"].convolution.rows == 10
     assert parts["output"].convolution.rows == 30
     whole = [product for part in parts.values() for product in part.products]
-    assert sorted(whole) == sorted(training_products(spec, 10, 3))
+    assert sorted(whole) == sorted(training_products(spec, 10, 3, 2))
+
+
+def test_moved_inputs_cost_a_forward_pass_and_the_gradients_of_what_each_layer_takes(run):
+    spec, batch = NETWORKS["dense"], 256
+    assert run(counted, "torch", spec, batch, 3)[0] == flops(training_products(spec, batch, moves=3))
 
 
 @pytest.mark.parametrize("name", NETWORKS)

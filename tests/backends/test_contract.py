@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 import backends
+from backends.adversarial import Adversarial
 from backends.interface import BackendError
 from backends.spec import NetworkSpec, Score, TrainingSettings
 from backends.weights import save as save_weights
@@ -47,7 +48,11 @@ EXACT = {
     "vae_bce_shallow": Case(NetworkSpec(6, (), 3, "vae", "bce"), replace(SHARED, beta=2.0, epsilon=1e-8)),
     "autoencoder_mse": Case(NetworkSpec(6, (5,), 2, "autoencoder", "mse", activation="gelu"), SHARED),
     "autoencoder_bce": Case(NetworkSpec(6, (5,), 2, "autoencoder", "bce", activation="tanh"), SHARED),
-    "vae_dropout": Case(NetworkSpec(6, (7,), 3, activation="silu"), replace(SHARED, dropout=0.3), scores=ELBO),
+    "vae_dropout": Case(
+        NetworkSpec(6, (7,), 3, activation="silu"),
+        replace(SHARED, dropout=0.3, adversarial=Adversarial("pgd", 0.2, 2)),
+        scores=ELBO,
+    ),
     "autoencoder_dropout": Case(
         NetworkSpec(6, (7,), 3, "autoencoder", activation="elu"), replace(SHARED, dropout=0.3), scores=ELBO
     ),

@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 
 import backends
+from backends.adversarial import Adversarial
 from backends.interface import BackendError
 from backends.spec import NetworkSpec, TrainingSettings
 from making.contract import (
@@ -28,7 +29,7 @@ SHARED = TrainingSettings(
 )
 VAE = Case(
     NetworkSpec(6, (7, 5), 3, activation="silu"),
-    replace(SHARED, beta=0.7, kl_warmup_epochs=2, weight_decay=0.1),
+    replace(SHARED, beta=0.7, kl_warmup_epochs=2, weight_decay=0.1, adversarial=Adversarial("pgd", 0.2, 2)),
     compile=True,
 )
 IMAGES = Case(

@@ -7,6 +7,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from backends.adversarial import Adversarial
 from backends.spec import NetworkSpec, TrainingSettings
 from making.contract import Case, capabilities, train, train_again
 from making.modes import losses_by_precision, train_by_replay
@@ -20,7 +21,15 @@ CASES = {
     "vae_adam_warmup": DEEP,
     "bce_mixture_draws_dropout_adamw": Case(
         NetworkSpec(6, (7,), 3, likelihood="bce", activation="silu", prior="mixture", components=2),
-        replace(SHARED, dropout=0.3, input_noise=0.1, importance_samples=2, optimizer="adamw", weight_decay=0.1),
+        replace(
+            SHARED,
+            dropout=0.3,
+            input_noise=0.1,
+            importance_samples=2,
+            optimizer="adamw",
+            weight_decay=0.1,
+            adversarial=Adversarial("pgd", 0.2, 2),
+        ),
         scores=ELBO,
     ),
     "autoencoder_rmsprop": Case(

@@ -13,7 +13,7 @@ import backends
 
 HOME = Path(backends.__file__).parent
 ROOMS = ("torch", "jax", "keras")
-FILES = ("__init__", "layers", "network", "optimizers", "idiomatic", "tuned")
+FILES = ("__init__", "layers", "network", "optimizers", "adversarial", "idiomatic", "tuned")
 
 
 def names(path: Path) -> list[str]:

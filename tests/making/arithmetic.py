@@ -5,15 +5,18 @@ from __future__ import annotations
 import numpy as np
 
 import backends
+from backends.adversarial import Adversarial
 from backends.spec import NetworkSpec, TrainingSettings
 from backends.weights import initial_weights
 
 
-def counted(name: str, spec: NetworkSpec, batch: int) -> tuple[int, int]:
+def counted(name: str, spec: NetworkSpec, batch: int, moves: int = 0) -> tuple[int, int]:
     """Floating-point operations of one training step and of one forward pass over a batch of rows."""
     from torch.utils.flop_counter import FlopCounterMode
 
-    model = backends.load(name).build(spec, initial_weights(spec, 0), TrainingSettings(batch_size=batch, threads=1))
+    adversarial = Adversarial("pgd", 0.1, moves) if moves else None
+    settings = TrainingSettings(batch_size=batch, threads=1, adversarial=adversarial)
+    model = backends.load(name).build(spec, initial_weights(spec, 0), settings)
     rows = np.random.default_rng(0).random((batch, spec.features), dtype=np.float32)
     model.load_data(rows)
     with FlopCounterMode(display=False) as training:

@@ -63,6 +63,11 @@ def drawing(network: keras.Model, rows: int) -> Callable[[], dict[str, Any]]:
     return lambda: network.draw(rows)
 
 
+def gradient(function: Callable[[Array], Array], x: Array) -> Array:
+    """Of a function with one number as its result, for x."""
+    return jax.grad(function)(x)
+
+
 def synchronize(variables: Sequence[keras.Variable]) -> None:
     """Waits for all that is queued on the device."""
     jax.block_until_ready([variable.value for variable in variables])

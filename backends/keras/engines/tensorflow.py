@@ -71,6 +71,14 @@ def drawing(network: keras.Model, rows: int) -> Callable[[], dict[str, Any]]:
     return tf.function(lambda: network.draw(rows), jit_compile=network.jit_compile, autograph=False)
 
 
+def gradient(function: Callable[[Array], Array], x: Array) -> Array:
+    """Of a function with one number as its result, for x."""
+    with tf.GradientTape(watch_accessed_variables=False) as tape:
+        tape.watch(x)
+        found = function(x)
+    return tape.gradient(found, x)
+
+
 def synchronize(variables: Sequence[keras.Variable]) -> None:
     """Waits for all that is queued on the device; on the CPU TensorFlow queues nothing."""
     if tf.config.list_physical_devices("GPU"):

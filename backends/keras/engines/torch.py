@@ -57,6 +57,14 @@ def drawing(network: keras.Model, rows: int) -> Callable[[], dict[str, Any]]:
     return lambda: network.draw(rows)
 
 
+def gradient(function: Callable[[torch.Tensor], torch.Tensor], x: torch.Tensor) -> torch.Tensor:
+    """Of a function with one number as its result, for x."""
+    with torch.enable_grad():
+        at = x.detach().requires_grad_()
+        (found,) = torch.autograd.grad(function(at), at)
+    return found
+
+
 def synchronize(variables: Sequence[keras.Variable]) -> None:
     """Waits for all that is queued on the device; on the CPU PyTorch queues nothing."""
     if torch.cuda.is_available():

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from backends import randomness, reference
+from backends.adversarial import ATTACKS
 from backends.spec import ACTIVATIONS, DECODERS, SCORES, Likelihood, Optimizer
 from backends.weights import LOG_SIGMA
 from bench.proof import ladder, native, verify
@@ -74,6 +75,14 @@ def test_no_optimiser_likelihood_activation_or_network_is_left_off_the_ladder():
         lambda case: case.settings.importance_samples > 1 and case.settings.dropout > 0 and case.gradients,
         lambda case: case.spec.components > 1 and case.settings.weight_decay > 0 and case.steps,
         *(
+            lambda case, name=name: (
+                case.settings.adversarial and case.settings.adversarial.method == name and case.gradients and case.steps
+            )
+            for name in ATTACKS
+        ),
+        lambda case: {"reconstruction_probability", "iwae"} & set(case.slopes),
+        lambda case: {"elbo", "mse"} <= set(case.slopes),
+        *(
             lambda case, name=name: case.settings.optimizer == name and case.settings.weight_decay > 0 and case.steps
             for name in get_args(Optimizer)
         ),
@@ -81,6 +90,7 @@ def test_no_optimiser_likelihood_activation_or_network_is_left_off_the_ladder():
     ],
     ids=[
         *("annealing", "beta", "dropout", "early stopping", "cycles", "free bits", "noisy rows", "draws", "mixture"),
+        *(*ATTACKS, "slopes over draws", "slopes"),
         *(f"decay in {o}" for o in get_args(Optimizer)),
         "momentum",
     ],
@@ -150,7 +160,10 @@ def test_the_step_that_should_leave_the_gradient_leaves_it(case, data):
     drawn = randomness.shared_epoch(case.spec, case.settings, ladder.ANNEALED_EPOCH, len(batch))
     network = reference.build(case.spec, ladder.starting_weights(case), case.settings).network
     weight = case.settings.kl_weight(ladder.ANNEALED_EPOCH)
-    *_, gradients = network.gradient(batch[drawn.order], drawn.noise, drawn.masks, weight, drawn.corruption)
+    model = reference.build(case.spec, ladder.starting_weights(case), case.settings)
+    model.load_data(batch)
+    rows, drawing = batch[drawn.order], (drawn.noise, drawn.masks, weight, drawn.corruption)
+    *_, gradients = network.gradient(model.moved(rows, *drawing), *drawing, rows)
     assert list(seen) == [f"{case.name} · {name}" for name in ladder.starting_weights(case)]
     assert gradients.keys() == ladder.starting_weights(case).keys() - {LOG_SIGMA}
     for name, gradient in gradients.items():

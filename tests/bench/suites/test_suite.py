@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import subprocess
 import sys
-from dataclasses import asdict, replace
+from dataclasses import replace
 
 import pytest
 
+from backends.adversarial import Adversarial
 from bench.detect import registry
 from bench.quality.thresholds import Threshold
 from bench.suites import suite
@@ -192,21 +193,77 @@ def test_every_training_key_reaches_the_backend():
             "random_source": "shared",
         },
         **{"activation": "silu", "kernel": 5, "strides": (1, 2), "decoder": "projected"},
+        **{"adversarial": Adversarial("pgd", 0.1)},
     )
     convolutional = scenario(detector="conv_vae", training=training)
-    settings = {**asdict(convolutional.training_settings(1)), **asdict(convolutional.network(64, (8, 8)))}
+    settings = {**vars(convolutional.training_settings(1)), **vars(convolutional.network(64, (8, 8)))}
     used_by_the_harness = {"epochs", "patience", "scores", "small_data"}
-    for name, value in asdict(training).items():
+    for name, value in vars(training).items():
         assert name in used_by_the_harness or settings[name] == value, name
     assert (settings["kind"], settings["image"]) == ("vae", (8, 8))
 
 
 def test_keys_that_came_later_change_no_hash_where_they_are_not_used():
-    later = {"small_data", "activation", "kernel", "strides", "decoder"}
+    later = {"small_data", "activation", "kernel", "strides", "decoder", "adversarial"}
     assert not later & Training().table.keys()
     assert Training(strides=(2, 2)).resolved(registry.load("conv_vae")).strides == ()
     assert Training(activation="gelu").table["activation"] == "gelu"
     assert scenario(training=Training(activation="gelu")).hash != scenario(training=Training()).hash
+
+
+ATTACK = 'training = { adversarial = { method = "pgd", epsilon = 0.1 } }\n'
+
+
+@pytest.mark.parametrize(
+    ("detectors", "text", "said"),
+    [
+        (
+            '["isolation_forest", "knn"]',
+            ATTACK,
+            "training.adversarial: needs a network, and there is none among isolation_forest, knn",
+        ),
+        ('["norm"]', ATTACK, "training.adversarial: needs a network, and there is none among norm, mahalanobis"),
+        ('["vae"]', ATTACK.replace("pgd", "pdg"), "training.adversarial.method: 'pdg'; did you mean 'pgd'?"),
+        ('["vae"]', ATTACK.replace("0.1", "0.0"), "training.adversarial: epsilon must be positive, not 0.0"),
+        ('["vae"]', ATTACK.replace("0.1", "0.1, step = 3"), "training.adversarial: unknown key 'step'"),
+        ('["vae"]', ATTACK.replace("pgd", "fgsm").replace("0.1", "0.1, steps = 3"), "fgsm takes one step, not 3"),
+        ('["knn"]', "robustness = [0.1]\n", "robustness: the score of knn has no gradient"),
+        ('["latent_knn"]', "robustness = [0.1]\n", "robustness: latent_knn scores by what has no gradient"),
+        ('["vae"]', "robustness = [-0.1]\n", "robustness[0]: expected `float` > 0.0"),
+        (
+            '["vae"]',
+            'robustness = [0.1]\ntraining = { scores = ["latent_distance", "elbo"] }\n',
+            "robustness: the score 'latent_distance' of vae has no gradient here: name another first",
+        ),
+    ],
+)
+def test_what_has_no_gradient_is_not_attacked(tmp_path, detectors, text, said):
+    with pytest.raises(SuiteError) as refused:
+        axes(tmp_path, text, detectors)
+    assert said in str(refused.value)
+    assert "\n" not in str(refused.value)
+
+
+def test_robustness_is_asked_of_those_alone_whose_scores_have_a_gradient(tmp_path):
+    found = axes(tmp_path, "robustness = [0.1, 0.2]\n", '["vae", "latent_knn", "knn"]').scenarios(1)
+    asked = {one.detector: one.robustness for one in found}
+    assert asked == {"vae": (0.1, 0.2), "latent_knn": (), "knn": (), "norm": (0.1, 0.2), "mahalanobis": (0.1, 0.2)}
+    without = {one.detector: one for one in axes(tmp_path, "", '["vae", "latent_knn", "knn"]').scenarios(1)}
+    assert {one.detector for one in found if one.hash == without[one.detector].hash} == {"latent_knn", "knn"}
+    assert "robustness" not in without["vae"].table
+
+
+def test_adversarial_training_of_a_whole_suite_leaves_out_what_does_not_learn_by_gradients(tmp_path):
+    path = tmp_path / "mine.toml"
+    path.write_text(
+        '[training]\nadversarial = { method = "fgsm", epsilon = 0.2 }\n'
+        '[[scenarios]]\ndatasets = ["blobs"]\nbackends = ["jax"]\ndetectors = ["vae"]\n'
+        '[[scenarios]]\ndatasets = ["blobs"]\ndetectors = ["knn"]\n'
+    )
+    found = {one.detector: one for one in suite.load(str(path)).scenarios(1)}
+    assert found["vae"].training.adversarial == Adversarial("fgsm", 0.2, 1)
+    assert found["vae"].training_settings(0).adversarial == Adversarial("fgsm", 0.2, 1)
+    assert found["knn"].training is None
 
 
 def test_a_dense_network_on_images_takes_them_as_plain_rows():
