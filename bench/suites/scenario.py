@@ -74,7 +74,7 @@ class Training:
     filters: tuple[Positive, ...] = (32, 64)
     likelihood: Likelihood = "mse"
     prior: Prior = "normal"
-    components: Annotated[int, Meta(ge=0, le=1000)] = 0
+    components: Annotated[int, Meta(ge=0, le=256)] = 0
     beta: NotNegative = 1.0
     importance_samples: Annotated[int, Meta(ge=1, le=1000)] = 1
     kl_warmup_epochs: Natural = 0

@@ -8,7 +8,6 @@ so that sound draws are refused with a probability of at most ``RISK``, whatever
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import replace
 from itertools import combinations
 from typing import Any
 
@@ -16,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import fft, special
 
-from backends.randomness import EPSILON, Epoch
+from backends.randomness import CORRUPTION, EPSILON, Epoch
 
 RISK = 1e-4 / 16
 """The probability that sound draws are refused, of each climb: 16 climbs, eight backends in two precisions, make one
@@ -35,6 +34,8 @@ FALSE = 1e3
 ORDER, NOISE, DROPOUT = "row order", "noise", "dropout"
 INPUT = "input noise"
 """What is said before what was looked at of η."""
+UNITS = 256
+"""Units of ε that are looked at, at most: several draws a row make many."""
 CORRUPTED = 1 << 19
 """Values of an epoch's η that are looked at, at most: there may be as many as the data have."""
 
@@ -167,12 +168,12 @@ def noise(drawn: Sequence[Epoch], rows: int, batch: int, most: int = STREAM) -> 
 
 
 def kept(epoch: Epoch) -> Epoch:
-    """What is looked at of an epoch: of many features' η a few columns, evenly spaced."""
-    if epoch.corruption is None:
-        return epoch
-    count, width = epoch.corruption.shape
-    columns = np.linspace(0, width - 1, min(width, max(1, CORRUPTED // max(count, 1))), dtype=int)
-    return replace(epoch, corruption=epoch.corruption[:, columns])
+    """What is looked at of an epoch: of many units' ε, and of many features' η, a few columns, evenly spaced."""
+    found = dict(epoch.arrays)
+    for name, most in ((EPSILON, UNITS), (CORRUPTION, max(1, CORRUPTED // max(len(epoch.order), 1)))):
+        if name in found and (width := found[name].shape[1]) > most:
+            found[name] = found[name][:, np.linspace(0, width - 1, most, dtype=int)]
+    return Epoch.of(epoch.order, found)
 
 
 def _normals(epoch: Epoch) -> dict[str, Array]:

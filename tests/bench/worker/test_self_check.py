@@ -89,6 +89,18 @@ RICHER = NetworkSpec(6, (8,), 2, likelihood="diagonal_gaussian", prior="mixture"
 DRAWS = replace(SETTINGS, importance_samples=2, input_noise=0.2)
 
 
+def test_of_wide_noise_evenly_spaced_columns_are_looked_at_and_all_of_narrow_noise():
+    rows, wide = 1 << 12, np.arange(300.0)
+    drawn = Epoch(np.arange(rows), np.tile(wide, (rows, 1)), {"encoder.0": X[:rows] > 0.5}, np.tile(wide, (rows, 1)))
+    found = draws.kept(drawn)
+    assert found.noise[0].tolist() == np.linspace(0, 299, draws.UNITS, dtype=int).tolist()
+    assert found.corruption[0].tolist() == np.linspace(0, 299, draws.CORRUPTED // rows, dtype=int).tolist()
+    assert found.masks.keys() == drawn.masks.keys()
+    few = replace(drawn, noise=drawn.noise[:, :9], corruption=drawn.corruption[:, :9])
+    np.testing.assert_array_equal(draws.kept(few).noise, few.noise)
+    np.testing.assert_array_equal(draws.kept(few).corruption, few.corruption)
+
+
 def test_a_richer_model_is_followed_and_its_faults_are_not():
     assert trial(spec=RICHER, settings=DRAWS)["followed"] is True
     weaker = only_trained(lambda drawn: replace(drawn, corruption=0.97 * drawn.corruption))
