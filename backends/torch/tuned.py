@@ -120,11 +120,13 @@ class TunedModel(FusedModel):
         self.optimizer.restart()
 
     def load_data(self, X: NDArray[Any]) -> None:
-        """What is compiled reads the rows where they lie, so that others of the same shape take their place."""
-        before = self.data if self.step else None
+        """What is compiled reads the rows, and what their values stay in, where they lie: others take their place."""
+        rows, bounds = (self.data, self.bounds) if self.step else (None, None)
         super().load_data(X)
-        if before is not None and before.shape == self.data.shape:
-            self.data = before.copy_(self.data)
+        if rows is not None and rows.shape == self.data.shape:
+            self.data = rows.copy_(self.data)
+            if bounds is not None and self.bounds is not None:
+                self.bounds = bounds.copy_(self.bounds)
             return
         self.totals = torch.zeros(2, dtype=self.dtype, device=self.device)
         self.kl_weight = torch.ones((), dtype=self.dtype, device=self.device)

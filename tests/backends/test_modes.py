@@ -10,7 +10,7 @@ import pytest
 from backends.adversarial import Adversarial
 from backends.spec import NetworkSpec, TrainingSettings
 from making.contract import Case, capabilities, train, train_again
-from making.modes import losses_by_precision, train_by_replay
+from making.modes import losses_by_precision, train_by_replay, train_uncompiled
 
 SHARED = TrainingSettings(
     batch_size=8, learning_rate=0.02, epsilon=1e-2, seed=3, random_source="shared", precision="float64"
@@ -127,3 +127,9 @@ def test_a_replayed_step_finds_its_batch_by_itself_and_capturing_leaves_no_trace
     weights, ran = run(train_by_replay, "torch", in_mode(case, "tuned"))
     assert largest_difference(weights, expected) < 1e-9
     assert ran == [0, 3 + 5, 5, 5]  # captured in the first epoch, five batches each
+
+
+@pytest.mark.parametrize("case", CASES.values(), ids=CASES)
+def test_a_step_that_is_used_again_trains_on_the_rows_of_now_and_moves_them_within_these(run, case):
+    new, again = run(train_uncompiled, "torch", in_mode(case, "tuned"))
+    assert largest_difference(new, again) == 0.0

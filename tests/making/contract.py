@@ -86,11 +86,12 @@ def train(name: str, case: Case) -> Outcome:
 
 
 def train_again(name: str, case: Case, compile_first: bool = False) -> tuple[Outcome, bool]:
-    """``train`` by a model that was trained, and lost, with other seed, β and weights before; and whether it is one."""
+    """``train`` by a model that was trained, and lost, with other seed, β, weights and rows before; and whether it is
+    one."""
     backend, settings = Reusing(module(name)), case.settings
     other = replace(settings, seed=settings.seed + 1, beta=settings.beta + 0.5, kl_warmup_epochs=1)
     first = backend.build(case.spec, initial_weights(case.spec, seed=2), other)
-    outcome(first, replace(case, settings=other, epochs=2, compile=compile_first))
+    outcome(first, replace(case, settings=other, epochs=2, compile=compile_first), scale=0.5)
     lost = {name: np.full_like(array, np.nan) for name, array in first.export_weights().items()}
     first.import_weights(lost)
     first.run_epoch(2)
@@ -99,9 +100,9 @@ def train_again(name: str, case: Case, compile_first: bool = False) -> tuple[Out
     return outcome(again, case), again is first
 
 
-def outcome(model: Model, case: Case) -> Outcome:
+def outcome(model: Model, case: Case, scale: float = 1.0) -> Outcome:
     """What training a new model shows."""
-    X = make_rows(case.rows, case.spec.features)
+    X = make_rows(case.rows, case.spec.features) * np.float32(scale)
     initial, forward = model.export_weights(), {}
     if case.scores:
         mu, logvar = model.encode(X)

@@ -8,7 +8,7 @@ from unittest.mock import patch
 import numpy as np
 
 from backends.interface import Weights
-from making.contract import Case, make_model, make_rows
+from making.contract import Case, make_model, make_rows, train, train_again
 
 
 def train_by_replay(_: str, case: Case) -> tuple[Weights, list[int]]:
@@ -39,6 +39,14 @@ def train_by_replay(_: str, case: Case) -> tuple[Weights, list[int]]:
             ran.append(0)
             model.run_epoch(epoch)
         return model.export_weights(), ran
+
+
+def train_uncompiled(_: str, case: Case) -> tuple[Weights, Weights]:
+    """The weights that PyTorch's tuned mode trains by a new model and by one that was used before."""
+    from backends.torch import tuned
+
+    with patch.object(tuned, "compiled", lambda step: step):
+        return train("torch", case).weights, train_again("torch", case)[0].weights
 
 
 def losses_by_precision(name: str, case: Case) -> tuple[list[float], np.dtype]:
