@@ -13,11 +13,13 @@ bench: setup
 export PYTHONDONTWRITEBYTECODE :=
 
 # Tests of one framework share its process and what it compiled, those of a file what they made: each group stays in one
-# worker of pytest (tests/conftest.py). More than four workers would wait for each other.
+# worker of pytest (tests/conftest.py). There is one more than cores, since some tests wait; more than four would wait for
+# each other.
+MORE := PYTEST_XDIST_AUTO_NUM_WORKERS=$$(( $$($(BIN)/python -c 'import os; print(os.cpu_count() or 1)') + 1 ))
 PYTEST := $(BIN)/python -m pytest --numprocesses auto --maxprocesses 4 --dist loadgroup --no-loadscope-reorder
 
 test: setup
-	$(PYTEST)
+	$(MORE) $(PYTEST)
 	@$(MAKE) --no-print-directory lint
 
 # between two edits: nothing that starts a process, loads a framework or reads published data; lint beside it, since one
