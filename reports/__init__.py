@@ -26,6 +26,7 @@ def write_report(
     *,
     homes: Mapping[str, Path] | None = None,
     png: bool = False,
+    html: bool = False,
     processes: int = 1,
 ) -> Path:
     """Writes ``report.md`` and ``figures/*.svg`` into a directory and returns the path of ``report.md``.
@@ -46,6 +47,9 @@ def write_report(
         Where the arrays of several runs lie, by the name that a record's ``run`` has; else beside the report.
     png : bool
         Whether each figure is written as PNG as well, 300 dots an inch.
+    html : bool
+        Whether the page is written beside it as ``report.html``: what ``page`` returns of the same records, for half
+        the work.
     processes : int
         How many draw figures; the files are the same.
 
@@ -73,6 +77,10 @@ def write_report(
                 current.add(path.name)
     path = out_dir / "report.md"
     replace(path, markdown.written(report).encode())
+    if html:
+        from reports.writers.page import written
+
+        replace(out_dir / PAGE, written(report))
     for kind in figures.DRAWERS:
         for old in (*folder.glob(f"*{kind}.svg"), *folder.glob(f"*{kind}.png")):
             if old.name not in current:

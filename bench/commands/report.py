@@ -177,14 +177,14 @@ def write_html(*directories: Path, out: Path | None = None) -> Path:
     return path
 
 
-def write_report(*directories: Path, out: Path | None = None, png: bool = False) -> Path:
-    """The report of one run beside its records, or of several in ``out``."""
+def write_report(*directories: Path, out: Path | None = None, png: bool = False, html: bool = False) -> Path:
+    """The report of one run beside its records, or of several in ``out``; with the page beside it if ``html``."""
     import reports
     from bench.environment import available_cores  # heavy, and a command declares itself without
 
     found, warnings, homes = _read(directories, cores := available_cores())
     out = out or directories[0]
-    return reports.write_report(found, out, warnings=warnings, homes=homes, png=png, processes=cores)
+    return reports.write_report(found, out, warnings=warnings, homes=homes, png=png, html=html, processes=cores)
 
 
 def _read(

@@ -10,9 +10,10 @@ from pathlib import Path
 from typing import Any
 
 from bench.commands import options
-from bench.commands.report import render_html, write_html, write_report
+from bench.commands.report import render_html, write_report
 from bench.commands.verify import proved
 from bench.messages import UsageError, plain
+from reports import PAGE
 
 MOST_UNASKED = 10_000
 """Trials of a sweep that run without a further word."""
@@ -240,15 +241,14 @@ def _execute(
         begun = {trial.key for trial in chosen.trials(threads)}
         first = [record for record in store.read(out)[0] if store.key(record) in begun]
         raise UsageError(_asking(trials, first, arguments.jobs))
-    path = write_report(out)
-    page = write_html(out)
+    path = write_report(out, html=True)
     if outcome.kept:
         print(f"{outcome.kept} of {outcome.trials} trials were finished before and kept")
     for record in outcome.bad:
         what = " ".join(filter(None, (record["dataset"], record["detector"], record["backend"], record["mode"])))
         print(plain(f"{record['status']}: {what} seed {record['seed']}: {record['reason']}"))
     print(f"{outcome.trials - len(outcome.bad)} of {outcome.trials} trials ended well")
-    print(f"report: {path}, and to look at: {page}")
+    print(f"report: {path}, and to look at: {path.with_name(PAGE)}")
     return 1 if outcome.bad or not equal else 0
 
 

@@ -9,8 +9,9 @@ from pathlib import Path
 from typing import Any
 
 from bench.commands import options
-from bench.commands.report import write_html, write_report
+from bench.commands.report import write_report
 from bench.messages import UsageError, plain
+from reports import PAGE
 
 
 def add(commands: Any) -> None:
@@ -92,7 +93,7 @@ def _tune(arguments: argparse.Namespace) -> int:
         command=options.command_line(),
         tell=lambda line: print(plain(line), flush=True),
     )
-    path, page = write_report(out), write_html(out)
+    path = write_report(out, html=True)
     for one in results:
         label, ended = one.space.base.label, f"{one.complete} settings, {one.pruned} pruned, {one.failed} failed"
         if one.best is None:
@@ -100,5 +101,5 @@ def _tune(arguments: argparse.Namespace) -> int:
             continue
         told = " ".join(f"{key}={value}" for key, value in one.best.items())
         print(plain(f"{label}: best {told} at {one.value:.5g} ({ended})"))
-    print(f"report: {path}, and to look at: {page}")
+    print(f"report: {path}, and to look at: {path.with_name(PAGE)}")
     return 1 if any(one.best is None for one in results) else 0

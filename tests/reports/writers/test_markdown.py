@@ -13,7 +13,7 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from markdown_it import MarkdownIt
 
-from reports import write_report
+from reports import PAGE, page, write_report
 from reports.document import document
 from reports.tables.material import Material
 from reports.writers import markdown
@@ -230,9 +230,10 @@ def test_hostile_words_of_runs_protocols_and_published_figures_stay_words(record
 
 def test_the_same_records_give_the_same_bytes(run: Any, tmp_path: Path) -> None:
     records = run(detectors=["vae", "knn"], seeds=[0, 1])
-    first, second = (write_report(records, tmp_path / name).parent for name in "ab")
+    first, second = (write_report(records, tmp_path / name, html=True).parent for name in "ab")
     files = sorted(p.relative_to(first) for p in first.rglob("*") if p.is_file())
-    assert len(files) == 7
+    assert len(files) == 8
+    assert (first / PAGE).read_bytes() == page(records, directory=first)
     assert all((first / f).read_bytes() == (second / f).read_bytes() for f in files)
 
 
