@@ -81,21 +81,26 @@ def _figure(stem: str, environment: str, dataset: str, lines: Sequence[Curve]) -
                 "lines": [_line(line, epsilons) for line in lines],
             }
         ],
-        "lines": [_look(line) for line in lines],
+        "lines": _looks(lines),
     }
     caption = "ROC AUC over ε, by which anomalies are moved to look normal; the values of ε stand evenly apart."
     drawing = Drawing(f"{stem}-robustness.svg", "robustness", f"ROC AUC over ε on {words(dataset)}", caption, data)
     return Figure("sweep", [drawing], partial(_on_screen, data), caption)
 
 
-def _look(line: Curve) -> dict[str, Any]:
-    detector, backend = line.row["detector"], line.row["backend"]
-    parts = [detector, backend, line.setting]
-    return {
-        "label": clean(" · ".join(part for part in parts if part)),
-        "colour": palette.colour(detector, backend),
-        "style": palette.LINE_STYLES.get(detector, "-"),
-    }
+def _looks(lines: Sequence[Curve]) -> list[dict[str, Any]]:
+    """A line is named by what tells it from others; of equal colours each has a style of its own, as far as they go."""
+    named = [[line.row["detector"], line.row["backend"], line.setting] for line in lines]
+    telling = [place for place in range(3) if len({parts[place] for parts in named}) > 1] or [0]
+    taken: dict[str, list[str]] = {}
+    found = []
+    for parts in named:
+        colour, own = palette.colour(parts[0], parts[1]), palette.LINE_STYLES.get(parts[0], "-")
+        styles = taken.setdefault(colour, [])
+        styles.append(next((style for style in (own, *palette.DASHES) if style not in styles), own))
+        label = " · ".join(parts[place] for place in telling if parts[place])
+        found.append({"label": clean(label), "colour": colour, "style": styles[-1]})
+    return found
 
 
 def _line(line: Curve, epsilons: Sequence[float]) -> dict[str, Any]:

@@ -54,8 +54,25 @@ def test_the_figure_draws_each_curve_over_the_epsilons_it_has(material):
     assert (norm["x"], norm["_low"]) == ([0, 2], [None, None])
     assert figure.screen()[0]["panels"] == drawing.data["panels"]
     assert drawing.file.endswith("-robustness.svg")
+    assert [line["label"] for line in drawing.data["lines"]] == ["vae · torch", "norm"]
     (drawn,) = draw([drawing])
     assert drawn.svg.startswith(b"<?xml")
+
+
+def test_lines_of_one_colour_are_told_apart_by_their_settings_and_styles(record):
+    settings = (
+        {},
+        {"adversarial": {"method": "pgd", "epsilon": 0.1}},
+        {"adversarial": {"method": "fgsm", "epsilon": 0.1}},
+    )
+    records = [
+        record(backend="torch", settings=own, scenario_hash=str(place) * 16, **hidden((0.9, 0.8, 0.7)))
+        for place, own in enumerate(settings)
+    ]
+    (section,) = robustness.section(Material(records))
+    looks = section.blocks[-1].drawings[0].data["lines"]
+    assert {look["label"] for look in looks} == {"default adversarial", "adversarial pgd-0.1", "adversarial fgsm-0.1"}
+    assert len({look["style"] for look in looks}) == 3
 
 
 def test_the_section_is_part_of_the_document_and_of_its_markdown(material):
