@@ -1,8 +1,8 @@
-"""Many trainings in one program: the scanned epoch, mapped over lanes."""
+"""Many trainings in one program: the scanned epoch, for one lane after the other on a CPU, for all at once on a GPU."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Any, NamedTuple
 
@@ -77,6 +77,14 @@ def draw_by_step(kind: Drawing, rows: int, steps: int, size: int, key: Array, ep
     return jax.random.permutation(order, rows)[: steps * size].reshape(steps, size), drawn
 
 
+def in_turn(function: Callable[..., Any]) -> Callable[..., Any]:
+    """What ``jax.vmap`` makes of a function, but lane after lane, each with its weights in the processor's cache.
+
+    Where 64 lanes take part in each operation, a CPU trains half as many rows a second.
+    """
+    return lambda *lanes: jax.lax.map(lambda lane: function(*lane), lanes)
+
+
 class JaxLanes:
     """``backends.lanes.Lanes``: every array has a first axis over the lanes."""
 
@@ -90,7 +98,8 @@ class JaxLanes:
             self.optimizer = nnx.Optimizer(self.network, transformation, wrt=nnx.Param)
         self.graph = nnx.graphdef((self.network, self.optimizer))
         self.shape: tuple[int, ...] = ()
-        self.run_terms = jax.jit(jax.vmap(self.terms))
+        self.over_lanes = in_turn if self.common.device == "cpu" else jax.vmap
+        self.run_terms = jax.jit(self.over_lanes(self.terms))
         self.choose = jax.jit(jax.vmap(lambda new, old, chosen: jax.tree.map(partial(jnp.where, chosen), new, old)))
         self.restart(weights, settings)
 
@@ -122,7 +131,7 @@ class JaxLanes:
         draws = draw_at_once if self.common.mode == "tuned" else draw_by_step
         self.draw_all = jax.jit(jax.vmap(partial(draws, kind, rows.shape[1], self.steps, size), in_axes=(0, None, 0)))
         self.rank = jax.jit(jax.vmap(lambda words: batches_by_rank(words, self.steps, size)))
-        self.train: Any = jax.jit(jax.vmap(partial(train_lane, self.graph, self.common)), donate_argnums=0)
+        self.train: Any = jax.jit(self.over_lanes(partial(train_lane, self.graph, self.common)), donate_argnums=0)
         self.compiled = False
 
     def stacked(self, X: Sequence[Rows]) -> NDArray[Any]:

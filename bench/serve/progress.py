@@ -141,6 +141,8 @@ def line(trial: Trial, record: Record) -> str:
         text += f" round {trial.round}"
     if record["status"] == "ok":
         text += f"  AUC {record['metrics']['roc_auc']:.3f}  F1 {record['metrics']['f1']:.3f}"
+    if lanes := record.get("made", {}).get("lanes"):
+        text += f"  lane {record['made']['lane'] + 1} of {lanes}"
     if "cluster" in record:
         text += f"  on {record['cluster']['worker']}"
     if "wall_seconds" in record:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from typing import Any
 from unittest import mock
 
@@ -43,17 +44,14 @@ def one_rate(backend: Any) -> Any:
 FAULTS = {fault.__doc__: fault for fault in (same_noise, never_stopping, one_rate)}
 
 
-def judged(name: str, mode: str, precision: str, planted: str | None) -> list[dict[str, Any]]:
-    """The comparisons of the rung of lanes; none where the backend has no lanes."""
+def judged(name: str, mode: str, precision: str, quick: bool, planted: str | None = None) -> list[dict[str, Any]]:
+    """The comparisons of the rung of lanes, with a fault or without one; none where the backend has no lanes."""
     observed: dict[str, np.ndarray] = {}
     expected: dict[str, np.ndarray] = {}
-    with faulty(name, mode, None) as backend:
-        for case in lanes.cases(precision, mode=mode, quick=planted is not None):  # type: ignore[arg-type]
-            if planted:
-                with FAULTS[planted](backend):
-                    shown, _ = lanes.climb(module(name), case, data()[0])
-            shown_whole, alone = lanes.climb(module(name), case, data()[0])
-            observed |= shown if planted else shown_whole
+    with faulty(name, mode, None) as backend, FAULTS[planted](backend) if planted else contextlib.nullcontext():
+        for case in lanes.cases(precision, mode=mode, quick=quick):  # type: ignore[arg-type]
+            shown, alone = lanes.climb(module(name), case, data()[0])
+            observed |= shown
             expected |= alone
     found = verify.judge(
         {name: {lanes.LANES: observed}, ladder.REFERENCE: {}},  # type: ignore[dict-item]

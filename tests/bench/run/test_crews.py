@@ -11,6 +11,7 @@ from bench.run import crews
 from bench.run.crews import Crews, Pace
 from bench.run.lines import Line, lines
 from bench.run.trial import blank
+from bench.serve import progress
 from bench.suites.suite import load
 from bench.worker.process import TrialFailed
 
@@ -58,7 +59,10 @@ class Worker:
             told[1] = gone
             Clock.now += trials / self.speed.get(lanes, 1.0)
             return {"lanes": told, "going": True, "rows": trials}
-        return {"backend": {}, "scored": {"metrics": {"roc_auc": 1.0, "peak_memory_bytes": 1}, "samples": {}}}
+        return {
+            "backend": {},
+            "scored": {"metrics": {"roc_auc": 1.0, "f1": 1.0, "peak_memory_bytes": 1}, "samples": {}},
+        }
 
 
 class Alone:
@@ -99,7 +103,7 @@ def run(tmp_path, monkeypatch):
         crew = Crews(series, lanes, jobs, lambda trial, *step: told.append(step))  # type: ignore[arg-type]
         ended = list(crew.records(Line(line)))
         assert [trial.seed for trial, _ in ended] == list(range(seeds))
-        return SimpleNamespace(series=series, records=[record for _, record in ended], told=told)
+        return SimpleNamespace(series=series, records=[record for _, record in ended], told=told, trials=trials)
 
     return made
 
@@ -146,6 +150,7 @@ def test_a_record_tells_its_lane_and_a_lane_that_diverges_costs_no_other(run):
     assert found.records[2]["loss"] == [1.0, 1.0]
     assert "peak_memory_bytes" not in found.records[0]["metrics"]
     assert ("training 3 lanes", 1, 2) in found.told
+    assert "lane 3 of 3" in progress.line(found.trials[2], found.records[2])
 
 
 @pytest.mark.parametrize("command", ["prepare_crew", "crew_epoch", "crew_score"])
