@@ -8,7 +8,8 @@ from dataclasses import replace
 from itertools import chain
 from typing import NamedTuple
 
-from backends.spec import Layer, NetworkSpec
+from backends.layer import Layer
+from backends.spec import NetworkSpec
 
 
 class Product(NamedTuple):

@@ -14,7 +14,8 @@ from flax import nnx
 from jax import Array
 
 from backends import inference
-from backends.spec import LEAKY_SLOPE, Activation, Layer, TrainingSettings
+from backends.layer import Layer
+from backends.spec import LEAKY_SLOPE, Activation, TrainingSettings
 
 ACTIVATIONS: Mapping[Activation, Callable[[Array], Array]] = {
     "relu": nnx.relu,

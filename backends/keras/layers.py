@@ -12,7 +12,8 @@ import keras
 from keras import ops
 
 from backends import inference
-from backends.spec import LEAKY_SLOPE, Activation, Layer, NetworkSpec, TrainingSettings
+from backends.layer import Layer
+from backends.spec import LEAKY_SLOPE, Activation, NetworkSpec, TrainingSettings
 
 Array = Any  # a tensor of whichever engine Keras runs on
 Gradient = Callable[[Array], tuple[Array, Array]]

@@ -20,7 +20,8 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.special import ndtr
 
-from backends.spec import LEAKY_SLOPE, Activation, Layer
+from backends.layer import Layer
+from backends.spec import LEAKY_SLOPE, Activation
 
 Array = NDArray[np.float64]
 

@@ -11,7 +11,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from backends.spec import LEAKY_SLOPE, Activation, Layer
+from backends.layer import Layer
+from backends.spec import LEAKY_SLOPE, Activation
 
 ACTIVATIONS: Mapping[Activation, Callable[[Tensor], Tensor]] = {
     "relu": functional.relu,

@@ -15,8 +15,9 @@ from torch.nn import functional
 from backends import randomness
 from backends import weights as canonical
 from backends.interface import Weights
+from backends.layer import Layer
 from backends.randomness import CORRUPTION, EPSILON
-from backends.spec import LOG_TAU, NORMAL_ENTROPY, VARIANCE_FLOOR, Layer, NetworkSpec, TrainingSettings
+from backends.spec import LOG_TAU, NORMAL_ENTROPY, VARIANCE_FLOOR, NetworkSpec, TrainingSettings
 from backends.torch.layers import ACTIVATIONS, CONVOLUTIONS_BY_PRODUCTS, LAYERS, Narrow, Wide, product_and_bias
 
 Masks = Mapping[str, Tensor]

@@ -6,8 +6,8 @@ import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from backends.layer import Layer
 from backends.reference import forward
-from backends.spec import Layer
 
 images = st.tuples(st.integers(1, 7), st.integers(1, 7))
 channels = st.integers(1, 3)

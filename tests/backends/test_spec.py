@@ -10,7 +10,8 @@ from hypothesis import strategies as st
 
 from backends import reference
 from backends.interface import BackendError
-from backends.spec import SCORES, Layer, NetworkSpec, TrainingSettings, contradiction
+from backends.layer import Layer
+from backends.spec import SCORES, NetworkSpec, TrainingSettings, contradiction
 from backends.weights import initial_weights
 
 DENSE = NetworkSpec(20, (128, 64), 8)
