@@ -25,7 +25,7 @@ from bench.environment import machine
 from bench.worker import caches
 
 # The same examples in every run; `--hypothesis-profile=default` looks for new ones.
-settings.register_profile("same", derandomize=True, deadline=None)
+settings.register_profile("same", derandomize=True, deadline=None, max_examples=50)
 settings.load_profile("same")
 
 FRAMEWORKS = frozenset({"torch", "tensorflow", "keras", "jax"})

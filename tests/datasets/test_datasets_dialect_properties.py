@@ -103,7 +103,7 @@ FEW_APOSTROPHES = Way(",", ".", "'", "", csv.QUOTE_MINIMAL, "'", "utf-8", "\n", 
 
 @given(way=ways, columns=tables())
 @example(way=FEW_APOSTROPHES, columns=[(0, [0, 0, 0, 0, None, None, 1000, *[None] * 5])])
-@settings(deadline=None, max_examples=200)
+@settings(deadline=None, max_examples=80)
 def test_a_table_comes_back_as_the_same_numbers_or_with_one_line(way: Way, columns: list[Column]) -> None:
     with tempfile.TemporaryDirectory() as folder:
         try:
