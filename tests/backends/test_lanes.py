@@ -5,7 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from backends.lanes import lane_bytes
+from backends.adversarial import Adversarial
+from backends.lanes import lane_bytes, refusal
 from backends.spec import NetworkSpec, TrainingSettings
 from bench.proof import lanes, verify
 from making.lanes import FAULTS, judged
@@ -24,6 +25,18 @@ def test_a_fault_in_the_lanes_is_caught(run, planted):
     found = run(judged, "jax", "tuned", "float64", True, planted)
     (failure,) = [one for one in found if not one["passed"]]
     assert failure["error"] > 1e3 * verify.RULES[lanes.LANES].float64
+
+
+def test_what_lanes_do_not_train_is_refused_with_a_reason():
+    class Backend:
+        build_lanes = None
+
+    dense, images = NetworkSpec(4), NetworkSpec(4, image=(2, 2), filters=(3,))
+    assert refusal(Backend, dense, TrainingSettings()) is None
+    assert refusal(object, dense, TrainingSettings()) == "the backend has no lanes"
+    assert "dense networks" in refusal(Backend, images, TrainingSettings())
+    # what a lane's inputs stay in would be another lane's
+    assert "moves them" in refusal(Backend, dense, TrainingSettings(adversarial=Adversarial("fgsm", 0.1)))
 
 
 def test_the_memory_of_a_lane_is_told_by_its_parts():
