@@ -25,6 +25,10 @@ MOST = 64
 GAIN = 1.05
 """By how much twice the lanes have to train faster for still more to be tried."""
 
+WORTH = 30.0
+"""Seconds that the trials which are left would train for, below which another number of lanes is not tried: its program
+has to be compiled, which takes some seconds."""
+
 Progress = Callable[[Trial, str, int, int], None]
 Ended = tuple[Trial, Record]
 
@@ -37,6 +41,8 @@ class Pace:
 
     def __init__(self) -> None:
         self.rates: dict[int, float] = {}
+        self.seconds = 0.0
+        """That a training took where it was fastest."""
         self.room = MOST
         self.bytes = 0
         self.refused: str | None = None
@@ -44,10 +50,21 @@ class Pace:
     def best(self) -> int:
         return max(self.rates, key=lambda lanes: self.rates[lanes])
 
-    def next(self) -> int:
-        """How many lanes are to be tried now, or are known to be best."""
+    def learn(self, lanes: int, rate: float, seconds: float) -> None:
+        """What a crew of so many lanes showed: rows a second, and the seconds of each training."""
+        if lanes not in self.rates:
+            self.rates[lanes] = rate
+            self.seconds = min(seconds, self.seconds or seconds)
+
+    def next(self, left: int) -> int:
+        """How many lanes are to be tried for so many trainings, or are known to be best."""
         if not self.rates:
             return 1
+        wanted = self._untried()
+        return wanted if left * self.seconds >= WORTH else self.best()
+
+    def _untried(self) -> int:
+        """How many lanes may be faster than all that were tried; the best where there are none."""
         largest = max(self.rates)
         before = max((rate for lanes, rate in self.rates.items() if lanes < largest), default=0.0)
         if largest == 1:
@@ -90,7 +107,7 @@ class Crews:
             first = line.first()
             if first is None:
                 return
-            wanted = 1 if self.lanes == 1 or alike == 1 else self._wanted(first)
+            wanted = 1 if self.lanes == 1 or alike == 1 else self._wanted(first, alike)
             share = ceil(alike / self.jobs)
             trials = line.take(min(wanted, share))
             # another job may have taken what was first, and left trials of a shape that is not known yet
@@ -102,8 +119,8 @@ class Crews:
             else:
                 yield from ((trial, self._alone(trial)) for trial in trials)
 
-    def _wanted(self, trial: Trial) -> int:
-        """How many lanes trials of this one's shape are trained in next."""
+    def _wanted(self, trial: Trial, left: int) -> int:
+        """How many lanes trials of this one's shape, of which so many are left, are trained in next."""
         key = shape(trial.scenario)
         if key not in self.paces:
             pace = self.paces[key] = Pace()
@@ -116,7 +133,7 @@ class Crews:
         pace = self.paces[key]
         if pace.refused is not None:
             return 1
-        return pace.next() if self.lanes == "auto" else min(self.lanes, pace.room)
+        return pace.next(left) if self.lanes == "auto" else min(self.lanes, pace.room)
 
     def _alone(self, trial: Trial) -> Record:
         marks: list[float] = []
@@ -132,7 +149,7 @@ class Crews:
             return record
         if len(marks) > 1:
             epoch = median(end - start for start, end in pairwise(marks))
-            pace.rates.setdefault(1, record["data"]["train_rows"] / epoch)
+            pace.learn(1, record["data"]["train_rows"] / epoch, marks[-1] - marks[0])
         if pace.refused is not None or (max(pace.rates, default=1) > 1 and pace.best() == 1):
             record["made"]["alone"] = pace.why_alone()
         return record
@@ -170,7 +187,7 @@ class Crews:
         self.progress(trials[0], what, 0, 0)
         asked = [msgspec.to_builtins(trial) for trial in trials]
         epochs = worker.request("prepare_crew", trials=asked, lanes=lanes)["epochs"]
-        rates = []
+        rates, started = [], perf_counter()
         for epoch in range(epochs):
             self.progress(trials[0], what, epoch, epochs)
             begun = perf_counter()
@@ -186,7 +203,7 @@ class Crews:
                     record[name].append(found[name])
             if not reply["going"]:
                 break
-        pace.rates.setdefault(lanes, median(rates[1:] or rates))
+        pace.learn(lanes, median(rates[1:] or rates), (perf_counter() - started) / len(trials))
 
     def _score(self, worker: Any, lane: int, record: Record) -> None:
         """What is said of a lane's quality, into its record. Raises TrialFailed where the worker is lost."""

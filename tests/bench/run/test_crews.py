@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from bench.run import crews
-from bench.run.crews import Crews, Pace
+from bench.run.crews import Crews
 from bench.run.lines import Line, lines
 from bench.run.trial import blank
 from bench.serve import progress
@@ -92,6 +92,7 @@ class Alone:
 @pytest.fixture
 def run(tmp_path, monkeypatch):
     monkeypatch.setattr(crews, "perf_counter", lambda: Clock.now)
+    monkeypatch.setattr(crews, "WORTH", 0.0)
 
     def made(worker: Worker, rate: float, seeds: int, lanes: Any, jobs: int = 1):
         path = tmp_path / "mine.toml"
@@ -162,9 +163,10 @@ def test_the_trials_of_a_crew_that_fails_are_trained_alone(run, command):
     assert found.records[2]["made"]["alone"] == "in 3 lanes it failed: the fuse has blown"
 
 
-def test_the_first_trial_is_measured_alone():
-    pace = Pace()
-    assert pace.next() == 1
-    pace.rates[1] = 1.0
-    pace.room = 5
-    assert pace.next() == 5
+def test_no_lanes_are_tried_where_too_little_is_left_to_train(run, monkeypatch):
+    monkeypatch.setattr(crews, "WORTH", 30.0)
+    worker = Worker({8: 1.0})
+    run(worker, 1.0, 1 + 14, "auto")
+    assert worker.crews == [], "28 seconds are left"
+    run(worker, 1.0, 1 + 16, "auto")
+    assert worker.crews == [(8, 8)]
