@@ -194,11 +194,4 @@ def compiled(request: pytest.FixtureRequest) -> dict[str, str]:
 
     Where the compiler's time is measured or nothing may be found, a test leaves them out.
     """
-    folder = Path(str(request.config.cache.mkdir("compiled")))  # type: ignore[union-attr]
-    return {
-        "JAX_COMPILATION_CACHE_DIR": str(folder / "jax"),
-        "JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS": "0",
-        "JAX_PERSISTENT_CACHE_MIN_ENTRY_SIZE_BYTES": "-1",
-        "TORCHINDUCTOR_CACHE_DIR": str(folder / "torch"),
-        **caches.xla(folder / "xla"),
-    }
+    return caches.variables(Path(str(request.config.cache.mkdir("compiled"))))  # type: ignore[union-attr]

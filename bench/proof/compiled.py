@@ -28,12 +28,7 @@ def variables() -> dict[str, str]:
             found = caches.xla(kept / "xla")
             shrink(kept / "xla", MOST_BYTES)
     if "JAX_COMPILATION_CACHE_DIR" not in os.environ:
-        found |= {
-            "JAX_COMPILATION_CACHE_DIR": str(kept),
-            "JAX_COMPILATION_CACHE_MAX_SIZE": str(MOST_BYTES),
-            "JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS": "0",
-            "JAX_PERSISTENT_CACHE_MIN_ENTRY_SIZE_BYTES": "-1",
-        }
+        found |= caches.jax(kept, MOST_BYTES)
     return found
 
 

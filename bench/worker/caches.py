@@ -23,13 +23,20 @@ def variables(folder: Path) -> dict[str, str]:
         "TORCHINDUCTOR_AUTOGRAD_CACHE": "1",
         "TORCHINDUCTOR_FX_GRAPH_REMOTE_CACHE": "0",
         "TORCHINDUCTOR_AUTOGRAD_REMOTE_CACHE": "0",
+        **jax(kept / "jax"),
+        **xla(kept / "xla"),
+    }
+
+
+def jax(folder: Path, most: int = -1) -> dict[str, str]:
+    """The variables by which JAX looks for compiled programs in this folder, and keeps so many bytes there at most."""
+    return {
         "JAX_ENABLE_COMPILATION_CACHE": "1",
-        "JAX_COMPILATION_CACHE_DIR": str(kept / "jax"),
-        "JAX_COMPILATION_CACHE_MAX_SIZE": "-1",
+        "JAX_COMPILATION_CACHE_DIR": str(folder),
+        "JAX_COMPILATION_CACHE_MAX_SIZE": str(most),
         # without these JAX keeps only what took a second to compile
         "JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS": "0",
         "JAX_PERSISTENT_CACHE_MIN_ENTRY_SIZE_BYTES": "-1",
-        **xla(kept / "xla"),
     }
 
 
