@@ -13,6 +13,7 @@ from pathlib import Path
 from platformdirs import user_cache_path
 
 from bench import DISTRIBUTION
+from bench.environment import environment, environment_hash
 from bench.worker import caches
 
 MOST_BYTES = 256 << 20
@@ -25,7 +26,8 @@ def variables() -> dict[str, str]:
     found = {}
     if "persistent_cache_directory" not in os.environ.get("TF_XLA_FLAGS", ""):
         with suppress(OSError):  # what cannot be kept is compiled anew
-            found = caches.xla(kept / "xla")
+            # TensorFlow finds a program by its text alone, whatever the processor and the version
+            found = caches.xla(kept / "xla" / environment_hash(environment()))
             shrink(kept / "xla", MOST_BYTES)
     if "JAX_COMPILATION_CACHE_DIR" not in os.environ:
         found |= caches.jax(kept, MOST_BYTES)
@@ -35,7 +37,8 @@ def variables() -> dict[str, str]:
 def shrink(folder: Path, most: int) -> None:
     """Deletes the files that were read longest ago, until what is left has so many bytes at most: TensorFlow deletes
     none by itself. Raises OSError where that cannot be."""
-    files = sorted(((path.stat(), path) for path in folder.iterdir()), key=lambda file: file[0].st_atime, reverse=True)
+    kept = [(path.stat(), path) for path in folder.rglob("*") if path.is_file()]
+    files = sorted(kept, key=lambda file: file[0].st_atime, reverse=True)
     total = 0
     for status, path in files:
         total += status.st_size
