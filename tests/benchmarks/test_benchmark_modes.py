@@ -32,6 +32,7 @@ FACTORS: dict[str, tuple[Any, ...]] = {
     "likelihood": ("mse", "bce", "gaussian"),
     "optimizer": ("adam", "adamw", "rmsprop", "sgd"),
     "dropout": (0.0, 0.2),
+    "activation": ("relu", "tanh", "gelu"),
     "batch_size": (32, 128, 1024),
     "threads": (1, 2),
 }
@@ -94,7 +95,7 @@ def slower_twice(case: Case) -> dict[str, float]:
 
 def measured(case: Case, modes: tuple[str, ...], rounds: int) -> dict[str, float]:
     dataset, detector, network = NETWORKS[case["network"]]
-    training = {key: case[key] for key in ("likelihood", "optimizer", "dropout", "batch_size")}
+    training = {key: case[key] for key in ("likelihood", "optimizer", "dropout", "activation", "batch_size")}
     training |= {"learning_rate": 1e-4, "epochs": 1000, "small_data": "one batch"}
     names = [f"{case['backend']}/{mode}" for mode in modes]
     try:
