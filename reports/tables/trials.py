@@ -123,8 +123,12 @@ def _variants(frame: pd.DataFrame, records: Sequence[Mapping[str, Any]]) -> list
         ]
         keys = list(dict.fromkeys(k for s in settings for k in s))
         differing = [k for k in keys if len({repr(s.get(k)) for s in settings}) > 1]
-        # a record holds a key that is younger than others only where it is not left at its default
-        texts = [", ".join(f"{k} {_plain(s[k])}" if k in s else f"default {k}" for k in differing) for s in settings]
+        # a record holds a key that is younger than others only where it is not left at its default; of what is a table
+        # of its own, such as adversarial, that is none
+        absent = {k: "no" if any(isinstance(s.get(k), dict) for s in settings) else "default" for k in differing}
+        texts = [
+            ", ".join(f"{k} {_plain(s[k])}" if k in s else f"{absent[k]} {k}" for k in differing) for s in settings
+        ]
         for told, row in zip(texts, scenarios, strict=True):
             alone = told and texts.count(told) == 1
             names[(*key, row["scenario"])] = told if alone else f"scenario {row['scenario'][:8]}"

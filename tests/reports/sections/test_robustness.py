@@ -71,7 +71,7 @@ def test_lines_of_one_colour_are_told_apart_by_their_settings_and_styles(record)
     ]
     (section,) = robustness.section(Material(records))
     looks = section.blocks[-1].drawings[0].data["lines"]
-    assert {look["label"] for look in looks} == {"default adversarial", "adversarial pgd-0.1", "adversarial fgsm-0.1"}
+    assert {look["label"] for look in looks} == {"no adversarial", "adversarial pgd-0.1", "adversarial fgsm-0.1"}
     assert len({look["style"] for look in looks}) == 3
 
 

@@ -80,8 +80,8 @@ def test_a_setting_that_a_record_does_not_hold_is_at_its_default(record):
     attacked = record(settings={"adversarial": {"method": "pgd", "epsilon": 0.1}}, scenario_hash="c" * 16)
     found = {r["variant"] for r in quality_of([plain, other, attacked])}
     assert found == {
-        "default activation, default adversarial",
-        "activation gelu, default adversarial",
+        "default activation, no adversarial",
+        "activation gelu, no adversarial",
         "default activation, adversarial pgd-0.1",
     }
 
