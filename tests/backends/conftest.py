@@ -19,8 +19,6 @@ ENVIRONMENT = {
     "TF_CPP_MIN_LOG_LEVEL": "3",
 }
 
-IN_HASTE = {"XLA_FLAGS": "--xla_backend_optimization_level=0 --xla_llvm_disable_expensive_passes=true"}
-
 Run = Callable[..., Any]
 
 
@@ -31,10 +29,9 @@ def run(process: None, compiled: dict[str, str]) -> Iterator[Run]:
 
 
 @pytest.fixture(scope="session")
-def run_faulty(process: None, compiled: dict[str, str]) -> Iterator[Run]:
-    """The same in processes of their own, for planted faults: none lies in how XLA optimises, which takes half of all
-    compiling."""
-    yield from running(ENVIRONMENT | compiled | IN_HASTE)
+def run_faulty(process: None, hasty: dict[str, str]) -> Iterator[Run]:
+    """The same in processes of their own, for planted faults."""
+    yield from running(ENVIRONMENT | hasty)
 
 
 def running(environment: Mapping[str, str]) -> Iterator[Run]:
