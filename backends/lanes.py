@@ -96,5 +96,4 @@ def refusal(backend: Any, spec: NetworkSpec, settings: TrainingSettings) -> str 
         return "lanes are for dense networks"
     if settings.adversarial:
         return "lanes train on rows as they are, and adversarial training moves them"
-    told: str | None = backend.no_lanes(spec, settings) if hasattr(backend, "no_lanes") else None
-    return told
+    return None
