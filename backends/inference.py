@@ -18,8 +18,9 @@ from numpy.typing import NDArray
 
 from backends.adversarial import interval
 from backends.interface import BackendError, DeviceTimer, EpochLoss
-from backends.randomness import Epoch, shared_epoch, used
+from backends.randomness import Epoch, part_rows, shared_epoch, used
 from backends.spec import SCORES, NetworkSpec, Score, TrainingSettings, contradiction, no_score
+from backends.streaming import Stream, release
 
 RowFunction = Literal[
     "encode",
@@ -97,8 +98,14 @@ def padded_chunks(
 class Inference(ABC):
     """The half of ``backends.interface.Model`` that no framework has a say in."""
 
+    count: int
+    """Of the training rows, from ``load_data`` on."""
     data: Any
-    """The training rows, from ``load_data`` on: anything that has a length."""
+    """What is held of them: all, or of those that are streamed a part."""
+    streams = False
+    """Whether rows that are too many are streamed."""
+    stream: Stream | None = None
+    """Where they are."""
     interval: NDArray[Any] | None = None
     """Where training is adversarial, what no value of its inputs leaves, shape (2,), from ``load_data`` on."""
 
@@ -134,15 +141,27 @@ class Inference(ABC):
         return np.ascontiguousarray(X, dtype=self.settings.storage)
 
     def training_rows(self, X: NDArray[Any]) -> NDArray[Any]:
-        """``rows``; raises BackendError where they do not fill one batch."""
+        """What is held of the training rows: all of them, or, where they are streamed, room for a part.
+
+        Raises BackendError where they do not fill one batch, or this mode streams none and the settings ask for it."""
         if len(X) < self.settings.batch_size:
             raise BackendError(
                 f"{len(X)} training rows do not fill one batch of {self.settings.batch_size}: choose a smaller batch"
             )
-        rows = self.rows(X)
+        self.count, self.stream = len(X), None
+        if part := part_rows(self.settings, *X.shape) if X.ndim == 2 else 0:
+            if self.streams:
+                self.stream = Stream(X, part, self.settings.batch_size, self.settings.seed, self.settings.storage)
+            elif self.settings.stream_rows:
+                raise BackendError(
+                    f"stream_rows is {self.settings.stream_rows}, but the mode {self.settings.mode!r} holds all "
+                    f"{len(X)} training rows on the device: choose the mode 'tuned'"
+                )
+        held = self.rows(X if self.stream is None else self.stream.room)
         if self.settings.adversarial:
-            self.interval = interval(rows)
-        return rows
+            self.interval = interval(X).astype(self.settings.storage)
+            release(X)
+        return held
 
     def draws(self, epochs: Sequence[int]) -> Iterator[Epoch]:
         found = (self.shared_draws if self.settings.random_source == "shared" else self.native_draws)(epochs)
@@ -152,7 +171,7 @@ class Inference(ABC):
     def shared_draws(self, epochs: Sequence[int]) -> Iterator[Epoch]:
         """``draws`` from the source that every backend shares."""
         for epoch in epochs:
-            yield shared_epoch(self.spec, self.settings, epoch, len(self.data))
+            yield shared_epoch(self.spec, self.settings, epoch, self.count)
 
     def native_draws(self, epochs: Sequence[int]) -> Iterator[Epoch]:
         """``draws`` from the framework's own generator."""

@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from backends.interface import EpochLoss, Weights
+from backends.randomness import part_rows
 from backends.reusing import FREE, program
 from backends.spec import NetworkSpec, TrainingSettings
 from backends.weights import shapes
@@ -88,12 +89,14 @@ def lane_bytes(spec: NetworkSpec, settings: TrainingSettings, rows: int) -> int:
     return item * (rows * spec.features + state + activations) + rows * drawn
 
 
-def refusal(backend: Any, spec: NetworkSpec, settings: TrainingSettings) -> str | None:
-    """Why a backend does not train such networks in lanes, in one line; None where it does."""
+def refusal(backend: Any, spec: NetworkSpec, settings: TrainingSettings, rows: int) -> str | None:
+    """Why a backend does not train such networks on so many rows in lanes, in one line; None where it does."""
     if not hasattr(backend, "build_lanes"):
         return "the backend has no lanes"
     if spec.filters:
         return "lanes are for dense networks"
     if settings.adversarial:
         return "lanes train on rows as they are, and adversarial training moves them"
+    if part_rows(settings, rows, spec.features):
+        return "rows that are streamed are those of one training"
     return None

@@ -6,7 +6,7 @@ words of its 256-bit counter, so that two streams can never overlap and none dep
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from enum import IntEnum
 from typing import Any
@@ -20,6 +20,12 @@ EPSILON, CORRUPTION = "epsilon", "corruption"
 """What ε and η are called among an epoch's arrays."""
 SCORING_SAMPLES = 16
 """Draws of z per row behind the score ``reconstruction_probability``."""
+HELD_BYTES = {"cpu": 1 << 28, "gpu": 1 << 32}
+"""Of training rows in float32, up to which a device holds all of them where the settings say nothing."""
+PART_BYTES = 1 << 25
+"""Of a part's rows in float32, where they are streamed and the settings say nothing."""
+BLOCKS = 64
+"""Blocks of rows that lie side by side, of which a part is made."""
 
 
 class Purpose(IntEnum):
@@ -46,6 +52,35 @@ def stream(seed: int, purpose: Purpose, index: int = 0, part: int = 0) -> np.ran
 def permutation(seed: int, epoch: int, rows: int) -> NDArray[np.int64]:
     """The order in which an epoch visits the rows, shape (rows,)."""
     return stream(seed, Purpose.ORDER, epoch).permutation(rows)
+
+
+def part_rows(settings: TrainingSettings, rows: int, features: int) -> int:
+    """Rows of a part, a multiple of the batch, where training rows of this shape are streamed; 0 where all are held.
+
+    The shared source, which is for proof, holds them always."""
+    most, size = settings.stream_rows, settings.batch_size
+    if settings.random_source == "shared":
+        return 0
+    if not most and 4 * rows * features > HELD_BYTES[settings.device]:
+        most = PART_BYTES // (4 * features)
+    return max(most // size, 1) * size if 0 < most < rows else 0
+
+
+def parts(seed: int, epoch: int, rows: int, size: int) -> Iterator[NDArray[np.int64]]:
+    """The order in which an epoch visits rows that are streamed, in parts of so many rows, the last of fewer.
+
+    Blocks of a ``BLOCKS``-th of a part, rows that lie side by side, are permuted and strung together; that is cut into
+    parts, and the rows of each are permuted. So a part reads few stretches of the data, and every row is visited once.
+    """
+    block = max(size // BLOCKS, 1)
+    blocks = stream(seed, Purpose.ORDER, epoch).permutation(-(-rows // block))
+    lengths = np.minimum(rows - blocks * block, block)
+    ends = np.cumsum(lengths)
+    for part, start in enumerate(range(0, rows, size)):
+        place = np.arange(start, min(start + size, rows))
+        which = np.searchsorted(ends, place, side="right")
+        lying = blocks[which] * block + place - (ends - lengths)[which]
+        yield stream(seed, Purpose.ORDER, epoch, part + 1).permutation(lying)
 
 
 def noise(seed: int, epoch: int, rows: int, latent: int) -> NDArray[np.float64]:

@@ -258,6 +258,8 @@ class TrainingSettings:
         optimiser, z and the loss stay float32. ``tf32``: float32, but matrix products may round their inputs to TF32.
     threads : int or None
         What the process was started with; the environment sets it, a backend only confirms it.
+    stream_rows : int
+        Training rows that the device holds at a time, at most; 0 leaves it to their size (``randomness.part_rows``).
     """
 
     batch_size: int = 128
@@ -283,6 +285,7 @@ class TrainingSettings:
     device: Device = "cpu"
     precision: Precision = "float32"
     threads: int | None = None
+    stream_rows: int = 0
 
     def __post_init__(self) -> None:
         for name, holds, rule in (
@@ -306,6 +309,7 @@ class TrainingSettings:
             ),
             ("free_bits", self.free_bits >= 0, "0 or more"),
             ("seed", 0 <= self.seed < 2**32, "in [0, 2**32)"),
+            ("stream_rows", self.stream_rows >= 0, "0 or more"),
             ("optimizer", self.optimizer in get_args(Optimizer), f"one of {get_args(Optimizer)}"),
         ):
             if not holds:
@@ -344,4 +348,6 @@ def contradiction(spec: NetworkSpec, settings: TrainingSettings) -> str | None:
         return f"the prior {spec.prior!r} has no part in the loss with beta = 0"
     if of_kl and settings.beta == 0:
         return f"{of_kl[0]} is about the KL, which has no part in the loss with beta = 0"
+    if settings.stream_rows and settings.random_source == "shared":
+        return "stream_rows are for what a backend draws by itself, and random_source is 'shared'"
     return None

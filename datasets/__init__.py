@@ -161,8 +161,13 @@ def load(reference: str, *, seed: int = 0, data_dir: Path | None = None) -> Data
     `seed` (0 or more) keys all that is drawn: generated rows and splits. `data_dir` holds the downloaded files; without
     one it is ``$BENCH_DATA_DIR``, else the platform's cache folder. Raises `DatasetError` with one line.
     """
+    from datasets.matrices import NoRoom
+
     parsed = parse(reference)
-    return parsed.loader(_request(reference, seed, data_dir), **parsed.arguments)
+    try:
+        return parsed.loader(_request(reference, seed, data_dir), **parsed.arguments)
+    except NoRoom as error:
+        raise DatasetError(f"data set '{reference}': {error}") from error
 
 
 def missing(reference: str, data_dir: Path | None = None) -> str | None:

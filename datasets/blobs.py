@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from datasets.dataset import Dataset, Provenance, Request, require
+from datasets.matrices import empty, release
 from datasets.preprocessing import Preprocessing
 from datasets.scaling import BLOCK, Blocks, Scale, Scaler, blocks, done
 from datasets.splitting import FITTED_ON, SPLITS, Protocol, TrainingPart, generator, parts
@@ -183,7 +184,8 @@ def _assemble(
 ) -> Dataset:
     """Splits and scales rows that come in blocks, the normal ones anew, and the same, at each of some calls.
 
-    No more is held than the result and one block: at 10⁷ rows even one copy in float64 would be twice the data.
+    No more is held than the result, which lies in a file where it is large, and one block: at 10⁷ rows even one copy
+    in float64 would be twice the data.
     ``options`` are (scale, what is asked of the training rows, protocol), ``shape`` is (normal rows, anomalous rows,
     features). The anomalies are asked for after all normal rows were.
     """
@@ -211,13 +213,14 @@ def _assemble(
                 yield kept
 
     scaler = Scaler.fit(scale, fitted, features, seed=request.seed)
-    matrices = [np.empty((size, features), dtype=np.float32) for size in sizes[:3]]
+    matrices = [empty(size, features) for size in sizes[:3]]
     filled = [0, 0, 0]
     for start, block in numbered():
         scaled, its = scaler(block), member[start : start + len(block)]
         for number, bit in enumerate((TRAIN, VALIDATION, TEST)):
             rows = scaled[its & bit > 0]
             matrices[number][filled[number] : filled[number] + len(rows)] = rows
+            release(matrices[number])
             filled[number] += len(rows)
     X_train, X_val, X_test = matrices
     names = tuple(f"x{column}" for column in range(features))

@@ -159,6 +159,8 @@ class Dataset:
         """Hold every loader, ours or not, to the contract above; raises `DatasetError` naming what is broken."""
         import numpy as np
 
+        from datasets.matrices import by_blocks
+
         for part in ("X_train", "X_val", "X_test"):
             X = getattr(self, part)
             broken = (
@@ -169,7 +171,7 @@ class Dataset:
                 else "is not C-contiguous"
                 if not X.flags.c_contiguous
                 else "holds values that are not finite"
-                if not np.isfinite(X).all()
+                if not all(np.isfinite(block).all() for block in by_blocks(X))
                 else None
             )
             require(broken is None, f"data set '{self.name}': {part} {broken}")
@@ -210,13 +212,19 @@ class Dataset:
     @cached_property
     def unit_interval(self) -> bool:
         """Whether every value lies in [0, 1], which the Bernoulli likelihood (``bce``) asks for."""
-        return all(part.min() >= 0.0 and part.max() <= 1.0 for part in (self.X_train, self.X_val, self.X_test))
+        from datasets.matrices import by_blocks
+
+        parts = (self.X_train, self.X_val, self.X_test)
+        return all(block.min() >= 0.0 and block.max() <= 1.0 for part in parts for block in by_blocks(part))
 
     @cached_property
     def checksum(self) -> str:
         """SHA-256 over shapes and bytes of all four arrays, in hex: equal checksums mean equal tasks."""
+        from datasets.matrices import by_blocks
+
         digest = hashlib.sha256()
         for part in (self.X_train, self.X_val, self.X_test, self.y_test):
             digest.update(repr((part.dtype.str, part.shape)).encode())
-            digest.update(part.data)
+            for block in by_blocks(part.reshape(len(part), -1)):
+                digest.update(block.data)
         return digest.hexdigest()

@@ -142,7 +142,7 @@ class IdiomaticModel(Inference):
         self.data = jax.device_put(self.training_rows(X), self.device)
         if self.interval is not None:
             self.network.interval[...] = jax.device_put(self.interval, self.device)
-        self.steps = len(X) // self.settings.batch_size
+        self.steps = self.count // self.settings.batch_size
 
     def compile(self, scores: Sequence[Score] = ("reconstruction",)) -> None:
         self.compile_training()
@@ -158,12 +158,12 @@ class IdiomaticModel(Inference):
     def draw_epoch(self, epoch: int) -> tuple[Array, Array]:
         """The epoch's batches of row numbers, shape (steps, batch), and the key to draw all else with."""
         order, draws = jax.random.split(jax.random.fold_in(self.key, epoch))
-        rows = jax.random.permutation(order, len(self.data))[: self.steps * self.settings.batch_size]
+        rows = jax.random.permutation(order, self.count)[: self.steps * self.settings.batch_size]
         return rows.reshape(self.steps, -1), draws
 
     def shared_epoch(self, epoch: int) -> tuple[Array, Draws]:
         """The same from the source that every backend shares: the draws themselves, shape (steps, batch, width)."""
-        drawn = randomness.shared_epoch(self.spec, self.settings, epoch, len(self.data))
+        drawn = randomness.shared_epoch(self.spec, self.settings, epoch, self.count)
 
         def batches(array: NDArray[Any]) -> NDArray[Any]:
             used = self.steps * self.settings.batch_size

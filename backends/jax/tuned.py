@@ -16,8 +16,9 @@ from numpy.typing import NDArray
 
 from backends.inference import RowFunction, tracing_rows
 from backends.interface import Weights
-from backends.jax.idiomatic import Draws, IdiomaticModel, draw, update
+from backends.jax.idiomatic import Draws, draw, update
 from backends.jax.network import Network
+from backends.jax.streaming import StreamingModel
 from backends.spec import TrainingSettings
 
 
@@ -60,8 +61,9 @@ def batches_by_rank(words: Array, steps: int, size: int) -> Array:
     return keys[: steps * size].astype(jnp.uint32).reshape(steps, size)
 
 
-class TunedModel(IdiomaticModel):
-    """The same, but all that an epoch draws is drawn at once, and its steps are one compiled scan.
+class TunedModel(StreamingModel):
+    """The same, but all that an epoch draws is drawn at once, and its steps are one compiled scan; of rows that are
+    streamed, all that a part draws, and its steps.
 
     Between epochs the state stays outside the modules, which get it back when they are asked for something.
     """
@@ -75,13 +77,14 @@ class TunedModel(IdiomaticModel):
         return optax.flatten(super().make_optimizer())  # all weights in one vector: one loop, where each had its own
 
     def load_data(self, X: NDArray[Any]) -> None:
-        shape = self.data.shape if self.compiled else None
+        shape = (self.data.shape, self.stream is None) if self.compiled else None
         self.settle()
         super().load_data(X)
         graph, self.state = nnx.split((self.network, self.optimizer))
-        if shape != self.data.shape:
+        if shape != (self.data.shape, self.stream is None):
             self.train_epoch = jax.jit(partial(train_epoch, graph), donate_argnums=0)
             self.draw_all = jax.jit(self.trace_draws)
+            self.prepare_parts(graph)
             self.compiled = False
 
     def trace_draws(self, key: Array, epoch: Array) -> tuple[Array, Draws]:
@@ -89,7 +92,7 @@ class TunedModel(IdiomaticModel):
         order, draws = jax.random.split(jax.random.fold_in(key, epoch))
         drawn = draw(draws, self.network, self.steps * self.settings.batch_size)
         batches = jax.tree.map(lambda array: array.reshape(self.steps, -1, array.shape[-1]), drawn)
-        return jax.random.bits(order, (len(self.data),)), batches
+        return jax.random.bits(order, (self.count,)), batches
 
     def draw_batches(self, epoch: int) -> tuple[Array, Draws]:
         """As ``shared_epoch``, from JAX's own generator."""
@@ -97,8 +100,8 @@ class TunedModel(IdiomaticModel):
         with jax.enable_x64(True):
             return batches_by_rank(words, self.steps, self.settings.batch_size), draws
 
-    def redraw(self, epoch: int) -> tuple[Array, Draws]:
-        return self.draw_batches(epoch)
+    def redraw(self, epoch: int) -> tuple[Any, Any]:
+        return self.draw_batches(epoch) if self.stream is None else self.redraw_parts(epoch)
 
     def arguments(self, epoch: int) -> tuple[Any, ...]:
         shared = self.settings.random_source == "shared"
@@ -107,12 +110,18 @@ class TunedModel(IdiomaticModel):
 
     def compile_training(self) -> None:
         if not self.compiled:
-            self.train_epoch = self.train_epoch.lower(*self.arguments(0)).compile()
+            if self.stream is None:
+                self.train_epoch = self.train_epoch.lower(*self.arguments(0)).compile()
+            else:
+                self.compile_parts()
             self.compiled = True
 
     def run_epoch(self, epoch: int) -> None:
         self.last_kl_weight = self.settings.kl_weight(epoch)
-        self.state, self.totals = self.train_epoch(*self.arguments(epoch))
+        if self.stream is not None:
+            self.totals = self.run_parts(epoch)
+        else:
+            self.state, self.totals = self.train_epoch(*self.arguments(epoch))
         self.queued, self.moved = self.totals, True
 
     def settle(self) -> None:

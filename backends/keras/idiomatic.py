@@ -80,7 +80,7 @@ class IdiomaticModel(Inference):
 
     def shared_epoch(self, epoch: int) -> Arrays:
         """An epoch's order and draws from the source that every backend shares, by row visited."""
-        drawn = randomness.shared_epoch(self.spec, self.settings, epoch, len(self.data))
+        drawn = randomness.shared_epoch(self.spec, self.settings, epoch, self.count)
         noise = {n: a.astype(self.settings.storage) for n, a in drawn.arrays.items() if n not in drawn.masks}
         return {"order": drawn.order, **noise, MASKS: drawn.masks}
 
@@ -102,10 +102,10 @@ class IdiomaticModel(Inference):
 
     def orders(self, epochs: Sequence[int]) -> Iterator[NDArray[np.int64]]:
         """The rows that each of these epochs visits."""
-        recorder, rows = Recorder(), {"x": np.arange(len(self.data))}
+        recorder, rows = Recorder(), {"x": np.arange(self.count)}
         with keras.device(self.device):
             # in one batch: rows are shuffled before they are parted
-            batches = engine.batches(rows, len(self.data), self.settings.seed)
+            batches = engine.batches(rows, self.count, self.settings.seed)
         for _ in epochs:
             with keras.device(self.device):
                 visited = recorder.visited(batches)
@@ -117,7 +117,7 @@ class IdiomaticModel(Inference):
 
     def redraw(self) -> Arrays:
         """An epoch's draws, batch by batch from the generator as it is."""
-        batches = [self.draw_batch() for _ in range(len(self.data) // self.settings.batch_size)]
+        batches = [self.draw_batch() for _ in range(self.count // self.settings.batch_size)]
         return keras.tree.map_structure(lambda *arrays: ops.concatenate(arrays), *batches)
 
     def make_batches(self, arrays: Arrays, shuffle: bool) -> Any:

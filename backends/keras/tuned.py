@@ -35,10 +35,12 @@ class TunedModel(IdiomaticModel):
     """Data on the device, and an epoch as one program of the engine's compiler, merged heads in it.
 
     ε and masks are drawn at once and outside, where the engine's generators are many times as fast as XLA's; NumPy
-    draws the order, for which Keras would sort.
+    draws the order, for which Keras would sort. Of rows that are streamed a part is on the device, and its steps are
+    one program: the rows lie in the order in which they are visited, and are drawn for when they have come.
     """
 
     merged_heads = True
+    streams = True
 
     def __init__(self, spec: NetworkSpec, weights: Weights, settings: TrainingSettings) -> None:
         super().__init__(spec, weights, settings)
@@ -50,44 +52,73 @@ class TunedModel(IdiomaticModel):
         with keras.device(self.device):
             self.data = ops.convert_to_tensor(self.training_rows(X))
         self.keep_interval()
-        self.steps = len(X) // self.settings.batch_size
+        self.steps = self.count // self.settings.batch_size
         self.keep_origin()
 
     def draw_epoch(self, epoch: int) -> Arrays:
         """The order and all else that an epoch draws, each of shape (steps, batch, ...)."""
-        shape = self.steps, self.settings.batch_size
-
-        def by_step(array: NDArray[Any]) -> Array:
-            used = np.asarray(array)[: shape[0] * shape[1]]
-            return ops.convert_to_tensor(used.reshape(*shape, *used.shape[1:]))
-
         if self.settings.random_source == "shared":
-            return keras.tree.map_structure(by_step, self.shared_epoch(epoch))
-        return {"order": by_step(self.draw_order(epoch)), **self.network.draw(*shape)}
+            return keras.tree.map_structure(self.by_step, self.shared_epoch(epoch))
+        drawn = self.network.draw(self.steps, self.settings.batch_size)
+        return {"order": self.by_step(self.draw_order(epoch)), **drawn}
+
+    def by_step(self, array: NDArray[Any]) -> Array:
+        """An array of rows, or of those that are used, batch by batch."""
+        size = self.settings.batch_size
+        used = np.asarray(array)[: len(array) // size * size]
+        return ops.convert_to_tensor(used.reshape(-1, size, *used.shape[1:]))
 
     def draw_order(self, epoch: int) -> NDArray[np.int64]:
-        return np.random.default_rng((self.settings.seed, epoch)).permutation(len(self.data))
+        return np.random.default_rng((self.settings.seed, epoch)).permutation(self.count)
 
     def orders(self, epochs: Sequence[int]) -> Iterator[NDArray[np.int64]]:
         for epoch in epochs:
-            yield self.draw_order(epoch)[: self.steps * self.settings.batch_size]
+            if self.stream is None:
+                yield self.draw_order(epoch)[: self.steps * self.settings.batch_size]
+            else:
+                yield self.stream.visited(epoch)
 
     def redraw(self) -> Arrays:
-        drawn = self.network.draw(self.steps, self.settings.batch_size)
-        return keras.tree.map_structure(lambda array: ops.reshape(array, (-1, array.shape[-1])), drawn)
+        def flat(*parts: Array) -> NDArray[Any]:
+            rows = [ops.convert_to_numpy(part) for part in parts]
+            return np.concatenate([part.reshape(-1, part.shape[-1]) for part in rows])
+
+        if self.stream is None:
+            return keras.tree.map_structure(flat, self.network.draw(self.steps, self.settings.batch_size))
+        parts = [
+            keras.tree.map_structure(lambda array: array[:steps], self.draw_part())  # noqa: B023  it is called here
+            for steps in self.stream.steps
+        ]
+        return keras.tree.map_structure(flat, *parts)
+
+    def draw_part(self) -> Arrays:
+        """For a part of rows that are streamed: the last draws for as many as the others, and leaves the rest."""
+        return self.network.draw(len(self.data) // self.settings.batch_size, self.settings.batch_size)
+
+    def parts(self, epoch: int) -> Iterator[tuple[int, Array, Arrays]]:
+        """Steps, rows and draws: of rows that are held all, of others part by part, always of the same shapes."""
+        if self.stream is None:
+            yield self.steps, self.data, self.draw_epoch(epoch)
+            return
+        order = self.by_step(np.arange(len(self.data)))
+        for steps, rows in self.stream.parts(epoch):
+            yield steps, ops.convert_to_tensor(rows), {"order": order, **self.draw_part()}
 
     def first_step(self) -> None:
-        self.run_steps(0, 1)
+        with keras.device(self.device):
+            _, rows, drawn = next(self.parts(0))
+            self.run_part(1, rows, drawn)
 
     def run_epoch(self, epoch: int) -> None:
         self.set_kl_weight(epoch)
-        self.totals = self.run_steps(epoch, self.steps)
         with keras.device(self.device):
+            self.totals = sum(self.run_part(*part) for part in self.parts(epoch))
             self.network.fit_sigma(self.totals[0] / self.steps)
 
-    def run_steps(self, epoch: int, steps: int) -> Array:
-        with keras.device(self.device):
-            return self.train_steps(self.data, self.draw_epoch(epoch), ops.convert_to_tensor(steps, "int32"))
+    def run_part(self, steps: int, rows: Array, drawn: Arrays) -> Array:
+        totals = self.train_steps(rows, drawn, ops.convert_to_tensor(steps, "int32"))
+        # else all parts would wait on the device at once
+        return totals if self.stream is None else ops.convert_to_numpy(totals)
 
     def epoch_loss(self) -> EpochLoss:
         reconstruction, kl = (ops.convert_to_numpy(self.totals) / self.steps).tolist()

@@ -21,7 +21,9 @@ from backends.spec import NetworkSpec, Score, TrainingSettings
 
 
 class ReferenceModel(Inference):
-    """``backends.interface.Model`` in NumPy."""
+    """``backends.interface.Model`` in NumPy. Training rows stay as they come; batches become float64."""
+
+    streams = True
 
     def __init__(self, spec: NetworkSpec, weights: Weights, settings: TrainingSettings) -> None:
         super().__init__(spec, settings)
@@ -29,13 +31,14 @@ class ReferenceModel(Inference):
         self.optimizer = Optimizer(settings)
 
     def load_data(self, X: NDArray[Any]) -> None:
-        self.data = self.training_rows(X)
+        self.training_rows(X)
+        self.data, self.stream = X, None  # a batch is taken wherever it lies
 
     def compile(self, scores: Sequence[Score] = ("reconstruction",)) -> None:
         """NumPy compiles nothing."""
 
     def run_epoch(self, epoch: int) -> None:
-        self.follow(epoch, randomness.shared_epoch(self.spec, self.settings, epoch, len(self.data)))
+        self.follow(epoch, randomness.shared_epoch(self.spec, self.settings, epoch, self.count))
 
     def follow(self, epoch: int, drawn: randomness.Epoch, steps: int | None = None) -> None:
         """Trains one epoch on draws from anywhere; given ``steps``, on its first batches alone. ``batch_losses`` then
@@ -44,7 +47,7 @@ class ReferenceModel(Inference):
         Raises ValueError where the draws do not fit the network and the rows.
         """
         settings = self.settings
-        randomness.check(drawn, self.spec, settings, len(self.data))
+        randomness.check(drawn, self.spec, settings, self.count)
         kl_weight = settings.kl_weight(epoch)
         losses = []
         for start in range(0, len(drawn.order) - settings.batch_size + 1, settings.batch_size)[:steps]:
@@ -53,7 +56,7 @@ class ReferenceModel(Inference):
                 None if array is None else array[batch].astype(np.float64) for array in (drawn.noise, drawn.corruption)
             )
             masks = {name: mask[batch] for name, mask in drawn.masks.items()}
-            x = self.data[drawn.order[batch]]
+            x = self.data[drawn.order[batch]].astype(np.float64)
             moved = self.moved(x, noise, masks, kl_weight, corruption)
             reconstruction, kl, gradients = self.network.gradient(moved, noise, masks, kl_weight, corruption, x)
             self.optimizer.update(self.network.arrays, gradients)

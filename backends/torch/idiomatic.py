@@ -80,7 +80,7 @@ class IdiomaticModel(Inference):
 
     def load_data(self, X: NDArray[Any]) -> None:
         self.data = torch.tensor(self.training_rows(X))
-        self.steps = len(X) // self.settings.batch_size
+        self.steps = self.count // self.settings.batch_size
         shared = self.settings.random_source == "shared"
         self.shared_order = SharedOrder(len(X))
         self.loader = DataLoader(
@@ -135,15 +135,16 @@ class IdiomaticModel(Inference):
 
     def shared_epoch(self, epoch: int) -> Epoch:
         """An epoch from the source that every backend shares."""
-        drawn = randomness.shared_epoch(self.spec, self.settings, epoch, len(self.data))
+        drawn = randomness.shared_epoch(self.spec, self.settings, epoch, self.count)
         arrays = {ROWS: torch.tensor(drawn.order)}
         for name, array in drawn.arrays.items():
             arrays[name] = torch.tensor(array, dtype=torch.bool if name in drawn.masks else self.dtype)
         return self.batches({name: array.to(self.device) for name, array in arrays.items()})
 
-    def batches(self, arrays: Mapping[str, Tensor]) -> Epoch:
-        """Arrays of as many rows as there are data, or as are used, by step; the last partial batch is left out."""
-        shape = self.steps, self.settings.batch_size
+    def batches(self, arrays: Mapping[str, Tensor], steps: int | None = None) -> Epoch:
+        """Arrays of as many rows as there are data, or as are used, by step; what is more than the steps of an epoch,
+        or than so many, is left out."""
+        shape = self.steps if steps is None else steps, self.settings.batch_size
         return {name: array[: shape[0] * shape[1]].view(*shape, *array.shape[1:]) for name, array in arrays.items()}
 
     def native_draws(self, epochs: Sequence[int]) -> Iterator[randomness.Epoch]:
@@ -217,7 +218,8 @@ class IdiomaticModel(Inference):
     @torch.inference_mode()
     def run_rows(self, function: RowFunction, X: NDArray[Any]) -> tuple[NDArray[Any], ...]:
         row_function = getattr(self.network, function)
-        results = [row_function(chunk.to(self.device)) for chunk in torch.tensor(X).split(self.sizes[0])]
+        chunks = (X[start : start + self.sizes[0]] for start in range(0, max(len(X), 1), self.sizes[0]))
+        results = [row_function(torch.tensor(chunk, device=self.device)) for chunk in chunks]
         return tuple(torch.cat(parts).cpu().numpy() for parts in zip(*results, strict=True))
 
     @torch.no_grad()

@@ -109,7 +109,7 @@ class TorchLanes:
         """What draws as this lane's training would alone; of its rows it knows the number, and it trains nothing."""
         kind = IdiomaticModel if self.common.mode == "idiomatic" else FusedModel
         model = kind(self.spec, self.export_weights(lane), self.settings[lane])
-        model.data, model.steps = self.data[lane], self.steps
+        model.data, model.count, model.steps = self.data[lane], self.data.shape[1], self.steps
         model.keep_origin()
         return model
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 import torch
@@ -21,14 +21,19 @@ Step = Callable[[Mapping[str, Tensor]], None]
 
 
 class FusedModel(IdiomaticModel):
-    """Eager steps over rows that stay on the device, an epoch's draws made at once, and the fused optimiser."""
+    """Eager steps over rows that stay on the device, an epoch's draws made at once, and the fused optimiser.
+
+    Rows that are streamed come to it part by part, and so do their draws.
+    """
+
+    streams = True
 
     def make_optimizer(self) -> Any:
         return make_optimizer(self.network, self.settings, fused=True)
 
     def load_data(self, X: NDArray[Any]) -> None:
         self.data = torch.tensor(self.training_rows(X), device=self.device)
-        self.steps = len(X) // self.settings.batch_size
+        self.steps = self.count // self.settings.batch_size
         self.bounds = None if self.interval is None else torch.tensor(self.interval, device=self.device)
         self.keep_origin()
 
@@ -38,14 +43,30 @@ class FusedModel(IdiomaticModel):
         order = torch.randperm(len(self.data), device=self.device, generator=self.noise_generator)
         return self.batches({ROWS: order, **self.draw(self.steps * self.settings.batch_size)})
 
+    def parts(self, epoch: int) -> Iterator[Epoch]:
+        """What an epoch draws: of rows that are held at once, of others part by part, each when its rows have come to
+        the device, in the order in which they are visited."""
+        if self.stream is None:
+            yield self.draw_epoch(epoch)
+            return
+        place = torch.arange(len(self.data), device=self.device)
+        for steps, rows in self.stream.parts(epoch):
+            self.data.copy_(torch.from_numpy(rows))
+            yield self.batches({ROWS: place, **self.draw(steps * self.settings.batch_size)}, steps)
+
     def redraw(self, epoch: int) -> Epoch:
-        return self.draw_epoch(epoch)
+        if self.stream is None:
+            return self.draw_epoch(epoch)
+        parts = [self.draw(steps * self.settings.batch_size) for steps in self.stream.steps]
+        drawn = {name: torch.cat([part[name] for part in parts]) for name in parts[0]}
+        return self.batches({ROWS: torch.from_numpy(self.stream.visited(epoch)), **drawn})
 
     def run_epoch(self, epoch: int) -> None:
         self.last_kl_weight = self.settings.kl_weight(epoch)
         self.totals = torch.zeros(2, dtype=self.dtype, device=self.device)
-        for batch in by_step(self.draw_epoch(epoch)):
-            self.totals += self.train_step(self.data[batch[ROWS]], batch, self.last_kl_weight)
+        for part in self.parts(epoch):
+            for batch in by_step(part):
+                self.totals += self.train_step(self.data[batch[ROWS]], batch, self.last_kl_weight)
         self.network.fit_sigma(self.totals[0] / self.steps)
 
 
@@ -62,7 +83,8 @@ def compiled(step: Step) -> Step:
 
 
 class Replay:
-    """A step as one CUDA graph: it reads from fixed buffers, and moves on through the epoch by itself.
+    """A step as one CUDA graph: it reads from fixed buffers, and moves on through the epoch, or a part of no more steps
+    than the first, by itself.
 
     Making it runs the step a few times.
     """
@@ -78,7 +100,7 @@ class Replay:
 
     def run(self, epoch: Epoch) -> None:
         for name, array in epoch.items():
-            self.buffers[name].copy_(array)
+            self.buffers[name][: len(array)].copy_(array)
         self.place.zero_()
         for _ in range(len(epoch[ROWS])):
             self.launch()
@@ -159,23 +181,18 @@ class TunedModel(FusedModel):
 
         return step
 
-    def draw_epoch(self, epoch: int) -> Epoch:
-        return super().draw_epoch(epoch) | {CORRECTIONS: self.optimizer.corrections(self.steps).to(self.totals)}
-
-    def redraw(self, epoch: int) -> Epoch:
-        counted = self.optimizer.steps
-        drawn = self.draw_epoch(epoch)
-        self.optimizer.steps = counted
-        return {name: drawn[name] for name in drawn if name != CORRECTIONS}
+    def parts(self, epoch: int) -> Iterator[Epoch]:
+        for part in super().parts(epoch):
+            yield part | {CORRECTIONS: self.optimizer.corrections(len(part[ROWS])).to(self.totals)}
 
     @torch.no_grad()
     def first_step(self) -> None:
         assert self.step is not None
-        epoch = self.draw_epoch(0)
+        part = next(self.parts(0))
         if not self.launch_bound:
-            self.step(next(by_step(epoch)))
+            self.step(next(by_step(part)))
         elif self.replay is None:
-            self.replay = Replay(self.step, epoch)
+            self.replay = Replay(self.step, part)
 
     @torch.no_grad()
     def run_epoch(self, epoch: int) -> None:
@@ -185,10 +202,10 @@ class TunedModel(FusedModel):
         self.last_kl_weight = self.settings.kl_weight(epoch)
         self.kl_weight.fill_(self.last_kl_weight)
         self.totals.zero_()
-        drawn = self.draw_epoch(epoch)
-        if self.replay is not None:
-            self.replay.run(drawn)
-        else:
-            for batch in by_step(drawn):
-                self.step(batch)
+        for part in self.parts(epoch):
+            if self.replay is not None:
+                self.replay.run(part)
+            else:
+                for batch in by_step(part):
+                    self.step(batch)
         self.network.fit_sigma(self.totals[0] / self.steps)

@@ -125,6 +125,12 @@ class Autoencoder:
         self.latent_space: Mahalanobis | None = None
         self.typical: Rows | None = None
 
+    @property
+    def streamed(self) -> tuple[str, ...]:
+        """What the notes say where the rows came to the device in parts."""
+        stream = getattr(self.model, "stream", None)
+        return (f"{len(stream.X):,} training rows, streamed in parts of {stream.size:,}",) if stream else ()
+
     def fit(self, X: Rows, X_val: Rows | None = None) -> Self:
         """Trains from the canonical weights; only early stopping looks at ``X_val``, and it cannot do without."""
         if self.patience and X_val is None:

@@ -118,5 +118,6 @@ def fit(chosen: Suite, scenario: Scenario, *, seed: int, data_dir: Path | None, 
     if data.series is not None:
         tested, labels = models.by_steps(data.series, "test", tested), data.series.labels.astype(np.int8)
     found = quality(tested, labels, [model.level(kinds[0])], seed=seed)
-    notes = dict.fromkeys((*data.provenance.notes, *scenario.shrunk(len(data.X_train))))
+    own = (*getattr(detector, "streamed", ()), *scenario.shrunk(len(data.X_train)))
+    notes = dict.fromkeys((*data.provenance.notes, *own))
     return Fitted(model, epochs, found, tuple(notes), "time steps" if data.series is not None else "rows")

@@ -76,7 +76,7 @@ def climb(backend: Any, case: Case, data: Data) -> tuple[Observed, Observed]:
     """What a case shows, and what its trainings show alone; nothing where the backend has no such lanes."""
     observed: Observed = {}
     expected: Observed = {}
-    if lanes.refusal(backend, case.spec, case.settings[0]) is not None:
+    if lanes.refusal(backend, case.spec, case.settings[0], ROWS) is not None:
         return observed, expected
     train, validation = data["blobs/train"], data["blobs/validation"]
     rows = [np.ascontiguousarray(train[lane * ROWS :][:ROWS]) for lane in range(len(ENDS))]

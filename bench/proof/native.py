@@ -36,6 +36,10 @@ OTHER_SEEDS = (3, 3 + 2**16, 3 + 2**31)
 OTHER_ROWS = 700
 """Rows that a model is given first, at most: five batches and a partial one."""
 
+STREAMED = "native streamed"
+STREAMING = ("fused", "tuned")
+"""The modes that can be given more rows than the device holds."""
+
 Data = Mapping[str, NDArray[np.float32]]
 Observed = dict[str, dict[str, NDArray[Any]]]
 
@@ -55,7 +59,8 @@ class Case:
 
 
 def cases(precision: Precision, device: Device = "cpu", mode: str = "idiomatic", quick: bool = False) -> list[Case]:
-    """All that can be drawn, in a dense VAE; the whole ladder has an autoencoder and images too.
+    """All that can be drawn, in a dense VAE; the whole ladder has an autoencoder, images and, where the mode streams,
+    rows that come in parts too.
 
     Momentum has a state to be kept and, unlike Adam, does not make much of gradients that are nearly 0: so float32 can
     be held to the bounds of a few steps, over hundreds of them.
@@ -87,6 +92,10 @@ def cases(precision: Precision, device: Device = "cpu", mode: str = "idiomatic",
         found.append(Case("native autoencoder", "blobs", spec, plain, 500, 2))
         images = NetworkSpec(64, (16,), 2, likelihood="bce", image=(8, 8), filters=(4, 8), decoder="projected")
         found.append(Case("native convolutional", "digits", images, draws, 300, 2))
+    if mode in STREAMING and not quick:
+        # parts of 16 batches, each of 64 blocks of eight rows, the last smaller
+        parts = replace(base, batch_size=32, stream_rows=520)
+        found.append(Case(STREAMED, "blobs", NetworkSpec(20, (16,), 4), parts, 2000, 2))
     return found
 
 
@@ -145,8 +154,9 @@ def climb(backend: Backend, case: Case, data: Data) -> tuple[Observed, Observed]
     # neither they nor their number must be what it trains on later
     train(np.ascontiguousarray(rows[::-1][:OTHER_ROWS]), range(1), "on other rows, ")
     drawn = train(rows, range(case.epochs), "")
-    found = draws.judged(drawn, len(rows), settings.batch_size, settings.dropout)
-    found["seeds"] = draws.seeds(others, len(rows), settings.batch_size, settings.dropout)
+    part = draws.part_of(model)
+    found = draws.judged(drawn, len(rows), settings.batch_size, settings.dropout, part=part)
+    found["seeds"] = draws.seeds(others, len(rows), settings.batch_size, settings.dropout, part)
     for about, shares in found.items():
         for what, share in shares.items():
             note(f"native: {about}", what, share, 0.0)

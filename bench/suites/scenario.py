@@ -88,6 +88,7 @@ class Training:
     strides: tuple[Stride, ...] = ()
     decoder: Decoder = "mirrored"
     adversarial: Adversarial | None = None
+    stream_rows: Annotated[int, Meta(ge=0, le=10**9)] = 0
 
     @property
     def table(self) -> dict[str, Any]:
@@ -131,6 +132,7 @@ _YOUNGER: dict[str, Any] = {
     "kl_cycle_epochs": 0,
     "free_bits": 0.0,
     "adversarial": None,
+    "stream_rows": 0,
 }
 """Keys that came after the first records, with what they are where nobody sets them."""
 
@@ -256,6 +258,7 @@ class Scenario:
             device=self.device,
             precision=self.precision,
             threads=self.threads,
+            stream_rows=self.training.stream_rows,
         )
 
     def shrunk(self, rows: int) -> tuple[str, ...]:

@@ -52,10 +52,11 @@ class Crew:
 
     def room(self) -> dict[str, Any]:
         """Bytes that one lane more takes, how many there is memory for, and why there are none, if so."""
-        detector, data = self.detectors[0], self.data[0]
-        each = lane_bytes(detector.spec, detector.settings, len(data.X_train))
+        detector, rows = self.detectors[0], len(self.data[0].X_train)
+        each = lane_bytes(detector.spec, detector.settings, rows)
         most = max(1, int(SHARE * psutil.virtual_memory().available / each))
-        return {"bytes": each, "most": most, "refused": refusal(detector.backend, detector.spec, detector.settings)}
+        refused = refusal(detector.backend, detector.spec, detector.settings, rows)
+        return {"bytes": each, "most": most, "refused": refused}
 
     def prepare(self, lanes: int) -> dict[str, Any]:
         """Builds and compiles so many lanes, of which the last ones may be left without a trial; the reply tells how

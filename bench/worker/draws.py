@@ -15,7 +15,8 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import fft, special
 
-from backends.randomness import CORRUPTION, EPSILON, Epoch
+from backends.interface import Model
+from backends.randomness import BLOCKS, CORRUPTION, EPSILON, Epoch
 
 RISK = 1e-4 / 16
 """The probability that sound draws are refused, of each climb: 16 climbs, eight backends in two precisions, make one
@@ -30,6 +31,10 @@ FAR = 3.0
 """What few values of a standard normal lie beyond, and those of a clipped or a heavy-tailed one fewer or more."""
 FALSE = 1e3
 """The share of what no chance allows, such as a row that is visited twice."""
+LOOKED_AT = 1 << 19
+"""Rows of an epoch whose noise and dropout are looked at: the first that are visited."""
+PARTS = 2
+"""Parts of an epoch that is streamed, in which the order of the rows is looked at: the first."""
 
 ORDER, NOISE, DROPOUT = "row order", "noise", "dropout"
 INPUT = "input noise"
@@ -79,7 +84,13 @@ class Evidence:
         return self.facts | {what: abs(float(log / limit)) for what, log in self.logs.items()}
 
 
-def orders(drawn: Sequence[Epoch], rows: int, batch: int) -> Shares:
+def part_of(model: Model) -> int:
+    """Rows of a part where a model streams those that it was given; 0 where it holds them."""
+    stream = getattr(model, "stream", None)
+    return stream.size if stream else 0
+
+
+def orders(drawn: Sequence[Epoch], rows: int, batch: int, part: int = 0) -> Shares:
     """Each epoch visits every row at most once and drops the last partial batch alone; epochs visit in unlike orders.
 
     Parameters
@@ -87,10 +98,13 @@ def orders(drawn: Sequence[Epoch], rows: int, batch: int) -> Shares:
     drawn : of consecutive epochs over the same rows
     rows, batch : int
         Training rows there are, and rows of a batch.
+    part : int
+        Rows of a part where they are streamed, else 0.
     """
     evidence = Evidence()
     steps = rows // batch
     places = []
+    named = []
     for number, epoch in enumerate(drawn):
         order, name = np.asarray(epoch.order), f"epoch {number + 1}"
         inside = order.ndim == 1 and bool(np.all((order >= 0) & (order < rows)))
@@ -99,10 +113,15 @@ def orders(drawn: Sequence[Epoch], rows: int, batch: int) -> Shares:
         evidence.must(f"{name}, no row twice", inside and len(np.unique(order)) == order.size)
         if not inside or order.shape != (steps * batch,):
             return evidence.shares()
+        named.append((name, order))
+        if part:
+            continue
         place = np.full(rows, -1)
         place[order] = np.arange(len(order))
         places.append(place)
         _shuffled(evidence, name, order, rows)
+    if part:
+        _in_parts(evidence, named, rows, batch, part)
     for (one, first), (other, second) in combinations(enumerate(places), 2):
         _unlike(evidence, f"epochs {one + 1} and {other + 1}", first, second, batch)
     return evidence.shares()
@@ -138,6 +157,36 @@ def _unlike(evidence: Evidence, name: str, first: Array, second: Array, batch: i
         evidence.normal(f"{name}, rows by their place", _correlation(first[both], second[both]))
 
 
+def _in_parts(evidence: Evidence, named: Sequence[tuple[str, Array]], rows: int, batch: int, size: int) -> None:
+    """Orders of rows that are streamed (``randomness.parts``): which part each block of rows is in, and the order of
+    the rows within a part, which is that of a permutation."""
+    block = max(size // BLOCKS, 1)
+    blocks, found = [], []
+    for name, order in named:
+        part_of = np.full(-(-rows // block), -1)
+        part_of[order // block] = np.arange(len(order)) // size
+        blocks.append((f"{name}, blocks", part_of))
+        _correlated(evidence, f"{name}, blocks by their part", np.arange(len(part_of)), part_of)
+        for number in range(PARTS):
+            within = order[number * size : (number + 1) * size]
+            if len(within) < size:
+                break
+            local = np.argsort(np.argsort(within))
+            place = np.argsort(local)
+            _shuffled(evidence, f"{name}, part {number + 1}", local, size)
+            found.append((f"{name}, part {number + 1}", place))
+    for (one, first), (other, second) in combinations(blocks, 2):
+        _correlated(evidence, f"{one} and {other}", first, second)
+    for (one, first), (other, second) in combinations(found, 2):
+        _unlike(evidence, f"{one} and {other}", first, second, batch)
+
+
+def _correlated(evidence: Evidence, name: str, first: Array, second: Array) -> None:
+    """Of a permutation, whatever stands there twice, the correlation has a variance of 1 / (n − 1)."""
+    if np.ptp(first) and np.ptp(second):
+        evidence.normal(name, _correlation(first, second))
+
+
 def _correlation(first: Array, second: Array) -> Array:
     if len(first) < 3:
         return np.zeros(0)
@@ -167,9 +216,13 @@ def noise(drawn: Sequence[Epoch], rows: int, batch: int, most: int = STREAM) -> 
     return evidence.shares()
 
 
-def kept(epoch: Epoch) -> Epoch:
-    """What is looked at of an epoch: of many units' ε, and of many features' η, a few columns, evenly spaced."""
+def kept(epoch: Epoch, batch: int = 1) -> Epoch:
+    """What is looked at of an epoch: all of its order, of what else is drawn the first batches, of many units' ε and
+    of many features' η a few columns, evenly spaced."""
     found = dict(epoch.arrays)
+    if len(epoch.order) > LOOKED_AT:
+        first = LOOKED_AT - LOOKED_AT % batch
+        found = {name: array[:first].copy() for name, array in found.items()}
     for name, most in ((EPSILON, UNITS), (CORRUPTION, max(1, CORRUPTED // max(len(epoch.order), 1)))):
         if name in found and (width := found[name].shape[1]) > most:
             found[name] = found[name][:, np.linspace(0, width - 1, most, dtype=int)]
@@ -215,12 +268,15 @@ def _by_row(evidence: Evidence, name: str, drawn: Sequence[Epoch], parts: Sequen
     """What one row of the data draws in one epoch, with what it draws in another."""
     if len(parts) < 2 or parts[0].size < LEAST_TERMS:
         return
-    lying = []
+    places = []
     for epoch, part in zip(drawn, parts, strict=True):
-        by_row = np.zeros((rows, part.shape[1]))
-        by_row[epoch.order] = part
-        lying.append(by_row.ravel())
-    products = [first @ second / np.sqrt(parts[0].size) for first, second in combinations(lying, 2)]
+        place = np.full(rows, -1)
+        place[epoch.order[: len(part)]] = np.arange(len(part))
+        places.append(place)
+    products = []
+    for (first, one), (second, other) in combinations(zip(places, parts, strict=True), 2):
+        both = np.flatnonzero((first >= 0) & (second >= 0))
+        products.append(np.sum(one[first[both]] * other[second[both]]) / np.sqrt(parts[0].size))
     evidence.normal(name, np.array(products), TAILS * len(products))
 
 
@@ -281,7 +337,7 @@ def _across(streams: Mapping[str, Array], batch: int) -> Iterator[tuple[str, str
             yield one, other, np.array([np.sum(a * b) / np.sqrt(a.size) for a, b in pairs])
 
 
-def seeds(drawn: Mapping[int, Epoch], rows: int, batch: int, rate: float) -> Shares:
+def seeds(drawn: Mapping[int, Epoch], rows: int, batch: int, rate: float, part: int = 0) -> Shares:
     """The first epochs of models that differ in their seed alone are unlike in all that they draw."""
     evidence = Evidence()
     keep = 1.0 - rate
@@ -292,7 +348,10 @@ def seeds(drawn: Mapping[int, Epoch], rows: int, batch: int, rate: float) -> Sha
             place = np.full(rows, -1)
             place[epoch.order] = np.arange(len(epoch.order))
             places.append(place)
-        _unlike(evidence, name, places[0], places[1], batch)
+        if part:
+            _in_parts(evidence, [(f"seed {one}", first.order), (f"seed {other}", second.order)], rows, batch, part)
+        else:
+            _unlike(evidence, name, places[0], places[1], batch)
         streams = {layer: tuple(_standardised(e.masks[layer], keep) for e in (first, second)) for layer in first.masks}
         normals = _normals(first), _normals(second)
         streams |= {name: (normals[0][name], normals[1][name]) for name in normals[0]}
@@ -303,9 +362,12 @@ def seeds(drawn: Mapping[int, Epoch], rows: int, batch: int, rate: float) -> Sha
     return evidence.shares()
 
 
-def judged(drawn: Sequence[Epoch], rows: int, batch: int, rate: float, most: int = STREAM) -> dict[str, Shares]:
+def judged(
+    drawn: Sequence[Epoch], rows: int, batch: int, rate: float, most: int = STREAM, part: int = 0
+) -> dict[str, Shares]:
     """``orders``, ``noise`` and ``masks`` of what there is, by what they are about."""
-    found = {ORDER: orders(drawn, rows, batch)}
+    drawn = [kept(epoch, batch) for epoch in drawn]
+    found = {ORDER: orders(drawn, rows, batch, part)}
     if any(share > 1 for share in found[ORDER].values()):
         return found  # without an order no row can be followed from epoch to epoch
     if drawn[0].noise is not None or drawn[0].corruption is not None:

@@ -31,6 +31,8 @@ SPARE = 0.6
 """The part of that time that is planned with."""
 STREAM = 1 << 16
 """Values of a stream that is looked at for repetitions; the ladder looks at more."""
+DRAWN_BYTES = 1 << 30
+"""Of what an epoch draws, told at once: where it is more, the timed epochs are not looked at."""
 VALIDATED = 20_000
 """Validation rows up to which their loss is computed anew."""
 PARTS = ("loss", "reconstruction", "kl")
@@ -149,10 +151,12 @@ class SelfCheck:
         for model in (golden, rounded):
             model.load_data(self.X)
         steps = len(self.X) // settings.batch_size
+        if (size := self._drawn_bytes(steps)) > DRAWN_BYTES:
+            return 0, 0, f"what an epoch of {steps} steps draws takes {size / 2**30:.1f} GiB, told at once"
         followed = 0
         told: list[Epoch] = []
         for number, epoch in enumerate(self.model.draws(range(len(self.left)))):
-            told.append(draws.kept(epoch))
+            told.append(draws.kept(epoch, settings.batch_size))
             if number == 0:
                 seconds = self._seconds_per_step(start, settings, epoch)
                 if 2 * steps * seconds > allowed:
@@ -174,12 +178,20 @@ class SelfCheck:
         self._judge_draws(findings, told)
         return followed * steps, followed, None
 
+    def _drawn_bytes(self, steps: int) -> int:
+        """Of an epoch's draws, as a backend tells them."""
+        s, spec = self.settings, self.spec
+        noise = spec.latent * s.importance_samples if spec.kind == "vae" else 0
+        noise += spec.features if s.input_noise else 0
+        return steps * s.batch_size * (4 * noise + (sum(spec.dropped().values()) if s.dropout else 0))
+
     def _rehearse(
         self, findings: Findings, start: Any, settings: TrainingSettings, order: NDArray[Any]
     ) -> tuple[int, int, None]:
         """Follows a second model of the same backend, mode and settings, over the rows of the first steps alone."""
         rows = self.X[order]
-        model = self.build(self.spec, start, self.settings)
+        parts = max(len(rows) // 2, 1) if draws.part_of(self.model) else 0
+        model = self.build(self.spec, start, replace(self.settings, stream_rows=parts))
         model.load_data(rows)
         model.run_epoch(0)
         golden, rounded = (reference.build(self.spec, start, settings) for _ in range(2))
@@ -225,7 +237,8 @@ class SelfCheck:
     def _judge_draws(self, findings: Findings, told: list[Epoch]) -> None:
         if self.settings.random_source == "shared":
             return
-        shares = draws.judged(told, len(self.X), self.settings.batch_size, self.settings.dropout, STREAM)
+        s, part = self.settings, draws.part_of(self.model)
+        shares = draws.judged(told, len(self.X), s.batch_size, s.dropout, STREAM, part)
         for about, found in shares.items():
             for what, share in found.items():
                 if share > 1:

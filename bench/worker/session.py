@@ -250,7 +250,11 @@ class Session:
             **found,
             "latent": training.latent if training else None,
             "best_epoch": self.detector.early_stopping.best_epoch if training else None,
-            "notes": [*self.detector.notes, *scenario.shrunk(len(data.X_train))],
+            "notes": [
+                *self.detector.notes,
+                *getattr(self.detector, "streamed", ()),
+                *scenario.shrunk(len(data.X_train)),
+            ],
             "marks": [],
             "data": _description(data),
         }

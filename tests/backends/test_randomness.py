@@ -17,12 +17,40 @@ from backends.spec import NetworkSpec, TrainingSettings
 PERMUTATION = [2, 0, 4, 1, 7, 5, 3, 6]
 NOISE = [2.015873012179083, 0.45670973030049594, 0.11382887243222413]
 CORRUPTION = [-1.591984519671245, 0.9717258924902092, 0.47605730321750767]
+FIRST_OF_A_PART = [1642, 1908, 1318, 615]
 MASKS = {"encoder.0": ["0100000111", "0110000100"], "decoder.0": ["1001110001", "1001011110"]}
 
 
 @given(seed=st.integers(0, 2**64 - 1), epoch=st.integers(0, 10_000), rows=st.integers(0, 200))
 def test_a_permutation_visits_every_row_once(seed, epoch, rows):
     np.testing.assert_array_equal(np.sort(randomness.permutation(seed, epoch, rows)), np.arange(rows))
+
+
+@given(seed=st.integers(0, 2**64 - 1), epoch=st.integers(0, 99), rows=st.integers(1, 400), size=st.integers(1, 200))
+def test_the_parts_of_an_epoch_visit_every_row_once(seed, epoch, rows, size):
+    found = list(randomness.parts(seed, epoch, rows, size))
+    assert [len(part) for part in found[:-1]] == [size] * (rows // size - (rows % size == 0))
+    np.testing.assert_array_equal(np.sort(np.concatenate(found)), np.arange(rows))
+
+
+def test_a_part_reads_whole_blocks_of_rows_wherever_they_lie():
+    first, *_ = randomness.parts(0, 0, 640 * 50, 640)
+    blocks = np.unique(first // 10, return_counts=True)
+    assert set(blocks[1][1:-1]) == {10}
+    assert np.ptp(blocks[0]) > 2000
+    assert list(next(randomness.parts(0, 0, 2560, 128))[:4]) == FIRST_OF_A_PART
+
+
+def test_rows_are_streamed_where_they_are_too_many_and_never_from_the_shared_source():
+    settings = TrainingSettings(batch_size=100, stream_rows=250)
+    assert randomness.part_rows(settings, 251, 20) == 200
+    assert randomness.part_rows(settings, 250, 20) == 0
+    assert randomness.part_rows(replace(settings, batch_size=300), 900, 20) == 300
+    assert randomness.part_rows(replace(settings, random_source="shared"), 251, 20) == 0
+    alone = replace(settings, stream_rows=0)
+    assert randomness.part_rows(alone, (1 << 28) // 80, 20) == 0
+    assert randomness.part_rows(alone, (1 << 28) // 80 + 1, 20) == (1 << 25) // 80 // 100 * 100
+    assert randomness.part_rows(replace(alone, device="gpu"), 10**7, 20) == 0
 
 
 def test_no_two_streams_share_a_draw():

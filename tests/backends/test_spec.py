@@ -165,6 +165,7 @@ def test_dropout_acts_on_hidden_dense_layers_alone():
         ("input_noise", float("inf")),
         ("free_bits", float("nan")),
         ("seed", -1),
+        ("stream_rows", -1),
         ("seed", 2**32),
         ("optimizer", "adagrad"),
         ("momentum", 1.0),

@@ -11,6 +11,7 @@ from sklearn.covariance import LedoitWolf
 import datasets
 from backends import reference
 from backends.spec import NetworkSpec, TrainingSettings
+from backends.streaming import Stream
 from bench.detect import registry, sanity
 from bench.detect.classical import SHARED_ROWS
 from datasets.dataset import Dataset
@@ -219,3 +220,12 @@ def test_a_mixture_is_drawn_from_by_its_shares_and_is_what_the_kl_is_to(data):
 def test_an_unknown_detector_names_the_nearest():
     with pytest.raises(ValueError, match="did you mean 'knn'"):
         registry.load("knnn")
+
+
+def test_a_network_tells_the_parts_in_which_its_rows_were_streamed(data):
+    spec = NetworkSpec(data.features, (4,), 2)
+    settings = TrainingSettings(precision="float64")
+    detector = registry.load("vae")(backend=reference, spec=spec, settings=settings, epochs=1).fit(data.X_train)
+    assert detector.streamed == ()
+    detector.model.stream = Stream(np.zeros((5000, 3)), 1024, 128, 0, "float32")
+    assert detector.streamed == ("5,000 training rows, streamed in parts of 1,024",)

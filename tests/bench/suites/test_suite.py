@@ -191,6 +191,7 @@ def test_every_training_key_reaches_the_backend():
             "input_noise": 0.375,
             "importance_samples": 3,
             "random_source": "shared",
+            "stream_rows": 5000,
         },
         **{"activation": "silu", "kernel": 5, "strides": (1, 2), "decoder": "projected"},
         **{"adversarial": Adversarial("pgd", 0.1)},
@@ -204,7 +205,7 @@ def test_every_training_key_reaches_the_backend():
 
 
 def test_keys_that_came_later_change_no_hash_where_they_are_not_used():
-    later = {"small_data", "activation", "kernel", "strides", "decoder", "adversarial"}
+    later = {"small_data", "activation", "kernel", "strides", "decoder", "adversarial", "stream_rows"}
     assert not later & Training().table.keys()
     assert Training(strides=(2, 2)).resolved(registry.load("conv_vae")).strides == ()
     assert Training(activation="gelu").table["activation"] == "gelu"

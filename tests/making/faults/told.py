@@ -60,15 +60,8 @@ def noise_without_seed(module: Any) -> Any:
 def trained_with_less_noise(module: Any) -> Any:
     """noise that is weaker in training than was told"""
     real = module.TunedModel.draw_epoch
-
-    def told(self: Any, epoch: int) -> Any:
-        counted = self.optimizer.steps
-        drawn = real(self, epoch)
-        self.optimizer.steps = counted
-        return {name: drawn[name] for name in drawn if name != "corrections"}
-
     stack = contextlib.ExitStack()
-    stack.enter_context(mock.patch.object(module.TunedModel, "redraw", told))
+    stack.enter_context(mock.patch.object(module.TunedModel, "redraw", real))
     change = of_torch(lambda self, epoch, drawn: {"epsilon": 0.9 * drawn["epsilon"]})
     stack.enter_context(patch(module.TunedModel, "draw_epoch", change))
     return stack

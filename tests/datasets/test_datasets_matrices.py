@@ -1,0 +1,40 @@
+"""Large matrices lie in files without a name: the same data set, and nothing left behind."""
+
+from __future__ import annotations
+
+import tempfile
+
+import numpy as np
+import pytest
+
+import datasets
+from datasets import matrices
+from datasets.dataset import DatasetError
+
+
+@pytest.mark.parametrize("reference", ["blobs?rows=3000", "correlated?rows=3000"])
+def test_a_mapped_data_set_is_the_same_and_leaves_no_file(monkeypatch, tmp_path, reference):
+    held = datasets.load(reference, seed=3)
+    monkeypatch.setattr(matrices, "MAPPED_ABOVE", 20_000)
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    mapped = datasets.load(reference, seed=3)
+    assert isinstance(mapped.X_train.base, np.memmap)
+    assert type(mapped.X_train) is np.ndarray
+    assert mapped.checksum == held.checksum
+    assert mapped.unit_interval == held.unit_interval
+    assert not list(tmp_path.iterdir())
+
+
+def test_what_fits_nowhere_is_refused_in_one_line():
+    with pytest.raises(matrices.NoRoom, match=r"^1,000,000,000,000 rows of 20 features want .* TMPDIR [^\n]*$"):
+        matrices.empty(10**12, 20)
+
+
+def test_a_full_disk_names_the_data_set(monkeypatch):
+    def full(*_: int) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(matrices, "MAPPED_ABOVE", 0)
+    monkeypatch.setattr(matrices.os, "posix_fallocate", full, raising=False)
+    with pytest.raises(DatasetError, match=r"^data set 'blobs': .*: No space left on device; TMPDIR [^\n]*$"):
+        datasets.load("blobs", seed=0)
