@@ -69,7 +69,9 @@ def noisy_target(module: Any) -> Any:
     return patch(
         module.network.Network,
         "batch_terms",
-        lambda real: lambda self, x, drawn, kl_weight: real(self, self.corrupted(x, drawn), drawn, kl_weight),
+        lambda real: (
+            lambda self, x, drawn, kl_weight, target: real(self, x, drawn, kl_weight, self.corrupted(target, drawn))
+        ),
     )
 
 
@@ -125,10 +127,10 @@ def draws_of_other_rows(module: Any) -> Any:
     """draws laid out one after the other, each for all rows, and read as if row by row"""
 
     def turned(real: Any) -> Any:
-        def importance_terms(self: Any, x: Any, drawn: Any, kl_weight: Any) -> Any:
+        def importance_terms(self: Any, x: Any, drawn: Any, kl_weight: Any, target: Any) -> Any:
             draws = self.importance_samples
             epsilon = drawn["epsilon"].view(len(x), draws, -1).transpose(0, 1).reshape(len(x), -1)
-            return real(self, x, {**drawn, "epsilon": epsilon}, kl_weight)
+            return real(self, x, {**drawn, "epsilon": epsilon}, kl_weight, target)
 
         return importance_terms
 
@@ -148,7 +150,7 @@ def sum_of_draws(module: Any) -> Any:
     return patch(
         module.network.Network,
         "importance_bound",
-        lambda real: lambda self, x: (real(self, x)[0] - math.log(len(self.scoring_noise)),),
+        lambda real: lambda self, x: (real(self, x)[0] - math.log(self.scoring_noise.shape[0]),),
     )
 
 
