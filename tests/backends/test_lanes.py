@@ -32,11 +32,12 @@ def test_what_lanes_do_not_train_is_refused_with_a_reason():
         build_lanes = None
 
     dense, images = NetworkSpec(4), NetworkSpec(4, image=(2, 2), filters=(3,))
-    assert refusal(Backend, dense, TrainingSettings()) is None
-    assert refusal(object, dense, TrainingSettings()) == "the backend has no lanes"
-    assert "dense networks" in refusal(Backend, images, TrainingSettings())
+    assert refusal(Backend, dense, TrainingSettings(), 1000) is None
+    assert refusal(object, dense, TrainingSettings(), 1000) == "the backend has no lanes"
+    assert "dense networks" in refusal(Backend, images, TrainingSettings(), 1000)
+    assert "streamed" in refusal(Backend, dense, TrainingSettings(mode="tuned", stream_rows=512), 1000)
     # what a lane's inputs stay in would be another lane's
-    assert "moves them" in refusal(Backend, dense, TrainingSettings(adversarial=Adversarial("fgsm", 0.1)))
+    assert "moves them" in refusal(Backend, dense, TrainingSettings(adversarial=Adversarial("fgsm", 0.1)), 1000)
 
 
 def test_the_memory_of_a_lane_is_told_by_its_parts():

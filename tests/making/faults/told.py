@@ -87,11 +87,11 @@ def last_step_left_out(module: Any) -> Any:
     """the last step of an epoch left out, and its loss guessed"""
 
     def shorter(real: Any) -> Any:
-        return lambda self, epoch, steps: (
-            real(self, epoch, steps - 1 if steps > 1 else steps) * steps / max(steps - 1, 1)
+        return lambda self, steps, rows, drawn: (
+            real(self, steps - 1 if steps > 1 else steps, rows, drawn) * steps / max(steps - 1, 1)
         )
 
-    return patch(module.TunedModel, "run_steps", shorter)
+    return patch(module.TunedModel, "run_part", shorter)
 
 
 @fault("torch", native.LOSSES)
@@ -141,8 +141,8 @@ def second_data_as_long_as_the_first(module: Any) -> Any:
 
     def as_first(real: Any) -> Any:
         def draw_order(self: Any, epoch: int) -> Any:
-            self.count = getattr(self, "count", len(self.data))
-            return np.resize(RNG((self.settings.seed, epoch)).permutation(self.count), len(self.data))
+            self.first = getattr(self, "first", self.count)
+            return np.resize(RNG((self.settings.seed, epoch)).permutation(self.first), self.count)
 
         return draw_order
 
