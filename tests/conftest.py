@@ -159,6 +159,7 @@ def pytest_configure(config: pytest.Config) -> None:
     BaseProcess.start = noted  # type: ignore[method-assign]
 
 
+@pytest.hookimpl(tryfirst=True)  # before xdist tells that this worker knows its tests: then the groups are read
 def pytest_collection_finish(session: pytest.Session) -> None:
     told = getattr(session.config, "workerinput", None)
     if told is not None:
