@@ -3,22 +3,18 @@
 from __future__ import annotations
 
 import csv as csv_module
-import datetime
-import time
 from collections.abc import Callable
-from decimal import Decimal
 from pathlib import Path
 
 import file_makers as makers
 import numpy as np
 import pandas as pd
 import pyarrow as pa
-import pyarrow.parquet as pq
 import pytest
 from file_makers import csv, features, load, plain, put, refused, written
 
 import datasets
-from datasets import Dataset, DatasetError, columnar, readings, tables
+from datasets import DatasetError, readings
 from datasets.readings import Reading
 
 BASE = plain()
@@ -354,99 +350,11 @@ def test_dates_are_left_out_with_a_note(tmp_path: Path, checksum: str) -> None:
         assert "Dropped as dates or times: when." in found.provenance.notes
 
 
-def parquet(folder: Path, table: pa.Table | pd.DataFrame, options: str = "") -> Dataset:
-    pq.write_table(table if isinstance(table, pa.Table) else pa.Table.from_pandas(table), folder / "rows.parquet")
-    return datasets.load(f"file:{folder / 'rows.parquet'}{options}")
-
-
-def typed(**columns: object) -> pa.Table:
-    return pa.table({**{name: BASE[name] for name in BASE.columns}, **columns})
-
-
-def test_decimals_and_durations_of_parquet_are_numbers(tmp_path: Path, checksum: str) -> None:
-    decimals = [Decimal(str(value)) for value in BASE["f0"]]
-    for kind in (pa.decimal128(12, 4), pa.decimal256(60, 4)):
-        found = parquet(tmp_path, typed(f0=pa.array(decimals, kind)))
-        assert found.checksum == checksum
-    for unit, parts in (("s", 1), ("ms", 10**3), ("us", 10**6), ("ns", 10**9)):
-        seconds = pa.chunked_array([pa.array([3 * parts, None, -parts // 1], pa.duration(unit))])
-        np.testing.assert_array_equal(columnar.numbers(seconds), [3.0, np.nan, -1.0])
-
-
-@pytest.mark.parametrize(
-    ("column", "note"),
-    [
-        ([datetime.date(2020, 1, 1)] * makers.ROWS, "Dropped as neither numbers nor text: more."),
-        ([datetime.time(1, 2)] * makers.ROWS, "Dropped as neither numbers nor text: more."),
-        ([[1, 2]] * makers.ROWS, "Dropped as neither numbers nor text: more."),
-        ([{"a": 1}] * makers.ROWS, "Dropped as neither numbers nor text: more."),
-        ([None] * makers.ROWS, "Dropped as empty: more."),
-        ([b"\xff"] * makers.ROWS, "Dropped as neither numbers nor text: more."),
-        (["x" * 10_000] * makers.ROWS, "Dropped as neither numbers nor text: more."),
-    ],
-)
-def test_what_parquet_holds_besides_numbers_and_text_is_left_out_and_named(
-    tmp_path: Path, checksum: str, column: list[object], note: str
-) -> None:
-    found = parquet(tmp_path, typed(more=column))
-    assert found.checksum == checksum
-    assert note in found.provenance.notes
-
-
-def test_numbers_that_parquet_stores_as_text_are_numbers_but_codes_are_categories(
-    tmp_path: Path, checksum: str
-) -> None:
-    found = parquet(tmp_path, BASE.astype({"f0": str}))
-    assert found.checksum == checksum
-    assert "Stored as text and read as numbers: f0." in found.provenance.notes
-    codes = parquet(tmp_path, BASE.assign(code=[str(row % 3) for row in range(makers.ROWS)]))
-    assert codes.feature_names[-3:] == ("code=0", "code=1", "code=2")
-
-
-def test_a_parquet_file_is_counted_while_it_is_read_and_not_by_what_it_says(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    texts = pa.DictionaryArray.from_arrays(np.zeros(50_000, np.int32), ["x" * 1000])
-    table = pa.table({"a": texts, "label": np.arange(50_000) % 2})
-    pq.write_table(table, tmp_path / "rows.parquet", compression="zstd", store_schema=False)
-    assert (tmp_path / "rows.parquet").stat().st_size < 10_000
-    monkeypatch.setattr(tables, "LIMIT", 1 << 24)
-    before = pa.total_allocated_bytes()
-    with pytest.raises(DatasetError, match=r"unpacks to \d+ MiB, more than the 16 MiB"):
-        datasets.load(f"file:{tmp_path / 'rows.parquet'}")
-    assert pa.total_allocated_bytes() - before < 1 << 25
-    long = pa.DictionaryArray.from_arrays(np.zeros(2_000, np.int32), ["x" * columnar.LONGEST * 2])
-    with pytest.raises(DatasetError, match="neither numbers nor text: a"):
-        parquet(tmp_path, pa.table({"a": long, "label": np.arange(2_000) % 2}))
-
-
-@pytest.mark.parametrize("shape", ["(True, 4)", "(-1, 4)", "(2.0, 4)", "(1000000000000, 4)", "((1,), 4)"])
-def test_an_array_of_an_impossible_shape_gets_one_line(tmp_path: Path, shape: str) -> None:
-    header = f"{{'descr': '<f8', 'fortran_order': False, 'shape': {shape}, }}".ljust(117).encode() + b"\n"
-    path = tmp_path / "rows.npy"
-    path.write_bytes(b"\x93NUMPY\x01\x00" + len(header).to_bytes(2, "little") + header + bytes(320))
-    with pytest.raises(DatasetError, match=r"not an intact \.npy"):
-        datasets.load(f"file:{path}?label=x0")
-    with pytest.raises(DatasetError, match=r"not an intact \.npy"):
-        list(tables.chunks(path, "rows.npy"))
-
-
-def test_arrays_of_another_byte_order_are_read(tmp_path: Path) -> None:
-    for kind in ("<f8", ">f8", ">i2", "<f2"):
-        np.save(tmp_path / "rows.npy", BASE.to_numpy().astype(kind))
-        found = datasets.load(f"file:{tmp_path / 'rows.npy'}?label=x3&scale=none")
-        ordinary = pd.DataFrame(BASE.to_numpy().astype(kind).astype(float)).rename(columns={3: "label"})
-        assert found.checksum == load(tmp_path, csv(ordinary), "?scale=none").checksum
-
-
-def test_a_table_of_very_many_columns_is_refused_at_once(tmp_path: Path) -> None:
+def test_a_table_of_very_many_columns_is_refused_before_its_rows_are_read(tmp_path: Path) -> None:
     names = [f"c{place}" for place in range(100_000)]
-    row = ",".join(["1"] * len(names))
-    reference = put(tmp_path, ",".join(names) + "\n" + (row + "\n") * 20)
-    begun = time.perf_counter()
+    reference = put(tmp_path, ",".join(names) + "\n" + "no table" + "\n")
     with pytest.raises(DatasetError, match="line 1 has 100,000 fields; 16,384 are read"):
         datasets.load(reference)
-    assert time.perf_counter() - begun < 2
 
 
 def test_a_reading_tells_what_it_is() -> None:
