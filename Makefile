@@ -51,7 +51,7 @@ benchmarks: setup
 SEED ?= 0
 DURATION ?= 7200
 campaign: setup
-	PYTHONPATH=.:tests $(BIN)/python -m campaign --seed $(SEED) --duration $(DURATION) --report reports/campaign.md
+	PYTHONPATH=.:tests $(BIN)/python -m campaign --seed $(SEED) --duration $(DURATION) --anew --report reports/campaign.md
 
 # the shipped suite of this name, a directory of its own each time, so that every call measures anew
 track: RUN := results/track/$(shell date -u +%Y%m%dT%H%M%SZ)
