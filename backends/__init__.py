@@ -153,10 +153,20 @@ def source(name: str) -> tuple[Path, ...]:
 def load(name: str) -> Backend:
     """Imports a backend's module, and with it the framework.
 
-    Raises ValueError for an unknown name and ImportError, with the reason, where the framework is missing.
+    Raises ValueError for an unknown name and ImportError, with the reason, where the framework is missing, or where
+    what another distribution registered cannot be imported or is no backend.
     """
     if (reason := unavailable(name)) is not None:
         raise ImportError(f"backend {name!r} cannot run here: {reason}")
     registration = _registration(name)
     os.environ |= registration.environment
-    return cast("Backend", importlib.import_module(registration.module))
+    try:
+        module = importlib.import_module(registration.module)
+    except (Exception, SystemExit) as error:
+        if name in REGISTRY or isinstance(error, MemoryError):
+            raise
+        reason = f"importing {registration.module} raised {type(error).__name__}: {error}"
+        raise ImportError(f"backend {name!r} cannot run here: {reason}") from error
+    if not all(callable(getattr(module, function, None)) for function in ("capabilities", "build")):
+        raise ImportError(f"backend {name!r} cannot run here: {registration.module} has no capabilities() and build()")
+    return cast("Backend", module)

@@ -55,7 +55,10 @@ def main(argv: Sequence[str] | None = None) -> int:
         if isinstance(error, MemoryError) or any(words in str(error) for words in _NO_ROOM):
             print(f"bench: there is not enough memory for this: {one_line(error)}", file=sys.stderr)
             return USAGE_ERROR
-        raise
+        if type(error).__module__.partition(".")[0] not in _OURS:
+            raise
+        print(f"bench: {one_line(error)}", file=sys.stderr)
+        return USAGE_ERROR
     except (ValueError, OSError) as error:
         # our own errors are ValueErrors of one line; anything else that raises one is a bug and shows its traceback
         if isinstance(error, OSError) or type(error).__module__.partition(".")[0] in _OURS:

@@ -18,7 +18,8 @@ import functools
 import inspect
 import math
 import re
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from importlib import import_module
 from pathlib import Path
@@ -95,7 +96,7 @@ def parse(reference: str) -> Reference:
     if family not in _targets():
         raise DatasetError(f"data set '{reference}': no family '{family}'; {_nearest(family, _targets())}")
     loader = _loader(family)
-    _request, *parameters = inspect.signature(loader, eval_str=True).parameters.values()
+    parameters = _parameters(family, loader)
     positional = [parameter for parameter in parameters if parameter.kind is not parameter.KEYWORD_ONLY]
     options = {parameter.name: parameter for parameter in parameters if parameter.kind is parameter.KEYWORD_ONLY}
 
@@ -152,7 +153,8 @@ def expanded(reference: str) -> list[str]:
         return [reference]
     head, asked, tail = reference.partition("?")
     family, _, argument = head.partition(":")
-    return [f"{family}:{one}{asked}{tail}" for one in expand(reference, argument)]
+    with _guarded(family, f"data set '{reference}': what it stands for"):
+        return [f"{family}:{one}{asked}{tail}" for one in expand(reference, argument)]
 
 
 def load(reference: str, *, seed: int = 0, data_dir: Path | None = None) -> Dataset:
@@ -164,10 +166,15 @@ def load(reference: str, *, seed: int = 0, data_dir: Path | None = None) -> Data
     from datasets.matrices import NoRoom
 
     parsed = parse(reference)
+    asked = _request(reference, seed, data_dir)
     try:
-        return parsed.loader(_request(reference, seed, data_dir), **parsed.arguments)
+        with _guarded(parsed.family, f"data set '{reference}': its loader"):
+            found = parsed.loader(asked, **parsed.arguments)
     except NoRoom as error:
         raise DatasetError(f"data set '{reference}': {error}") from error
+    if not isinstance(found, Dataset):
+        raise DatasetError(f"data set '{reference}': its loader returned {type(found).__name__} and no Dataset")
+    return found
 
 
 def missing(reference: str, data_dir: Path | None = None) -> str | None:
@@ -181,7 +188,11 @@ def missing(reference: str, data_dir: Path | None = None) -> str | None:
     except DatasetError as error:
         return str(error)
     check: Callable[..., str | None] | None = getattr(parsed.loader, "missing", None)
-    return check(_request(reference, 0, data_dir), **parsed.arguments) if check else None
+    try:
+        with _guarded(parsed.family, f"data set '{reference}': whether it is there"):
+            return check(_request(reference, 0, data_dir), **parsed.arguments) if check else None
+    except DatasetError as error:
+        return str(error)
 
 
 def varied(reference: str, options: Mapping[str, object]) -> str:
@@ -223,10 +234,42 @@ def _loader(family: str) -> Loader:
     target = _targets()[family]
     module, _, function = target.partition(":")
     try:
-        loader: Loader = getattr(import_module(module), function)
+        with _guarded(family, f"data set family '{family}': importing {target}", ImportError, AttributeError):
+            loader: Loader = getattr(import_module(module), function)
     except (ImportError, AttributeError) as error:
         raise DatasetError(f"data set family '{family}': cannot import {target}: {error}") from error
+    if not callable(loader):
+        raise DatasetError(f"data set family '{family}': {target} is no function")
     return loader
+
+
+def _parameters(family: str, loader: Loader) -> list[inspect.Parameter]:
+    """What a loader takes beside the request; `DatasetError` where a reference could not say it."""
+    with _guarded(family, f"data set family '{family}': reading what its loader takes"):
+        _request, *found = inspect.signature(loader, eval_str=True).parameters.values()
+    for parameter in found:
+        kind = parameter.annotation
+        if get_origin(kind) is not Literal and not any(kind is known for known in (int, float, bool, str)):
+            raise DatasetError(
+                f"data set family '{family}': its loader's {parameter.name} is no int, float, bool, str or Literal"
+            )
+    return found
+
+
+@contextmanager
+def _guarded(family: str, what: str, *passing: type[BaseException]) -> Iterator[None]:
+    """Turns what a loader of another distribution raises into one line; what ours raise is a fault and passes on.
+
+    So does a lack of memory, which the command or the trial tells, and what is ``passing``.
+    """
+    try:
+        yield
+    except (DatasetError, MemoryError, *passing):
+        raise
+    except (Exception, SystemExit) as error:
+        if family in REGISTRY:
+            raise
+        raise DatasetError(f"{what} raised {type(error).__name__}: {error}") from error
 
 
 def _convert(text: str, parameter: inspect.Parameter, reference: str) -> int | float | str | bool:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import math
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -161,6 +162,18 @@ class Dataset:
 
         from datasets.matrices import by_blocks
 
+        require(
+            isinstance(self.name, str) and isinstance(self.provenance, Provenance),
+            f"data set {self.name!r}: its name wants to be text, and its provenance a Provenance",
+        )
+        require(
+            isinstance(self.feature_names, tuple) and all(isinstance(name, str) for name in self.feature_names),
+            f"data set '{self.name}': feature_names wants a tuple of texts",
+        )
+        require(
+            self.image_shape is None or math.prod(self.image_shape) == len(self.feature_names),
+            f"data set '{self.name}': images of {self.image_shape} are not its {len(self.feature_names)} columns",
+        )
         for part in ("X_train", "X_val", "X_test"):
             X = getattr(self, part)
             broken = (

@@ -4,23 +4,34 @@ from __future__ import annotations
 
 import ipaddress
 import re
-import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
+import msgspec
 from platformdirs import user_config_path
 
 from bench import DISTRIBUTION
 from bench.messages import quoted
+from bench.suites import toml
 
 PROFILE = "clusters.toml"
 MOST_LOCAL = 512
 _SCHEMES = ("tcp", "tls", "ws", "wss", "ucx")
 _ENCRYPTED = ("tls", "wss")
 _KEYS = ("address", "file", "dask")
+
+
+_LONGEST_FILE = 2**20
+"""Bytes of a scheduler file, which has a few hundred."""
+
+
+class _SchedulerFile(msgspec.Struct):
+    """What is read of it; the rest is Dask's."""
+
+    address: str
 
 
 class ClusterError(ValueError):
@@ -83,13 +94,21 @@ def _url(text: str, where: str) -> str:
 def _file(path: Path, where: str) -> Path:
     if not path.is_file():
         raise ClusterError(f"{where}: there is no scheduler file {path}")
+    try:
+        if path.stat().st_size > _LONGEST_FILE:
+            raise ValueError(f"longer than {_LONGEST_FILE:,} bytes")
+        _url(msgspec.json.decode(path.read_bytes(), type=_SchedulerFile).address, "its address")
+    except OSError as error:
+        raise ClusterError(f"{where}: {path} cannot be read ({error.strerror})") from None
+    except (ValueError, RecursionError) as error:
+        raise ClusterError(f"{where}: {path} is no scheduler file: {error}") from None
     return path
 
 
 def _entry(path: Path, name: str) -> Address:
     try:
-        table = tomllib.loads(path.read_text(encoding="utf-8"))
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        table = toml.read(path)
+    except (toml.TOMLError, UnicodeDecodeError) as error:
         raise ClusterError(f"{path}: not a TOML file: {error}") from None
     except OSError as error:
         raise ClusterError(f"{path}: cannot be read ({error.strerror})") from None

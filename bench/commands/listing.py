@@ -9,6 +9,8 @@ from pathlib import Path
 import backends
 import datasets
 from bench.detect import guests, registry
+from bench.detect.detector import DetectorError
+from bench.messages import one_line
 from bench.suites import suite
 
 Row = tuple[str, str, str]
@@ -35,8 +37,12 @@ def dataset_rows(data_dir: Path | None) -> Iterable[Row]:
 def detector_rows() -> Iterable[Row]:
     usable = [name for name in backends.names() if backends.unavailable(name) is None]
     for name in registry.names():
-        description = " ".join((inspect.getdoc(registry.load(name)) or "").split("\n\n")[0].split())
-        reason = registry.unavailable(name)
+        try:
+            description = " ".join((inspect.getdoc(registry.load(name)) or "").split("\n\n")[0].split())
+            reason = registry.unavailable(name)
+        except DetectorError as error:
+            yield name, "", one_line(error)
+            continue
         if registry.needs_backend(name) and not usable:
             reason = "no backend is installed: see 'bench list backends'"
         yield name, description, reason or "yes"

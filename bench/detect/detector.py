@@ -10,6 +10,10 @@ from numpy.typing import NDArray
 Rows = NDArray[np.floating[Any]]
 
 
+class DetectorError(ValueError):
+    """A detector that is not there, or one of another distribution that does not do what a detector does; one line."""
+
+
 class Detector(Protocol):
     """What is benchmarked. ``notes`` holds what a reader of its results must know, one sentence each, after ``fit``.
 
@@ -36,3 +40,13 @@ class Detector(Protocol):
 
     def decision_function(self, X: Rows) -> Rows:
         """One score a row, shape (rows,); the same rows score the same at every call."""
+
+
+def one_a_row(found: object, rows: int) -> NDArray[np.float64]:
+    """The scores as numbers of shape (rows,); DetectorError where a detector gave something else."""
+    scores = np.asarray(found)
+    if scores.shape != (rows,) or scores.dtype.kind in "cOSUMm":
+        raise DetectorError(
+            f"the detector gave scores of shape {scores.shape} and type {scores.dtype}, not numbers of shape ({rows},)"
+        )
+    return scores.astype(np.float64, copy=False)

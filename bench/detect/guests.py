@@ -19,7 +19,7 @@ from typing import Any, ClassVar, Self
 
 import numpy as np
 
-from bench.detect.detector import Rows
+from bench.detect.detector import DetectorError, Rows
 from bench.messages import nearest
 
 GUEST = "pyod:"
@@ -66,14 +66,14 @@ def catalogue() -> dict[str, Entry]:
 
 @cache
 def guest(name: str) -> type[Guest]:
-    """The detector around PyOD's class of that name; ValueError names the nearest.
+    """The detector around PyOD's class of that name; DetectorError names the nearest.
 
     Where PyOD is not installed nobody can tell, and the detector is one that cannot run here.
     """
     known = catalogue()
     if known and name not in known:
         hint = nearest(name, known, "PyOD's are", GUEST)
-        raise ValueError(f"no detector {GUEST + name!r}{hint}")
+        raise DetectorError(f"no detector {GUEST + name!r}{hint}")
     entry = known.get(name, Entry("pyod", ()))
     options = tuple(argument for argument in entry.arguments if argument not in GIVEN) if known else None
     members = {"name": name, "arguments": entry.arguments, "options": options, "requires": (entry.module,)}

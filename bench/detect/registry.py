@@ -9,13 +9,15 @@ from __future__ import annotations
 import importlib
 import importlib.util
 import inspect
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from functools import cache
 from importlib.metadata import entry_points
 from types import MappingProxyType
 from typing import Any, get_type_hints
 
 from backends.interface import BackendError
+from bench.detect.detector import DetectorError
 from bench.detect.guests import GUEST, guest
 from bench.messages import nearest
 
@@ -52,16 +54,47 @@ def names() -> tuple[str, ...]:
     return (*REGISTRY, *(name for name in _plugins() if name not in REGISTRY))
 
 
+@contextmanager
+def guarded(name: str, doing: str, *passing: type[BaseException]) -> Iterator[None]:
+    """Turns what a detector of another distribution raises into one line; what ours raise is a fault and passes on.
+
+    So does a lack of memory, which the command or the trial tells, and what is ``passing``.
+    """
+    try:
+        yield
+    except (DetectorError, MemoryError, *passing):
+        raise
+    except (Exception, SystemExit) as error:
+        if name in REGISTRY:
+            raise
+        raise DetectorError(f"detector {name}: {doing} raised {type(error).__name__}: {error}") from error
+
+
 def load(name: str) -> type[Any]:
-    """The class behind a name; ValueError names the nearest valid one."""
+    """The class behind a name; DetectorError names the nearest valid one, or says why there is none behind it."""
     if name.startswith(GUEST):
-        return guest(name.removeprefix(GUEST))
+        with guarded(name, "asking PyOD for it"):
+            return guest(name.removeprefix(GUEST))
     target = REGISTRY.get(name) or _plugins().get(name)
     if target is None:
-        raise ValueError(f"no detector {name!r}{nearest(name, names())}")
+        raise DetectorError(f"no detector {name!r}{nearest(name, names())}")
     module, _, attribute = target.partition(":")
-    loaded: type[Any] = getattr(importlib.import_module(module), attribute)
+    with guarded(name, f"importing {target}"):
+        loaded: type[Any] = getattr(importlib.import_module(module), attribute)
+    if name not in REGISTRY:
+        _check(name, target, loaded)
     return loaded
+
+
+def _check(name: str, target: str, loaded: object) -> None:
+    """DetectorError where what another distribution registered is no detector, or says of itself what is not so."""
+    if not isinstance(loaded, type):
+        raise DetectorError(f"detector {name}: {target} is no class")
+    if getattr(loaded, "needs_backend", False) and not hasattr(loaded, "scores_of_its_own"):
+        raise DetectorError(f"detector {name}: needs_backend is of subclasses of Autoencoder, which it is not")
+    modules = getattr(loaded, "requires", ())
+    if not all(isinstance(module, str) and module.partition(".")[0].isidentifier() for module in modules):
+        raise DetectorError(f"detector {name}: requires wants names of modules, not {modules!r}")
 
 
 def unavailable(name: str, parameters: Mapping[str, Any] = NO_PARAMETERS) -> str | None:
@@ -91,7 +124,8 @@ def load_required(name: str, parameters: Mapping[str, Any] = NO_PARAMETERS) -> t
     for part in (detector, *others):
         for module in getattr(part, "requires", ()):
             try:
-                importlib.import_module(module)
+                with guarded(name, f"importing {module}", ModuleNotFoundError):
+                    importlib.import_module(module)
             except ModuleNotFoundError as error:
                 raise BackendError(f"{name} needs {error.name}, which is not installed") from error
     return detector
@@ -104,7 +138,9 @@ def _packages(detector: type[Any]) -> list[str]:
 def _parts(name: str, parameters: Mapping[str, Any]) -> list[type[Any]]:
     """The detector, and those that it is made of."""
     detector = load(name)
-    return [detector, *(load(part) for part in (detector.parts(**parameters) if hasattr(detector, "parts") else ()))]
+    with guarded(name, "naming its parts"):
+        others = tuple(detector.parts(**parameters)) if hasattr(detector, "parts") else ()
+    return [detector, *map(load, others)]
 
 
 def needs_backend(name: str) -> bool:
@@ -134,7 +170,8 @@ def parameters(name: str) -> dict[str, Any] | None:
         return {}
     if hasattr(detector, "options"):
         return None if detector.options is None else dict.fromkeys(detector.options, Any)
-    hints = get_type_hints(detector.__init__)
+    with guarded(name, "reading the types of its parameters"):
+        hints = get_type_hints(detector.__init__)
     own = [key for key in inspect.signature(detector.__init__).parameters if key not in ("self", "seed", "threads")]
     return {key: hints.get(key, Any) for key in own}
 

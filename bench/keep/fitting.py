@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -12,9 +13,12 @@ import numpy as np
 
 import backends
 import datasets
+from backends.interface import BackendError
 from bench.detect import registry
+from bench.detect.detector import DetectorError
 from bench.keep import models
 from bench.keep.models import Model, ModelError
+from bench.messages import one_line
 from bench.quality.metrics import Quality, quality
 from bench.suites import fits, suite
 from bench.suites.building import built
@@ -94,30 +98,46 @@ def fit(chosen: Suite, scenario: Scenario, *, seed: int, data_dir: Path | None, 
     kinds = models.kinds(scenario, scores)
     fits.check(chosen, data_dir)
     data = datasets.load(scenario.dataset, seed=seed, data_dir=data_dir)
-    detector = built(
-        scenario,
-        data.features,
-        data.image_shape,
-        seed=seed,
-        score=kinds[0],
-        rows=len(data.X_train),
-        groups=data.groups,
-    )
-    epochs = None
-    if scenario.training is None:
-        try:
-            detector.fit(data.X_train)
-        except ValueError as error:
-            raise ModelError(f"{scenario.detector}: {error}") from None
-    else:
-        detector.fit(data.X_train, data.X_val)
-        best = detector.early_stopping.best_epoch
-        epochs = scenario.training.epochs if best is None else best + 1
-    model = models.snapshot(detector, scenario, data, seed, kinds)
-    tested, labels = models.scored(detector, data.X_test, kinds[0]), data.y_test
+    with _strangers(scenario):
+        detector = built(
+            scenario,
+            data.features,
+            data.image_shape,
+            seed=seed,
+            score=kinds[0],
+            rows=len(data.X_train),
+            groups=data.groups,
+        )
+        epochs = None
+        if scenario.training is None:
+            try:
+                detector.fit(data.X_train)
+            except ValueError as error:
+                raise ModelError(f"{scenario.detector}: {error}") from None
+        else:
+            detector.fit(data.X_train, data.X_val)
+            best = detector.early_stopping.best_epoch
+            epochs = scenario.training.epochs if best is None else best + 1
+        model = models.snapshot(detector, scenario, data, seed, kinds)
+        tested, labels = models.scored(detector, data.X_test, kinds[0]), data.y_test
     if data.series is not None:
         tested, labels = models.by_steps(data.series, "test", tested), data.series.labels.astype(np.int8)
     found = quality(tested, labels, [model.level(kinds[0])], seed=seed)
     own = (*getattr(detector, "streamed", ()), *scenario.shrunk(len(data.X_train)))
     notes = dict.fromkeys((*data.provenance.notes, *own))
     return Fitted(model, epochs, found, tuple(notes), "time steps" if data.series is not None else "rows")
+
+
+@contextmanager
+def _strangers(scenario: Scenario) -> Iterator[None]:
+    """Turns what a detector or a backend of another distribution raises into one line; what ours raise is a fault."""
+    try:
+        yield
+    except (ModelError, DetectorError, BackendError, MemoryError):
+        raise
+    except (Exception, SystemExit) as error:
+        named = {scenario.detector: registry.REGISTRY, scenario.backend: backends.REGISTRY}
+        foreign = [name for name, ours in named.items() if name is not None and name not in ours]
+        if not foreign:
+            raise
+        raise ModelError(f"{' on '.join(foreign)} raised {type(error).__name__}: {one_line(error)}") from error

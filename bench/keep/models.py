@@ -23,7 +23,7 @@ import backends
 from backends import spec, weights
 from bench import DISTRIBUTION
 from bench.detect import registry
-from bench.detect.detector import Rows
+from bench.detect.detector import Rows, one_a_row
 from bench.messages import one_line
 from bench.quality.steps import step_scores
 from bench.suites import suite
@@ -111,9 +111,9 @@ def kinds(scenario: Scenario, asked: Sequence[str] = ()) -> tuple[str, ...]:
 
 
 def scored(detector: Any, X: Rows, kind: str) -> NDArray[np.float64]:
-    """One score a row, of a kind or the detector's only one."""
+    """One score a row, of a kind or the detector's only one. Raises DetectorError where it gives something else."""
     found = detector.decision_function(X) if kind == DECISION else detector.score(X, kind)
-    return np.asarray(found, dtype=np.float64)
+    return one_a_row(found, len(X))
 
 
 def snapshot(detector: Any, scenario: Scenario, data: Dataset, seed: int, scores: Sequence[str]) -> Model:

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from bench.detect.detector import Rows
+from bench.detect.detector import Rows, one_a_row
 from bench.quality.metrics import Quality, quality, ranked
 from bench.quality.pictures import highest, pictures
 from bench.quality.robustness import robustness
@@ -150,7 +150,8 @@ def _scores(
     def scored(part: str) -> Rows:
         if kind is not None:
             return np.asarray(detector.score(rows[part], kind), dtype=np.float64)
-        return np.asarray(first if part == "test" else detector.decision_function(rows[part]), dtype=np.float64)
+        found = first if part == "test" else detector.decision_function(rows[part])
+        return one_a_row(found, len(rows[part]))
 
     return {part: scored(part) for part in wanted}
 

@@ -13,6 +13,7 @@ import backends
 from backends.spec import SCORES, Device, Precision, contradiction
 from bench.detect import guests, registry
 from bench.detect.autoencoder import no_score
+from bench.detect.detector import DetectorError
 from bench.messages import nearest
 from bench.quality.thresholds import Threshold
 from bench.suites import sweeps
@@ -103,13 +104,13 @@ def validated(block: Block, where: str) -> Block:
         (block.parameters, registry.names(), "detector in parameters"),
     ):
         for name in names:
-            if name.startswith(guests.GUEST) and axis != "backend":
+            if (axis == "backend" or not name.startswith(guests.GUEST)) and name not in valid:
+                raise SuiteError(f"{where}: no {axis} {name!r}{nearest(name, valid)}")
+            if axis != "backend":
                 try:
                     registry.load(name)
-                except ValueError as error:
+                except DetectorError as error:
                     raise SuiteError(f"{where}: {error}") from None
-            elif name not in valid:
-                raise SuiteError(f"{where}: no {axis} {name!r}{nearest(name, valid)}")
     for name, parameters in block.parameters.items():
         kinds = registry.parameters(name)
         if kinds is None:

@@ -219,9 +219,7 @@ def load(name_or_path: str) -> Suite:
             names = ", ".join(shipped())
             raise SuiteError(f"{name_or_path}: no such suite; shipped are {names}, or give the path of a TOML file")
     try:
-        if path.stat().st_size > 4 * toml.LONGEST:
-            raise toml.TOMLError(f"it is longer than {toml.LONGEST:,} characters")
-        table = toml.loads(path.read_text(encoding="utf-8"))
+        table = toml.read(path)
     except (toml.TOMLError, UnicodeDecodeError, OSError) as error:
         raise SuiteError(f"{name_or_path}: not a TOML file: {error}") from None
     return _suite(table, path.stem, str(name_or_path))

@@ -5,6 +5,8 @@ from __future__ import annotations
 import math
 import re
 import tomllib
+from errno import ENOENT
+from pathlib import Path
 from typing import Any
 
 LONGEST = 2**20
@@ -17,6 +19,15 @@ _DOTTED = re.compile(rf"(?:[^\s.=\[\]]+\s*\.\s*){{{DEEPEST}}}")
 
 class TOMLError(ValueError):
     """Text that is no TOML, or more than a suite may hold; one line."""
+
+
+def read(path: Path) -> dict[str, Any]:
+    """What a file holds, as ``loads``. Raises TOMLError, UnicodeDecodeError or OSError."""
+    if not path.is_file():  # a pipe or a device would never end
+        raise FileNotFoundError(ENOENT, "there is no such file")
+    if path.stat().st_size > 4 * LONGEST:
+        raise TOMLError(f"it is longer than {LONGEST:,} characters")
+    return loads(path.read_text(encoding="utf-8"))
 
 
 def loads(text: str) -> dict[str, Any]:

@@ -215,9 +215,8 @@ class Session:
     def score(self) -> dict[str, Any]:
         """Ends training, scores the test rows on the clock, then, off it, reads all that the record says of quality
         and memory."""
-        import numpy as np
-
         from backends import weights
+        from bench.detect.detector import one_a_row
         from bench.quality.evaluation import NotFinite, evaluate
         from bench.records import arrays
 
@@ -225,7 +224,7 @@ class Session:
         if self.model is not None:
             with self.clock.phase("finish"):
                 self.detector.finish()
-        self.scores = scores = np.asarray(self._score_rows(), dtype=np.float64)
+        self.scores = scores = one_a_row(self._score_rows(), len(data.X_test))
         memory = peak_memory()
         device_memory = self.model.device_memory_peak() if self.model is not None else None
         try:

@@ -12,7 +12,7 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
-from campaign import cases, corpus, generated, hand, kills, load, machines, outcome, soak, strangers
+from campaign import cases, corpus, generated, hand, hand_plugins, kills, load, machines, outcome, soak, strangers
 from campaign.cases import Tally
 
 PARTS = ("hand", "generated", "networks", "names", "server", "cuts", "load", "machines", "kills", "soak")
@@ -31,8 +31,8 @@ def main() -> int:
     )
     parser.add_argument("--duration", type=float, default=7200.0, help="seconds of the soak (default: 7200)")
     parser.add_argument("--parts", default=",".join(PARTS), help=f"of {', '.join(PARTS)} (default: all)")
-    parser.add_argument("--kind", help="of the generated kinds this one alone")
-    parser.add_argument("--case", type=int, help="the one case of that kind, or by hand, with this number")
+    parser.add_argument("--kind", help="of the kinds by hand and generated this one alone")
+    parser.add_argument("--case", type=int, help="of that kind the one case with this number")
     parser.add_argument("--kept", type=Path, default=KEPT, help=f"what parts left that ended (default: {KEPT})")
     parser.add_argument("--anew", action="store_true", help="forgets what parts left before")
     parser.add_argument("--report", type=Path, help="where the report of all that is kept goes")
@@ -73,7 +73,9 @@ def _tallies(part: str, folder: Path, arguments: argparse.Namespace) -> Iterator
     networks = importlib.util.find_spec("torch") is not None
     match part:
         case "hand":
-            yield cases.run(hand.kind(), folder, only)
+            for kind in (hand.kind(), hand_plugins.kind()):
+                if arguments.kind in (None, kind.name):
+                    yield cases.run(kind, folder, only)
         case "generated":
             for kind in generated.kinds(seed, share):
                 if arguments.kind in (None, kind.name):
@@ -95,7 +97,7 @@ def _tallies(part: str, folder: Path, arguments: argparse.Namespace) -> Iterator
         case "machines":
             yield machines.campaign(folder)
         case "kills":
-            yield kills.campaign(folder, seed, round(KILLS * share), float("inf"), networks=networks)
+            yield kills.campaign(folder, seed, round(KILLS * share), networks=networks)
         case "soak":
             yield soak.campaign(folder, arguments.duration)
 

@@ -36,6 +36,9 @@ BATCH = 400
 _CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u200e\u200f\u202a-\u202e\u2066-\u2069]")
 
 
+Content = bytes | Callable[[], bytes]
+
+
 @dataclass(frozen=True)
 class Case:
     """A command line and the files it finds in its folder.
@@ -47,13 +50,17 @@ class Case:
 
     name: str
     argv: Sequence[str]
-    files: Mapping[str, bytes | Callable[[], bytes]] = field(default_factory=dict)
+    files: Mapping[str, Content] = field(default_factory=dict)
     prepare: Callable[[Path], None] = lambda folder: None
     writes: tuple[str, ...] = ()
     refused: bool = False
     """Whether it has to be refused; else it may be used as well."""
     needs: Callable[[str, str], bool] = lambda out, err: True
     """What the output has to say."""
+
+
+def fifo(name: str, file: str, argv: list[str], **more: Any) -> Case:
+    return Case(name, argv, prepare=lambda folder: os.mkfifo(folder / file), refused=True, **more)
 
 
 @dataclass(frozen=True)

@@ -50,6 +50,24 @@ def csv_of_a_spreadsheet() -> bytes:
 
 
 @cache
+def csv_of_a_series() -> bytes:
+    """A step a minute; those of the label attack lie in two stretches, the later one among the last steps."""
+    steps = 400
+    draw = np.random.default_rng(1)
+    anomalous = np.isin(np.arange(steps) // 10, (20, 36))
+    found = pd.DataFrame(
+        {
+            "when": pd.date_range("2026-01-01", periods=steps, freq="min").strftime("%Y-%m-%d %H:%M:%S"),
+            "amount": np.round(np.sin(np.arange(steps) / 9) + draw.normal(0, 0.1, steps) + 3 * anomalous, 4),
+            "flow": np.round(draw.normal(5, 1, steps), 4),
+            "kind": draw.choice(["a", "b"], steps),
+            "label": np.where(anomalous, "attack", "normal"),
+        }
+    )
+    return found.to_csv(index=False).encode()
+
+
+@cache
 def parquet() -> bytes:
     buffer = io.BytesIO()
     frame().to_parquet(buffer, index=False)
@@ -254,7 +272,8 @@ def suites() -> tuple[bytes, ...]:
 
 
 MAKERS: tuple[Callable[[], object], ...] = (
-    csv, csv_of_a_spreadsheet, parquet, parquet_plain, npy, npz, npz_packed, mnist, kdd, models, records, history,
+    csv, csv_of_a_spreadsheet, csv_of_a_series, parquet, parquet_plain, npy, npz, npz_packed, mnist, kdd, models,
+    records, history,
     pytest_benchmark, suites,
 )  # fmt: skip
 

@@ -108,7 +108,7 @@ def report(outcomes: Sequence[Outcome], order: Sequence[str]) -> str:
         "",
         f"`make campaign SEED=0` does all of it; this was {', '.join(machines)}. One part, into the same report: "
         "`PYTHONPATH=.:tests python -m campaign --seed 0 --parts kills --report reports/campaign.md`. One case: "
-        "`--parts generated --kind 'saved models' --case 17`; by hand: `--parts hand --case 17`. "
+        "`--parts generated --kind 'saved models' --case 17`. "
         f"The parts are {', '.join(order)}.",
         "",
     ]

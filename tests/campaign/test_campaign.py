@@ -67,7 +67,7 @@ def test_a_command_that_is_killed_goes_on(folder):
     for command in kills.commands(networks=False):
         if command.name in ("run", "history add"):
             plain = kills.undisturbed(command, folder / "plain", tally)
-            kills.killed(command, folder / "killed", [("KILL", "parent", 0.6)], tally, plain)
+            kills.killed(command, folder / "killed", [kills.Blow("KILL", "parent", 0.5)], tally, plain)
     held(tally, 8)
 
 

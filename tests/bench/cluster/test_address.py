@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+
 import pytest
 
 from bench.cluster import address
@@ -16,7 +18,7 @@ def folder(tmp_path, monkeypatch):
 
 
 def test_every_kind_of_cluster_is_told_from_the_others(folder):
-    (folder / "scheduler.json").write_text("{}")
+    (folder / "scheduler.json").write_text('{"type": "Scheduler", "address": "tcp://head:8786"}')
     (folder / "clusters.toml").write_text(
         '[lab]\naddress = "tls://lab:8786"\ndask = {"distributed.comm.tls.ca-file" = "ca.pem"}\n'
         '[shared]\nfile = "scheduler.json"\n'
@@ -55,6 +57,32 @@ def test_what_names_no_cluster_gets_one_line(folder, text, said):
         read(text)
     assert said in str(error.value)
     assert "\n" not in str(error.value)
+
+
+@pytest.mark.parametrize(
+    "content", ["lab = " + "[" * 100_000, "lab = " + "9" * 10_000, ".".join(["a"] * 50_000) + " = 1", "#" * (9 << 20)]
+)
+def test_a_profile_that_is_too_deep_or_long_gets_one_line(folder, content):
+    (folder / "clusters.toml").write_text(content)
+    with pytest.raises(ClusterError, match="not a TOML file"):
+        read("lab")
+
+
+@pytest.mark.parametrize(
+    "content", ["", "1", "{}", "[" * 100_000, '{"address": 1}', '{"address": "x"}', '{"address": "inproc://1/2"}']
+)
+def test_a_file_that_is_no_schedulers_gets_one_line(folder, content):
+    (folder / "s.json").write_text(content)
+    with pytest.raises(ClusterError, match="is no scheduler file"):
+        read("s.json")
+
+
+def test_a_profile_that_is_a_pipe_is_not_waited_for(folder):
+    os.mkfifo(folder / "clusters.toml")
+    with pytest.raises(ClusterError, match="there is no clusters"):
+        read("lab")
+    with pytest.raises(ClusterError, match="cannot be read"):
+        read("clusters.toml:lab")
 
 
 @pytest.mark.parametrize(
