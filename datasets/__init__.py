@@ -243,6 +243,7 @@ def _loader(family: str) -> Loader:
     return loader
 
 
+@functools.cache
 def _parameters(family: str, loader: Loader) -> list[inspect.Parameter]:
     """What a loader takes beside the request; `DatasetError` where a reference could not say it."""
     with _guarded(family, f"data set family '{family}': reading what its loader takes"):

@@ -16,6 +16,9 @@ from datasets.splitting import FITTED_ON, SPLITS, Protocol, TrainingPart, genera
 
 TRAIN, VALIDATION, TEST, FITTED = 1, 2, 4, 8
 """Bits that say which parts a row is in, and whether the scaler is fitted on it."""
+MOST_FEATURES = 1 << 16
+MOST_VALUES = 1 << 24
+"""Of the centres of clusters."""
 
 
 def load_blobs(
@@ -33,7 +36,12 @@ def load_blobs(
 ) -> Dataset:
     """Gaussian clusters, with outliers drawn uniformly over the box that holds them."""
     outliers = _outliers(request, rows, contamination)
-    require(features >= 1 and clusters >= 1, f"data set '{request.name}': features and clusters are at least 1")
+    _check_columns(request, features)
+    require(
+        clusters >= 1 and clusters * features <= MOST_VALUES,
+        f"data set '{request.name}': {clusters:,} clusters of {features:,} features; it wants at least 1, and at most "
+        f"{MOST_VALUES:,} values of their centres",
+    )
     require(spread > 0, f"data set '{request.name}': spread is {spread}; it wants a number above 0")
     low, high = np.full(features, np.inf), np.full(features, -np.inf)
 
@@ -110,10 +118,8 @@ def load_shifted(
     protocol: Protocol = "held-out",
 ) -> Dataset:
     """Standard normal rows; anomalies are normal too, shifted in every feature and of another deviation."""
-    require(
-        rows >= 10 and anomalies >= 1 and features >= 1,
-        f"data set '{request.name}': wants at least 10 rows, 1 anomaly and 1 feature",
-    )
+    _check_columns(request, features)
+    require(rows >= 10 and anomalies >= 1, f"data set '{request.name}': wants at least 10 rows and 1 anomaly")
     require(spread > 0, f"data set '{request.name}': spread is {spread}; it wants a number above 0")
     normal = generator(request.seed, "normal").standard_normal((rows, features))
     shifted = shift + spread * generator(request.seed, "shifted").standard_normal((anomalies, features))
@@ -143,6 +149,7 @@ def load_correlated(
 ) -> Dataset:
     """A low-rank factor model; anomalies have the same marginals, but each feature independent of the others."""
     anomalies = _outliers(request, rows, contamination)
+    _check_columns(request, features)
     require(
         1 <= rank < features, f"data set '{request.name}': rank is {rank}; it wants 1 to features - 1 = {features - 1}"
     )
@@ -160,6 +167,13 @@ def load_correlated(
         lambda: blocks(broken),
         f"{rows - anomalies:,} rows of a Gaussian factor model of rank {rank} in {features} features of variance 1 "
         f"plus noise of deviation {noise:g}, and {anomalies:,} such rows whose columns were permuted independently.",
+    )
+
+
+def _check_columns(request: Request, features: int) -> None:
+    require(
+        1 <= features <= MOST_FEATURES,
+        f"data set '{request.name}': features is {features:,}; it wants 1 to {MOST_FEATURES:,}",
     )
 
 

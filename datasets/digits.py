@@ -59,9 +59,9 @@ def load_digits(
     protocol: Protocol = "held-out",
 ) -> Dataset:
     """Scikit-learn's bundled 8×8 digits: one digit (digits:4) is the anomaly, the other nine train."""
+    _check(digit, request)
     from sklearn.datasets import load_digits as bundled
 
-    _check(digit, request)
     images, labels = bundled(return_X_y=True)
     order = np.argsort(labels == digit, kind="stable")  # the normal ones first
     images, anomalous = images[order], labels[order] == digit

@@ -67,7 +67,10 @@ def load_sensors(
         f"{name}: {steps:,} steps of {channels} channels; at most {MOST_VALUES:,} values are generated",
     )
     require(anomalies >= 1, f"{name}: anomalies is {anomalies}; it wants at least 1 of each kind")
-    _, tested = cut.bounds(steps)
+    valid, tested = cut.bounds(steps)
+    # anomalies are in the test part alone, so that no window is left out: nothing is drawn that would not fit
+    held = [max(0, part - window) // cut.stride + 1 for part in (valid, tested - valid, steps - tested)]
+    windows.check_room(request, channels * window, min(held[0], train_rows or held[0]) + held[1] + held[2])
     longest = max(kind.longest for kind in KINDS)
     require(tested > longest, f"{name}: {tested:,} steps before the test part; it wants more than {longest}")
     room = longest + 2 * window

@@ -137,6 +137,15 @@ def touched(flags: Flags, starts: Rows, window: int) -> Flags:
     return np.asarray(before[starts + window] > before[starts])
 
 
+def check_room(request: Request, features: int, rows: int) -> None:
+    """`DatasetError` where so many windows of so many values are more than is held."""
+    require(
+        features <= MOST_FEATURES and features * rows <= MOST_CELLS,
+        f"data set '{request.name}': windows of {features:,} values, {features * rows:.3g} in all, of at most "
+        f"{MOST_FEATURES:,} and {MOST_CELLS:.3g}; it wants a smaller window or a larger stride",
+    )
+
+
 def windowed(
     request: Request,
     steps: pd.DataFrame,
@@ -207,13 +216,7 @@ def windowed(
         dialect=dialect,
     )
     require(len(encoded.feature_names) > 0, f"{where}: every column is constant in the training part; nothing to learn")
-    features = cut.window * len(encoded.feature_names)
-    cells = features * sum(map(len, chosen.values()))
-    require(
-        features <= MOST_FEATURES and cells <= MOST_CELLS,
-        f"{where}: windows of {features:,} values, {cells:.3g} in all, of at most {MOST_FEATURES:,} and "
-        f"{MOST_CELLS:.3g}; it wants a smaller window or a larger stride",
-    )
+    check_room(request, cut.window * len(encoded.feature_names), sum(map(len, chosen.values())))
     matrices = dict(zip(spans, encoded.parts[1:], strict=True))
     train, val, test = (Stretch(chosen[part], last - first) for part, (first, last) in spans.items())
     windowing = Windowing(encoded.preprocessing, cut.window, cut.stride, time)

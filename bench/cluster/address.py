@@ -81,7 +81,7 @@ def read(text: str) -> Address:
 def _url(text: str, where: str) -> str:
     try:
         found = urlsplit(text)
-        usable = found.scheme in _SCHEMES and found.hostname and found.port
+        usable = found.scheme in _SCHEMES and re.fullmatch(r"[\w.:%-]+", found.hostname or "") and found.port
     except ValueError:  # a port that is none
         usable = False
     if not usable:

@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, fields, replace
 from itertools import product
-from typing import Any
+from typing import Annotated, Any
 
 import msgspec
+from msgspec import Meta
 
 import backends
 from backends.spec import SCORES, Device, Precision, contradiction
@@ -40,7 +41,7 @@ class Block:
     batch_sizes: tuple[Positive, ...] = ()
     threads: Threads = (0,)
     training: Training = field(default_factory=Training)
-    variants: tuple[dict[str, Any], ...] = ()
+    variants: Annotated[tuple[dict[str, Any], ...], Meta(max_length=100)] = ()
     thresholds: Thresholds = (Threshold(),)
     parameters: dict[str, dict[str, Any]] = field(default_factory=dict)
     protocol: str = ""

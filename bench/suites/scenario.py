@@ -42,6 +42,8 @@ Seed = Annotated[int, Meta(ge=0, le=2**32 - 1)]
 """What NumPy, scikit-learn and all three frameworks take."""
 
 
+Widths = Annotated[tuple[Positive, ...], Meta(max_length=100)]
+"""Of layers: no framework compiles thousands of them."""
 Threads = Annotated[tuple[Natural, ...], Meta(min_length=1)]
 Seeds = Annotated[tuple[Seed, ...], Meta(min_length=1)]
 Epsilons = Annotated[tuple[Annotated[float, Meta(gt=0, le=1e12)], ...], Meta(max_length=20)]
@@ -69,9 +71,9 @@ class Training:
     dropout: Fraction = 0.0
     input_noise: NotNegative = 0.0
     patience: Natural = 0
-    hidden: tuple[Positive, ...] | None = None
+    hidden: Widths | None = None
     latent: Positive | None = None
-    filters: tuple[Positive, ...] = (32, 64)
+    filters: Widths = (32, 64)
     likelihood: Likelihood = "mse"
     prior: Prior = "normal"
     components: Annotated[int, Meta(ge=0, le=256)] = 0

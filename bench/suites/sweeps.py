@@ -182,15 +182,26 @@ def read(table: object, where: str, base: Sweep | None = None) -> Sweep:
 
 def check_data(sweep: Sweep, references: Iterable[str], where: str) -> None:
     """SuiteError where a data set lacks a swept option of data sets, sets it already, or cannot have a value of it."""
+    names = list(references)
     for key, values in sweep.keys.items():
         if is_data(key):
             if isinstance(values, Range):
                 raise SuiteError(f"{where}.{key}: an option of data sets takes a list of values, not a range")
-            for reference, value in product(references, values):
+            for reference, value in _told_apart(names, values):
                 try:
                     datasets.varied(reference, {key.rpartition(".")[2]: value})
                 except datasets.DatasetError as error:
                     raise SuiteError(f"{where}.{key}: {error}") from None
+
+
+def _told_apart(references: Iterable[str], values: Sequence[Any]) -> Iterator[tuple[str, Any]]:
+    """Every value with one data set of each family, which alone decides what it takes, and one value with all others:
+    thousands of both would take minutes otherwise."""
+    seen: set[str] = set()
+    for reference in references:
+        family = reference.partition("?")[0].partition(":")[0]
+        yield from product([reference], values[:1] if family in seen else values)
+        seen.add(family)
 
 
 def check_used(sweep: Sweep, detectors: Iterable[str], where: str) -> None:

@@ -239,7 +239,7 @@ def _load(argv: Sequence[str]) -> int:
 
     try:
         datasets.load(argv[0], data_dir=Path(argv[1]) if len(argv) > 1 else Path("data"))
-    except datasets.DatasetError as error:
+    except (datasets.DatasetError, MemoryError) as error:
         print(f"bench: {one_line(error)}", file=sys.stderr)
         return 2
     return 0

@@ -181,7 +181,7 @@ def detectors() -> list[Made]:
         *guest("is no class", target=":np", commands=every),
         *guest("names no class", target="", commands=every),
         *guest("takes no keywords", source="class Guest:\n    def __init__(self): pass\n", commands=every),
-        *guest("tells types that are none", options=', size: "Size" = 1', commands=every),
+        *guest("tells types that are none", options=', size: "Size" = 1', commands=every[1:]),
         *guest("asks for what is no module", attributes="requires = (3,)", commands=every),
         *guest("asks for modules by path", attributes='requires = ("..x", "")', commands=every),
         *guest("is made of others that are none", attributes="parts = staticmethod(lambda **o: ('nobody',))",

@@ -197,7 +197,7 @@ def sweeps() -> list[Case]:
         swept("a range beyond 64 bits", "latent = { low = 1, high = 1e300 }\nsample = 3", detectors="vae"),
         swept("a range of layers", "hidden = { low = 1, high = 9 }\nsample = 3", detectors="vae"),
         swept("a sample of nothing", "knn.n_neighbors = [1, 2]\nsample = 0"),
-        swept("a sample by the billion", "knn.n_neighbors = { low = 1, high = 99 }\nsample = 1000000000000", "trials"),
+        swept("a sample by the billion", "knn.n_neighbors = { low = 1, high = 99 }\nsample = 1000000000000", "sample"),
         swept("a sample of nothing swept", "sample = 3"),
         swept("a grid of 10**15", "\n".join(f"{key} = [{thousand}]" for key in (
             "latent", "epochs", "batch_size", "patience", "kl_warmup_epochs")), "trials", "vae"),

@@ -38,6 +38,7 @@ def test_every_kind_of_cluster_is_told_from_the_others(folder):
         ("local", "expected local:N"),
         ("tcp://head", "a host and a port"),
         ("tcp://head:99999", "a host and a port"),
+        ("tcp://two words:1", "a host and a port"),
         ("http://head:80", "a host and a port"),
         ("none.json", "there is no scheduler file"),
         ("lab", "no entry 'lab'; did you mean 'lap'?"),
