@@ -265,10 +265,8 @@ def _guarded(family: str, what: str, *passing: type[BaseException]) -> Iterator[
     """
     try:
         yield
-    except (DatasetError, MemoryError, *passing):
-        raise
     except (Exception, SystemExit) as error:
-        if family in REGISTRY:
+        if family in REGISTRY or isinstance(error, (DatasetError, MemoryError, *passing)):
             raise
         raise DatasetError(f"{what} raised {type(error).__name__}: {error}") from error
 

@@ -62,10 +62,8 @@ def guarded(name: str, doing: str, *passing: type[BaseException]) -> Iterator[No
     """
     try:
         yield
-    except (DetectorError, MemoryError, *passing):
-        raise
     except (Exception, SystemExit) as error:
-        if name in REGISTRY:
+        if name in REGISTRY or isinstance(error, (DetectorError, MemoryError, *passing)):
             raise
         raise DetectorError(f"detector {name}: {doing} raised {type(error).__name__}: {error}") from error
 

@@ -136,8 +136,9 @@ def _strangers(scenario: Scenario) -> Iterator[None]:
     except (ModelError, DetectorError, BackendError, MemoryError):
         raise
     except (Exception, SystemExit) as error:
-        named = {scenario.detector: registry.REGISTRY, scenario.backend: backends.REGISTRY}
-        foreign = [name for name, ours in named.items() if name is not None and name not in ours]
+        foreign = [scenario.detector] if scenario.detector not in registry.REGISTRY else []
+        if scenario.backend is not None and scenario.backend not in backends.REGISTRY:
+            foreign.append(scenario.backend)
         if not foreign:
             raise
         raise ModelError(f"{' on '.join(foreign)} raised {type(error).__name__}: {one_line(error)}") from error

@@ -94,6 +94,7 @@ def _tallies(part: str, folder: Path, arguments: argparse.Namespace) -> Iterator
             yield load.cuts(folder)
         case "load":
             yield load.campaign(folder, round(RECORDS * share))
+            yield load.crowded(folder)
         case "machines":
             yield machines.campaign(folder)
         case "kills":

@@ -70,6 +70,9 @@ COMMANDS: tuple[tuple[str, ...], ...] = (
     ("run", "smoke", "--dry-run", "--seeds", "0,1", "--threads", "1", "--epochs", "3", "--datasets", "blobs?rows=200"),
     ("run", "quick", "--dry-run", "--rounds", "2", "--batch-sizes", "16,32", "--timeout", "5m", "--detectors", "vae"),
     ("run", "smoke", "--dry-run", "--precision", "float32", "--device", "cpu", "--modes", "idiomatic", "--jobs", "2"),
+    ("run", "quick", "--dry-run", "--untimed", "--sweep", "latent=2,4", "--sweep", "knn.n_neighbors=1..9:log",
+     "--sweep", "sample=4", "--lanes", "auto"),
+    ("run", "smoke", "--dry-run", "--cluster", "lab", "--retries", "2", "--mixed"),
     ("fit", "file:rows.csv?label=label&normal=normal", "--detector", "knn", "--out", "model", "--seed", "0",
      "--parameter", "n_neighbors=5", "--threshold", "percentile:99", "--threshold-rows", "validation"),
     ("score", "model", "rows.csv", "--top", "3", "--id", "kind", "--threads", "1", "--score", "decision"),
@@ -110,6 +113,7 @@ def options(seed: int, number: int) -> Case:
     files = {
         "rows.csv": corpus.csv(),
         "model": corpus.models()["knn"],
+        "clusters.toml": b"[lab]\naddress = 'tls://lab:8786'\n",
         "results/records.jsonl": corpus.lines(corpus.records()),
     }
     files |= {f"history/{name}": content for name, content in corpus.history().items()}
@@ -126,6 +130,7 @@ REFERENCES = (
     "nsl-kdd?scale=robust", "sensors?steps=9000&anomalies=2&window=16",
     "file:rows.csv?label=label&normal=normal&impute=mean&indicate=true&drop=kind",
     "file:rows.csv?label=label&normal=normal&window=8&stride=2&time=amount&test=0.4",
+    "file:steps.csv?label=label&normal=normal&window=8&stride=2&time=when&test=0.3&scale=robust",
     "file:rows.csv?label=label&normal=normal&train_contamination=0.1&duplicates=drop&encoding=cp1252&decimal=comma",
 )  # fmt: skip
 
@@ -140,7 +145,8 @@ def references(seed: int, number: int) -> Case:
             parts = re.split(r"([?&=:])", text)
             parts[draw.randrange(len(parts))] = draw.choice(STRANGE)
             text = "".join(parts)
-    return Case(f"reference {ascii(text)[:150]}", ["load", text], {"rows.csv": corpus.csv()})
+    files = {"rows.csv": corpus.csv(), "steps.csv": corpus.csv_of_a_series()}
+    return Case(f"reference {ascii(text)[:150]}", ["load", text], files)
 
 
 LABELLED = "?label=label&normal=normal"

@@ -220,9 +220,9 @@ def killed(
             found == plain.left,
             f"{found} instead of {plain.left}"[:900],
         )
-    left = [path for path in place.rglob("*.draft") if path.name[0] != "."]
-    tally.expect(f"{name}: no half file that is read", not left, str(left[:3]))
-    tally.expect(f"{name}: no process is left", not (alive := _alive(place)), str(alive[:3]))
+    drafts = [path for path in place.rglob("*.draft") if path.name[0] != "."]
+    tally.expect(f"{name}: no half file that is read", not drafts, str(drafts[:3]))
+    tally.expect(f"{name}: no process is left", not (alive := left(place)), str(alive[:3]))
     return struck
 
 
@@ -319,7 +319,7 @@ def _one_record_a_trial(place: Path, tally: Tally, name: str) -> None:
     tally.expect(f"{name}: one whole record a trial", not bad and len(found) > 1, str(bad))
 
 
-def _alive(place: Path) -> list[str]:
+def left(place: Path) -> list[str]:
     """Processes that were started in the folder and are still there."""
     for _ in range(20):
         found = []

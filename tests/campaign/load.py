@@ -1,19 +1,27 @@
-"""A results directory of 100,000 trials, and what a power cut may cost."""
+"""100,000 trials in one results directory, more at once than memory has room for, and what a power cut may cost."""
 
 from __future__ import annotations
 
 import itertools
 import json
+import os
 import shutil
 import statistics
+import subprocess
 import time
+from collections import Counter
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
+
+import psutil
 
 from bench.records import store
 from bench.records.index import Index
 from campaign import corpus
 from campaign.cases import Tally
+from campaign.kills import environment, left
+from making.command import COMMAND
 
 BASE, EACH = 1.0, 10e-6
 """Seconds that a start may take, and those for each record."""
@@ -66,6 +74,69 @@ def campaign(folder: Path, count: int) -> Tally:
     tally.note = ", ".join(f"{name} {1000 * seconds:,.1f} ms" for name, seconds in found.items())
     shutil.rmtree(directory)
     return tally
+
+
+CROWD = """
+name = "crowd"
+seeds = [0, 1, 2, 3, 4, 5, 6, 7]
+[[scenarios]]
+datasets = ["blobs?rows=2000"]
+detectors = ["isolation_forest", "knn"]
+"""
+
+
+def crowded(folder: Path) -> Tally:
+    """Four times as many trials at once as there are cores, where memory ends: each that is killed is a record.
+
+    What the system would do is done here: whenever all processes together hold more than three of them would, the
+    largest is killed. Then the same command is given again with room for all.
+    """
+    tally = Tally("trials beyond memory")
+    place = folder / "crowd"
+    place.mkdir(parents=True)
+    (place / "mine.toml").write_text(CROWD)
+    jobs = 4 * (os.cpu_count() or 1)
+    argv = [COMMAND, "run", "mine.toml", "--out", "out", "--untimed", "--jobs", str(jobs)]
+    with (place / "said").open("w+") as log:
+        process = subprocess.Popen(argv, cwd=place, env=environment(place), stdout=log, stderr=log)
+        killed = _kept_below(process, 3)
+        log.seek(0)
+        said = log.read()
+    path = place / "out" / store.FILE
+    records = [json.loads(line) for line in path.read_bytes().splitlines()] if path.exists() else []
+    trials = Counter((one["detector"], one["seed"]) for one in records)
+    statuses = Counter(one["status"] for one in records)
+    tally.expect("the run goes on to its end", process.returncode in (0, 1) and "Traceback" not in said, said[-900:])
+    tally.expect("some were killed", killed > 0)
+    tally.expect("one record a trial", set(trials.values()) == {1} and len(trials) == 4 * 8, str(trials))
+    tally.expect("who was killed is a record that failed", 0 < statuses["failed"] <= killed, f"{killed}: {statuses}")
+    reasons = {one["reason"] for one in records if one["status"] == "failed"}
+    tally.expect("and says why", all("kill" in str(reason).lower() for reason in reasons), str(reasons))
+    tally.expect("the others are well", statuses["ok"] == len(trials) - statuses["failed"], str(statuses))
+    tally.expect("no process is left", not (alive := left(place)), str(alive[:3]))
+    tally.note = f"{jobs} at once, {killed} processes killed: {dict(statuses)}"
+    return tally
+
+
+def _kept_below(process: subprocess.Popen[str], room: int) -> int:
+    """Waits for a process; whenever its children hold more than so many of them did at first, ends the largest."""
+    limit, killed = 0, 0
+    while process.poll() is None:
+        held: list[tuple[int, psutil.Process]] = []
+        with suppress(psutil.Error):
+            for child in psutil.Process(process.pid).children(recursive=True):
+                with suppress(psutil.Error):
+                    held.append((child.memory_info().rss, child))
+        held.sort(key=lambda one: one[0])
+        if held and held[-1][0] > 2**26:  # one that has imported its libraries
+            limit = limit or room * held[-1][0]
+            if sum(size for size, _ in held) > limit:
+                with suppress(psutil.Error):
+                    held[-1][1].kill()
+                    killed += 1
+                    held[-1][1].wait(5)
+        time.sleep(0.02)
+    return killed
 
 
 def cuts(folder: Path, records: int = 2) -> Tally:
