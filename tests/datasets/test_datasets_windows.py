@@ -163,6 +163,8 @@ def test_sensors_have_every_kind_of_anomaly_in_the_test_part_alone_and_apart() -
         ("anomalies=0", "anomalies is 0; it wants at least 1 of each kind"),
         ("steps=-5", "-3 steps before the test part; it wants more than 120"),
         ("train_contamination=0.1", "no option 'train_contamination' of sensors"),
+        ("steps=20000000&window=512&stride=1", "windows of 2,560 values, 5.12e+10 in all"),
+        ("window=2000&channels=40", "windows of 80,000 values"),
     ],
 )
 def test_sensors_that_cannot_be_are_told_in_one_line(options: str, told: str) -> None:

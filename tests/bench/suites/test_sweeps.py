@@ -142,6 +142,15 @@ def test_a_faulty_sweep_is_told_in_one_line_what_would_be_right(swept, table, sa
     assert "\n" not in str(caught.value)
 
 
+def test_an_option_of_data_is_tried_with_each_family_and_not_with_every_data_set(monkeypatch):
+    asked = []
+    monkeypatch.setattr(sweeps.datasets, "varied", lambda reference, options: asked.append((reference, options)))
+    wide = [f"blobs?rows={300 + row}" for row in range(300)]
+    sweeps.check_data(Sweep({"data.clusters": tuple(range(1, 1001))}), [*wide, "shifted"], "here")
+    assert len(asked) == 1000 + 299 + 1000
+    assert {reference for reference, _ in asked} == {*wide, "shifted"}
+
+
 def test_batch_sizes_and_a_swept_batch_size_do_not_go_together(swept):
     with pytest.raises(SuiteError, match="the block varies it by batch_sizes already"):
         swept.vary(batch_sizes=[32, 64], sweep={"batch_size": [16]})

@@ -56,6 +56,11 @@ def test_what_is_set_later_holds_for_variants_too(tmp_path):
         ("variants = [{ batch_size = 3 }]\nbatch_sizes = [8]", "variants 1: batch_size: the block varies it already"),
         ("variants = [{ latent = 3 }]\nsweep = { latent = [2] }", "variants 1: latent: the block varies it already"),
         ("variants = [{ free_bits = 1, beta = 0 }]", "training: vae: free_bits is about the KL"),
+        (
+            f"variants = [{', '.join(f'{{ free_bits = {n}.5 }}' for n in range(101))}]",
+            "expected `array` of length <= 100",
+        ),
+        (f"training = {{ hidden = {[8] * 101} }}", "training.hidden: expected `array` of length <= 100"),
         ('variants = [{ scores = ["bce"] }]', "training.scores: vae: the score 'bce' needs"),
     ],
 )
