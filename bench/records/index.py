@@ -47,8 +47,9 @@ class Entry(msgspec.Struct, frozen=True, array_like=True):
 class _Saved(msgspec.Struct, array_like=True):
     schema: int
     covered: int
-    tail: bytes
-    entries: list[Entry]
+    digest: bytes
+    entries: msgspec.Raw
+    """Decoded once the digest fits: a disk may lose bytes in the middle of what it has renamed already."""
 
 
 class Index:
@@ -99,7 +100,8 @@ class Index:
 
     def save(self) -> None:
         """Leaves a copy for the next start; where there is no room for it, that one reads more."""
-        saved = _Saved(SCHEMA, self.covered, self._digest(self.covered), self.entries)
+        entries = msgspec.msgpack.encode(self.entries)
+        saved = _Saved(SCHEMA, self.covered, self._digest(self.covered, entries), msgspec.Raw(entries))
         with suppress(OSError):
             replace(self.directory / FILE, msgspec.msgpack.encode(saved))
             self.unsaved = 0
@@ -117,8 +119,10 @@ class Index:
             if not path.is_file() or path.stat().st_size > _MOST_BYTES:
                 return
             found = msgspec.msgpack.decode(path.read_bytes(), type=_Saved)
-            if found.schema == SCHEMA and found.covered > 0 and found.tail == self._digest(found.covered):
-                self.entries, self.covered = found.entries, found.covered
+            if found.schema != SCHEMA or found.covered <= 0:
+                return
+            if found.digest == self._digest(found.covered, bytes(found.entries)):
+                self.entries, self.covered = msgspec.msgpack.decode(found.entries, type=list[Entry]), found.covered
         except (msgspec.DecodeError, UnicodeDecodeError, OSError, ValueError, OverflowError):
             return
 
@@ -131,10 +135,10 @@ class Index:
                 self._add(record, start, end)
                 self.covered = end
 
-    def _digest(self, covered: int) -> bytes:
-        """Of the bytes before a place of the file. Raises ValueError where it is shorter."""
+    def _digest(self, covered: int, entries: bytes) -> bytes:
+        """Of the bytes before a place of the file, and of the entries. Raises ValueError where it is shorter."""
         with store.opened(self.directory) as file:
             if os.fstat(file.fileno()).st_size < covered:
                 raise ValueError(f"{store.FILE} is shorter than what was indexed")
             file.seek(max(0, covered - _TAIL))
-            return hashlib.sha256(file.read(min(covered, _TAIL))).digest()
+            return hashlib.sha256(file.read(min(covered, _TAIL)) + entries).digest()

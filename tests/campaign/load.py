@@ -16,7 +16,7 @@ from typing import Any
 
 import psutil
 
-from bench.records import store
+from bench.records import index, store
 from bench.records.index import Index
 from campaign import corpus
 from campaign.cases import Tally
@@ -167,4 +167,20 @@ def cuts(folder: Path, records: int = 2) -> Tally:
                 len(found) == kept and len(after) == kept + 1 and not warnings and after[-1] == new,
                 f"{len(found)} instead of {kept} before, {len(after)} instead of {kept + 1} after, {warnings}",
             )
+    path.write_bytes(before + last)
+    _index_cut(directory, tally)
     return tally
+
+
+def _index_cut(directory: Path, tally: Tally) -> None:
+    """The index of finished trials, cut or with zeros from any byte on: it says what the records say."""
+    path = directory / index.FILE
+    path.unlink(missing_ok=True)
+    truth = Index(directory)
+    truth.save()
+    content = path.read_bytes()
+    for place in range(len(content)):
+        for rest in (b"", b"\0" * 37, b"\0" * (len(content) - place)):
+            path.write_bytes(content[:place] + rest)
+            found = Index(directory).entries
+            tally.expect(f"index cut at byte {place} with {len(rest)} zeros", found == truth.entries, str(found)[:300])

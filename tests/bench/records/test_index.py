@@ -59,6 +59,13 @@ def test_an_index_that_is_damaged_costs_nothing_but_time(saved, spoil):
     assert seeds(saved) == [0, 1, 2]
 
 
+def test_an_index_whose_last_byte_was_lost_is_made_anew(saved):
+    path = saved / index.FILE
+    path.write_bytes(path.read_bytes()[:-1] + b"\0")
+    found = Index(saved)
+    assert [found.record(entry)["seed"] for entry in found.entries] == [0, 1, 2]
+
+
 def test_the_index_of_another_file_is_not_believed(saved):
     (saved / store.FILE).unlink()
     for seed in (5, 6, 7):
