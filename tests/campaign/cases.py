@@ -18,15 +18,19 @@ import time
 import traceback
 import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import redirect_stderr, redirect_stdout
+from contextlib import redirect_stderr, redirect_stdout, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import psutil
+
 MOST_SECONDS = 2.0
 """Processor time until something is refused."""
 PATIENCE = 30.0
-"""Seconds until a command that does not come back is ended from outside."""
+"""Seconds of processor time until a command that does not come back is ended from outside."""
+STILL = 4
+"""So many such times by the clock without any processor time at all, however busy the machine: it waits for ever."""
 MOST_MEMORY = 300 * 2**20
 """Bytes that a command may take beside what its process held before."""
 LONGEST_LINE = 1000
@@ -122,12 +126,20 @@ def _forked(kind: Kind, folder: Path, batch: Sequence[int], tally: Tally, until:
     os.close(write)
     lines = b""
     done = 0
+    begun = before = _spent(child)
+    still = 0
     try:
         while True:
             ready, _, _ = select.select([read], [], [], PATIENCE)
             if not ready:
+                spent = _spent(child)
+                still = still + 1 if spent == before else 0
+                before = spent
+                if spent - begun < PATIENCE and still < STILL:
+                    continue
                 os.kill(child, signal.SIGKILL)
-                tally.expect(f"{kind.name} {batch[done]}", False, f"did not come back in {PATIENCE:g} s")
+                why = f"did not come back: {spent - begun:.1f} s of processor time, {still * PATIENCE:g} s without any"
+                tally.expect(f"{kind.name} {batch[done]}", False, why)
                 return done + 1
             piece = os.read(read, 1 << 16)
             if not piece:
@@ -138,6 +150,8 @@ def _forked(kind: Kind, folder: Path, batch: Sequence[int], tally: Tally, until:
                 name, why = json.loads(line)
                 tally.expect(f"{kind.name} {batch[done]} ({name})", not why, why)
                 done += 1
+                begun = before = _spent(child)
+                still = 0
             if time.monotonic() > until:
                 os.kill(child, signal.SIGKILL)
                 return len(batch)
@@ -148,6 +162,17 @@ def _forked(kind: Kind, folder: Path, batch: Sequence[int], tally: Tally, until:
         tally.expect(f"{kind.name} {batch[done]}", False, f"ended its process (wait status {status})")
         return done + 1
     return done
+
+
+def _spent(child: int) -> float:
+    """Seconds of processor time that a process and all that it started have taken."""
+    found = 0.0
+    with suppress(psutil.Error):
+        process = psutil.Process(child)
+        for one in (process, *process.children(recursive=True)):
+            with suppress(psutil.Error):
+                found += sum(one.cpu_times()[:4])
+    return found
 
 
 def _serve(kind: Kind, folder: Path, batch: Sequence[int], write: int) -> None:

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import dataclasses
 import os
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from campaign import cases, corpus, generated, hand, kills, load, machines, strangers
+from campaign import cases, corpus, generated, hand, hand_plugins, kills, load, machines, strangers
 from campaign.cases import Case, Kind, Tally
 
 pytestmark = pytest.mark.xdist_group("campaign")
@@ -38,6 +39,14 @@ def test_bad_input_by_hand_is_refused_in_one_line_soon_and_in_little_memory(fold
     kind = hand.kind()
     numbers = [n for n in range(kind.count) if not any(word in kind.make(n).name for word in SLOW)]
     held(cases.run(kind, folder, numbers), 250)
+
+
+def test_plug_ins_that_raise_or_lie_are_one_line(folder):
+    kind = hand_plugins.kind()
+    numbers = [
+        n for n in range(kind.count) if "--untimed" not in kind.make(n).name and "verify" not in kind.make(n).name
+    ]
+    held(cases.run(kind, folder, numbers), 130)
 
 
 @pytest.mark.parametrize("name", generated.SHARES)
@@ -127,6 +136,20 @@ def test_a_case_that_ends_its_process_is_a_failure_and_the_rest_goes_on(folder):
     assert tally.tried == 4
     (failure,) = tally.failures
     assert "ended its process" in failure
+
+
+def test_a_case_that_waits_for_ever_is_a_failure_and_the_rest_goes_on(folder, monkeypatch):
+    monkeypatch.setattr(cases, "PATIENCE", 1.0)
+    monkeypatch.setattr(cases, "STILL", 2)
+    good = Case("good", ["list", "datasets"])
+
+    def make(number: int) -> Case:
+        return dataclasses.replace(good, prepare=lambda place: time.sleep(600)) if number == 1 else good
+
+    tally = cases.run(Kind("waits", 3, make), folder)
+    assert tally.tried == 3
+    (failure,) = tally.failures
+    assert "did not come back" in failure
 
 
 def test_the_same_seed_makes_the_same_case():
