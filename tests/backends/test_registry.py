@@ -80,21 +80,46 @@ def test_versions_are_those_of_the_installed_distributions(monkeypatch):
     assert backends.versions("torch") == {}
 
 
-def test_another_distribution_adds_a_backend_by_one_entry_point_but_replaces_none(monkeypatch, tmp_path):
-    (tmp_path / "newcomer_backend.py").write_text("def capabilities(): return 'from outside'\n")
+@pytest.fixture
+def newcomer(monkeypatch, tmp_path):
+    """Writes the module of a backend that another distribution brings."""
     monkeypatch.syspath_prepend(tmp_path)
     points = [
-        SimpleNamespace(name=name, module="newcomer_backend", dist=SimpleNamespace(name="newcomer"))
-        for name in ("newcomer", "torch")
+        SimpleNamespace(name=name, module=module, dist=SimpleNamespace(name="newcomer"))
+        for name, module in (
+            ("newcomer", "newcomer_backend"),
+            ("torch", "newcomer_backend"),
+            ("lost", "nowhere_at_all"),
+        )
     ]
     monkeypatch.setattr(importlib.metadata, "entry_points", lambda group: points * (group == "vaebench.backends"))
     backends._contributed.cache_clear()
-    try:
-        assert backends.names() == (*backends.REGISTRY, "newcomer")
-        assert backends.unavailable("newcomer") is None
-        assert backends.load("newcomer").capabilities() == "from outside"
-    finally:
-        backends._contributed.cache_clear()
+    yield (tmp_path / "newcomer_backend.py").write_text
+    backends._contributed.cache_clear()
+    sys.modules.pop("newcomer_backend", None)
+
+
+def test_another_distribution_adds_a_backend_by_one_entry_point_but_replaces_none(newcomer):
+    newcomer("def capabilities(): return 'from outside'\ndef build(spec, weights, settings): pass\n")
+    assert backends.names() == (*backends.REGISTRY, "newcomer", "lost")
+    assert backends.unavailable("newcomer") is None
+    assert backends.load("newcomer").capabilities() == "from outside"
+
+
+@pytest.mark.parametrize(
+    ("source", "reason"),
+    [
+        ("1 / 0", "importing newcomer_backend raised ZeroDivisionError"),
+        ("raise SystemExit(7)", "importing newcomer_backend raised SystemExit: 7"),
+        ("def capabilities(: pass", "importing newcomer_backend raised SyntaxError"),
+        ("def capabilities(): pass", "newcomer_backend has no capabilities() and build()"),
+    ],
+)
+def test_a_backend_of_another_distribution_that_cannot_be_imported_says_why(newcomer, source, reason):
+    newcomer(source)
+    with pytest.raises(ImportError, match="cannot run here: ") as caught:
+        backends.load("newcomer")
+    assert reason in str(caught.value)
 
 
 def test_a_backends_source_is_found_without_its_framework(process):
