@@ -8,7 +8,7 @@ from dataclasses import replace
 from itertools import chain
 from typing import NamedTuple
 
-from backends.layer import Layer
+from backends.layer import Layer, Sides
 from backends.spec import NetworkSpec
 
 
@@ -28,11 +28,11 @@ class Convolution(NamedTuple):
     rows: int
     outer: int
     inner: int
-    larger: tuple[int, int]
+    larger: Sides
     transposed: bool
     first: bool
-    window: int = 3
-    stride: int = 2
+    window: Sides = (3, 3)
+    stride: Sides = (2, 2)
     moves: int = 0
 
 
@@ -81,9 +81,9 @@ def training_parts(spec: NetworkSpec, batch: int, draws: int = 1, moves: int = 0
             backward.append(gradients)
         else:
             transposed = layer.kind == "transposed"
-            channels = (layer.outputs, layer.inputs) if transposed else (layer.inputs, layer.outputs)
-            shape = layer.window, layer.stride, moves
-            step = Convolution(rows, *channels, layer.larger, transposed, first, *shape)
+            outer, inner = (layer.outputs, layer.inputs) if transposed else (layer.inputs, layer.outputs)
+            window, stride = layer.window, layer.stride
+            step = Convolution(rows, outer, inner, layer.larger, transposed, first, window, stride, moves)
             parts[name] = Part((*(product, _back(product)) * moves, product, *gradients), step)
     moving = [*forward, *map(_back, reversed(forward))] * moves
     return {DENSE: Part((*moving, *forward, *chain.from_iterable(reversed(backward)))), **parts}
@@ -120,7 +120,7 @@ def _times(name: str, draws: int) -> int:
 
 def _product(layer: Layer, rows: int) -> Product:
     if layer.kind == "convolution":
-        return Product(rows * math.prod(layer.after), layer.window**2 * layer.inputs, layer.outputs)
+        return Product(rows * math.prod(layer.after), math.prod(layer.window) * layer.inputs, layer.outputs)
     if layer.kind == "transposed":
-        return Product(rows * math.prod(layer.before), layer.inputs, layer.window**2 * layer.outputs)
+        return Product(rows * math.prod(layer.before), layer.inputs, math.prod(layer.window) * layer.outputs)
     return Product(rows, layer.inputs, layer.outputs)

@@ -8,6 +8,7 @@ Row-wise functions of a network, each from rows of shape (n, features) to a tupl
 
 from __future__ import annotations
 
+import math
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -123,7 +124,7 @@ class Inference(ABC):
     def sizes(self) -> tuple[int, ...]:
         """Rows of every scoring step: the most at once, then a tail, then one by itself. What convolutions make of a
         chunk of large images is beyond a CPU's caches, so that there they have no more than a tail."""
-        large = self.spec.filters and CHUNK * self.spec.features > CHUNK_PIXELS
+        large = self.spec.image and CHUNK * math.prod(self.spec.image) > CHUNK_PIXELS
         return SIZES[1:] if large and self.settings.device == "cpu" else SIZES
 
     def scoring_functions(self, scores: Sequence[Score]) -> list[RowFunction]:

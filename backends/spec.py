@@ -76,18 +76,20 @@ class NetworkSpec:
         means, log variances and logits are trained, and whose KL is taken at the draws of z
     components : int
         K of the mixture; 0 for the normal prior.
-    image : (height, width) or None
-        The features are the pixels of an image, row by row. Given if and only if there are filters.
+    image : (height, width), (steps,) or None
+        The features are the pixels of an image, row by row, or the steps of a window of a series, one after another,
+        each with all its ``channels``; convolutions run over both directions of an image, or over time. Given if and
+        only if there are filters.
     filters : tuple of int
         Channels of the convolutions before the hidden layers; the decoder mirrors them by transposed convolutions.
         Empty for the dense network.
     kernel : 3 or 5
-        Height and width of every convolution's kernel.
+        Height and width of every convolution's kernel; over time its steps.
     strides : tuple of 1 and 2
         Step of each of these convolutions; empty for 2 in all of them.
     decoder : how the transposed convolutions end
-        - ``mirrored``: each undoes one convolution, and the last gives the single channel of the image
-        - ``projected``: each keeps its convolution's filters, and one more, at stride 1, gives the single channel
+        - ``mirrored``: each undoes one convolution, and the last gives the channels of the input
+        - ``projected``: each keeps its convolution's filters, and one more, at stride 1, gives the input's channels
     activation : one of the seven below
         f, which follows every layer but the heads and the output; σ is the logistic function.
 
@@ -104,7 +106,7 @@ class NetworkSpec:
     latent: int = 8
     kind: Kind = "vae"
     likelihood: Likelihood = "mse"
-    image: tuple[int, int] | None = None
+    image: tuple[int, ...] | None = None
     filters: tuple[int, ...] = ()
     activation: Activation = "relu"
     kernel: Kernel = 3
@@ -141,15 +143,22 @@ class NetworkSpec:
             raise ValueError(f"strides must be of {get_args(Stride)}, not {self.strides}")
         if self.decoder not in DECODERS:
             raise ValueError(f"decoder must be one of {DECODERS}, not {self.decoder!r}")
-        if self.image is not None and len(self.image) != 2:
-            raise ValueError(f"an image's shape must be (height, width), not {self.image}")
-        if self.image is not None and self.image[0] * self.image[1] != self.features:
+        if self.image is not None and len(self.image) not in (1, 2):
+            raise ValueError(f"an image's shape must be (height, width), and a window's (steps,), not {self.image}")
+        if self.image is not None and len(self.image) == 2 and math.prod(self.image) != self.features:
             raise ValueError(f"an image of {self.image} pixels has not {self.features} features")
+        if self.image is not None and len(self.image) == 1 and self.features % self.image[0]:
+            raise ValueError(f"{self.features} features are no window of {self.image[0]} steps, each with all channels")
 
     @property
     def scores(self) -> tuple[Score, ...]:
         """The kinds of score that this network has."""
         return tuple(score for score in SCORES if no_score(score, self.kind, self.likelihood) is None)
+
+    @property
+    def channels(self) -> int:
+        """Values of one step of a window, and 1 of one pixel of an image."""
+        return self.features // math.prod(self.image or (self.features,))
 
     @property
     def parts(self) -> tuple[slice, slice, slice]:
@@ -180,15 +189,17 @@ class NetworkSpec:
 
     def _convolutions(self) -> list[Layer]:
         found: list[Layer] = []
-        side, channels = self.image or (1, 1), 1
+        height, width, *_ = (*(self.image or ()), 1, 1)
+        channels, across = self.channels, len(self.image or ()) == 2
         for filters, stride in zip(self.filters, self.strides or (2,) * len(self.filters), strict=True):
-            after = -(-side[0] // stride), -(-side[1] // stride)
-            found.append(Layer("convolution", channels, filters, side, after, self.kernel, stride))
-            side, channels = after, filters
+            window, steps = (self.kernel, self.kernel if across else 1), (stride, stride if across else 1)
+            after = -(-height // steps[0]), -(-width // steps[1])
+            found.append(Layer("convolution", channels, filters, (height, width), after, window, steps))
+            (height, width), channels = after, filters
         return found
 
     def _transposed(self, convolutions: list[Layer]) -> list[Layer]:
-        """What undoes the convolutions, the last first, down to one channel."""
+        """What undoes the convolutions, the last first, down to the channels of the input."""
         levels = convolutions[::-1]
         channels = [(layer.outputs, layer.inputs) for layer in levels]
         if self.decoder == "projected":
@@ -198,8 +209,9 @@ class NetworkSpec:
             for (i, o), layer in zip(channels, levels, strict=True)
         ]
         if self.decoder == "projected":
-            image = convolutions[0].before
-            found.append(Layer("transposed", self.filters[0], 1, image, image, self.kernel, 1))
+            first = convolutions[0]
+            shape = first.before, first.before, first.window, (1, 1)
+            found.append(Layer("transposed", self.filters[0], first.inputs, *shape))
         return found
 
     def dropped(self) -> dict[str, int]:

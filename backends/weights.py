@@ -1,8 +1,8 @@
 """Canonical weights: the arrays every backend starts from and gives back, by name, on disk too.
 
-Names in order are those of ``NetworkSpec.layers``, each with ``.kernel``, of shape (in, out) or (w, w, in, out), and
-``.bias``, of shape (out,); after them what is trained beside the layers (``beside``), and, where the likelihood is
-``gaussian``, ``output.log_sigma``, of shape (1,).
+Names in order are those of ``NetworkSpec.layers``, each with ``.kernel``, of shape (in, out), (w, w, in, out) or, over
+time, (w, 1, in, out), and ``.bias``, of shape (out,); after them what is trained beside the layers (``beside``), and,
+where the likelihood is ``gaussian``, ``output.log_sigma``, of shape (1,).
 """
 
 from __future__ import annotations
@@ -59,7 +59,7 @@ def initial_weights(spec: NetworkSpec, seed: int) -> dict[str, NDArray[np.float6
     """Glorot-uniform kernels, U(−√(6 / (in + out)), √(6 / (in + out))) (Glorot and Bengio 2010), and a mixture's means
     from N(0, 1); all else is zero.
 
-    A convolution's ``in`` and ``out`` are its channels times the w² positions of its window. Every tensor has a
+    A convolution's ``in`` and ``out`` are its channels times the positions of its window, w² or w. Every tensor has a
     stream of its own, keyed by (seed, its position), so that its values depend on no other.
     """
     weights = {}

@@ -14,7 +14,7 @@ from flax import nnx
 from jax import Array
 
 from backends import inference
-from backends.layer import Layer
+from backends.layer import Layer, Sides
 from backends.spec import LEAKY_SLOPE, Activation, TrainingSettings
 
 ACTIVATIONS: Mapping[Activation, Callable[[Array], Array]] = {
@@ -69,26 +69,26 @@ def narrowing_backward(kept: tuple[Array, Array], g: Array) -> tuple[Array, Arra
 narrowing_product.defvjp(narrowing_forward, narrowing_backward)
 
 
-def gather(images: Array, window: int, stride: int) -> Array:
-    """The windows of images (B, height, width, c) that a convolution sees, shape (B, ⌈height / s⌉, ⌈width / s⌉, w² c).
+def gather(images: Array, window: Sides, stride: Sides) -> Array:
+    """The windows of images (B, height, width, c) that a convolution sees, shape (B, ⌈height / s⌉, ⌈width / s⌉, w w c).
 
-    As w² strided slices: inside a loop XLA runs its own convolutions on the CPU at a tenth of the speed.
+    As strided slices, one for each place of a window: inside a loop XLA runs its own convolutions on the CPU at a
+    tenth of the speed.
     """
-    _, height, width, _ = images.shape
-    below, right, low = -(-height // stride), -(-width // stride), window // 2
-    sides = ((below, height), (right, width))
-    ends = [(low, stride * (small - 1) + window - low - large) for small, large in sides]
+    sides = [(w, s, -(-large // s), large) for w, s, large in zip(window, stride, images.shape[1:3], strict=True)]
+    ends = [(w // 2, s * (small - 1) + w - w // 2 - large) for w, s, small, large in sides]
+    down, across = ([slice(k, k + s * (small - 1) + 1, s) for k in range(w)] for w, s, small, _ in sides)
     padded = jnp.pad(images, ((0, 0), *ends, (0, 0)))
-    down, across = stride * (below - 1) + 1, stride * (right - 1) + 1
-    rows = [padded[:, k : k + down : stride] for k in range(window)]
-    return jnp.concatenate([row[:, :, j : j + across : stride] for row in rows for j in range(window)], -1)
+    rows = [padded[:, place] for place in down]
+    return jnp.concatenate([row[:, :, place] for row in rows for place in across], -1)
 
 
-def scatter(windows: Array, sides: tuple[int, int], stride: int) -> Array:
-    """The adjoint of ``gather``: windows of shape (B, h, w, k, k, c), added up into images (B, *sides, c)."""
+def scatter(windows: Array, sides: Sides, stride: Sides) -> Array:
+    """The adjoint of ``gather``: windows of shape (B, h, w, *window, c), added up into images (B, *sides, c)."""
     rows, below, right, _, _, channels = windows.shape
-    squares = interleaved(interleaved(windows, 1, 3, stride), 3, 4, stride)
-    images = squares.reshape(rows, stride * below, stride * right, channels)
+    down, across = stride
+    squares = interleaved(interleaved(windows, 1, 3, down), 3, 4, across)
+    images = squares.reshape(rows, down * below, across * right, channels)
     return images[:, : sides[0], : sides[1]]
 
 
@@ -115,50 +115,48 @@ def shifted(array: Array, axis: int, steps: int) -> Array:
 
 
 @partial(jax.custom_vjp, nondiff_argnums=(2,))
-def shrink(images: Array, kernel: Array, stride: int) -> Array:
-    """The convolution of larger images as one product with the kernel (w, w, outer, inner); its gradient is written
-    down, since ``enlarge`` is the adjoint: XLA would spread each slice over a whole image and add w² of these."""
-    return jnp.tensordot(gather(images, len(kernel), stride), kernel.reshape(-1, kernel.shape[-1]), 1)
+def shrink(images: Array, kernel: Array, stride: Sides) -> Array:
+    """The convolution of larger images as one product with the kernel (*window, outer, inner); its gradient is
+    written down, since ``enlarge`` is the adjoint: XLA would spread each slice over a whole image and add them up."""
+    return jnp.tensordot(gather(images, kernel.shape[:2], stride), kernel.reshape(-1, kernel.shape[-1]), 1)
 
 
-def shrink_forward(images: Array, kernel: Array, stride: int) -> tuple[Array, tuple[Array, Array]]:
+def shrink_forward(images: Array, kernel: Array, stride: Sides) -> tuple[Array, tuple[Array, Array]]:
     return shrink(images, kernel, stride), (images, kernel)
 
 
-def shrink_backward(stride: int, kept: tuple[Array, Array], g: Array) -> tuple[Array, Array]:
+def shrink_backward(stride: Sides, kept: tuple[Array, Array], g: Array) -> tuple[Array, Array]:
     images, kernel = kept
-    return enlarge(g, kernel, images.shape[1:3], stride), kernel_gradient(images, g, len(kernel), stride)
+    return enlarge(g, kernel, images.shape[1:3], stride), kernel_gradient(images, g, kernel.shape[:2], stride)
 
 
 shrink.defvjp(shrink_forward, shrink_backward)
 
 
 @partial(jax.custom_vjp, nondiff_argnums=(2, 3))
-def enlarge(images: Array, kernel: Array, sides: tuple[int, int], stride: int) -> Array:
+def enlarge(images: Array, kernel: Array, sides: Sides, stride: Sides) -> Array:
     """The transposed convolution of smaller images into larger ones of these sides; ``kernel`` as in ``shrink``."""
     windows = jnp.tensordot(images, kernel.reshape(-1, kernel.shape[-1]).T, 1)
     return scatter(windows.reshape(*images.shape[:3], *kernel.shape[:3]), sides, stride)
 
 
-def enlarge_forward(
-    images: Array, kernel: Array, sides: tuple[int, int], stride: int
-) -> tuple[Array, tuple[Array, Array]]:
+def enlarge_forward(images: Array, kernel: Array, sides: Sides, stride: Sides) -> tuple[Array, tuple[Array, Array]]:
     return enlarge(images, kernel, sides, stride), (images, kernel)
 
 
-def enlarge_backward(sides: tuple[int, int], stride: int, kept: tuple[Array, Array], g: Array) -> tuple[Array, Array]:
+def enlarge_backward(sides: Sides, stride: Sides, kept: tuple[Array, Array], g: Array) -> tuple[Array, Array]:
     images, kernel = kept
-    return shrink(g, kernel, stride), kernel_gradient(g, images, len(kernel), stride)
+    return shrink(g, kernel, stride), kernel_gradient(g, images, kernel.shape[:2], stride)
 
 
 enlarge.defvjp(enlarge_forward, enlarge_backward)
 
 
-def kernel_gradient(larger: Array, smaller: Array, window: int, stride: int) -> Array:
-    """Of shape (w, w, outer, inner), from what stands on the two sides of the kernel."""
+def kernel_gradient(larger: Array, smaller: Array, window: Sides, stride: Sides) -> Array:
+    """Of shape (*window, outer, inner), from what stands on the two sides of the kernel."""
     outer, inner = larger.shape[-1], smaller.shape[-1]
-    windows = gather(larger, window, stride).reshape(-1, window**2 * outer)
-    return (windows.T @ smaller.reshape(-1, inner)).reshape(window, window, outer, inner)
+    windows = gather(larger, window, stride).reshape(-1, math.prod(window) * outer)
+    return (windows.T @ smaller.reshape(-1, inner)).reshape(*window, outer, inner)
 
 
 class Dense(nnx.Linear):
@@ -178,9 +176,9 @@ class Convolution(nnx.Conv):
     canonical_axes = (0, 1, 2, 3)
 
     def __init__(self, layer: Layer, settings: TrainingSettings) -> None:
-        around = (layer.padding, layer.padding)
-        shape = (layer.window,) * 2, (layer.stride,) * 2
-        super().__init__(layer.inputs, layer.outputs, *shape, padding=(around, around), **blank(settings))
+        around = tuple((side, side) for side in layer.padding)
+        shape = layer.window, layer.stride
+        super().__init__(layer.inputs, layer.outputs, *shape, padding=around, **blank(settings))
         self.stride = layer.stride
         self.images = (*layer.before, layer.inputs)
         self.by_products = by_products(settings)
@@ -200,10 +198,10 @@ class Transposed(nnx.ConvTranspose):
     canonical_axes = (0, 1, 3, 2)
 
     def __init__(self, layer: Layer, settings: TrainingSettings) -> None:
-        low = layer.window - 1 - layer.padding
-        sides = zip(layer.before, layer.after, strict=True)
-        padding = tuple((low, low + large - layer.stride * (small - 1) - 1) for small, large in sides)
-        shape = (layer.window,) * 2, (layer.stride,) * 2
+        low = (w - 1 - p for w, p in zip(layer.window, layer.padding, strict=True))
+        sides = zip(low, layer.stride, layer.before, layer.after, strict=True)
+        padding = tuple((p, p + large - s * (small - 1) - 1) for p, s, small, large in sides)
+        shape = layer.window, layer.stride
         super().__init__(layer.inputs, layer.outputs, *shape, padding=padding, transpose_kernel=True, **blank(settings))
         self.images, self.after, self.stride = (*layer.before, layer.inputs), layer.after, layer.stride
         self.by_products = by_products(settings)

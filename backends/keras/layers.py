@@ -12,7 +12,7 @@ import keras
 from keras import ops
 
 from backends import inference
-from backends.layer import Layer
+from backends.layer import Layer, Sides
 from backends.spec import LEAKY_SLOPE, Activation, NetworkSpec, TrainingSettings
 
 Array = Any  # a tensor of whichever engine Keras runs on
@@ -44,26 +44,26 @@ FEW_PIXELS = 16
 TensorFlow 1.4 times as fast on images of 8×8 pixels, on one core."""
 
 
-def gather(images: Array, window: int, stride: int) -> Array:
-    """The windows of images (B, height, width, c) that a convolution sees, shape (B, ⌈height / s⌉, ⌈width / s⌉, w² c).
+def gather(images: Array, window: Sides, stride: Sides) -> Array:
+    """The windows of images (B, height, width, c) that a convolution sees, shape (B, ⌈height / s⌉, ⌈width / s⌉, w w c).
 
-    As w² strided slices: inside a loop XLA runs its own convolutions on the CPU at a tenth of the speed.
+    As strided slices, one for each place of a window: inside a loop XLA runs its own convolutions on the CPU at a
+    tenth of the speed.
     """
-    height, width = images.shape[1:3]
-    below, right, low = -(-height // stride), -(-width // stride), window // 2
-    sides = ((below, height), (right, width))
-    ends = [(low, stride * (small - 1) + window - low - large) for small, large in sides]
+    sides = [(w, s, -(-large // s), large) for w, s, large in zip(window, stride, images.shape[1:3], strict=True)]
+    ends = [(w // 2, s * (small - 1) + w - w // 2 - large) for w, s, small, large in sides]
+    down, across = ([slice(k, k + s * (small - 1) + 1, s) for k in range(w)] for w, s, small, _ in sides)
     padded = ops.pad(images, ((0, 0), *ends, (0, 0)))
-    down, across = stride * (below - 1) + 1, stride * (right - 1) + 1
-    rows = [padded[:, k : k + down : stride] for k in range(window)]
-    return ops.concatenate([row[:, :, j : j + across : stride] for row in rows for j in range(window)], -1)
+    rows = [padded[:, place] for place in down]
+    return ops.concatenate([row[:, :, place] for row in rows for place in across], -1)
 
 
-def scatter(windows: Array, sides: tuple[int, int], stride: int) -> Array:
-    """The adjoint of ``gather``: windows of shape (B, h, w, k, k, c), added up into images (B, *sides, c)."""
+def scatter(windows: Array, sides: Sides, stride: Sides) -> Array:
+    """The adjoint of ``gather``: windows of shape (B, h, w, *window, c), added up into images (B, *sides, c)."""
     below, right, _, _, channels = windows.shape[1:]
-    squares = interleaved(interleaved(windows, 1, 3, stride), 3, 4, stride)
-    images = ops.reshape(squares, (-1, stride * below, stride * right, channels))
+    down, across = stride
+    squares = interleaved(interleaved(windows, 1, 3, down), 3, 4, across)
+    images = ops.reshape(squares, (-1, down * below, across * right, channels))
     return images[:, : sides[0], : sides[1]]
 
 
@@ -89,10 +89,10 @@ def shifted(array: Array, axis: int, steps: int) -> Array:
     return ops.pad(kept, [ends if number == axis else (0, 0) for number in range(len(array.shape))])
 
 
-def shrink(images: Array, kernel: Array, stride: int) -> Array:
-    """The convolution of larger images as one product with the kernel (w, w, outer, inner); its gradient is written
-    down, since ``enlarge`` is the adjoint: XLA would spread each slice over a whole image and add w² of these."""
-    sides, window = images.shape[1:3], kernel.shape[0]
+def shrink(images: Array, kernel: Array, stride: Sides) -> Array:
+    """The convolution of larger images as one product with the kernel (*window, outer, inner); its gradient is
+    written down, since ``enlarge`` is the adjoint: XLA would spread each slice over a whole image and add them up."""
+    sides, window = images.shape[1:3], kernel.shape[:2]
 
     @ops.custom_gradient
     def product(images: Array, kernel: Array) -> tuple[Array, Gradient]:
@@ -105,14 +105,14 @@ def shrink(images: Array, kernel: Array, stride: int) -> Array:
     return product(images, kernel)
 
 
-def enlarge(images: Array, kernel: Array, sides: tuple[int, int], stride: int) -> Array:
+def enlarge(images: Array, kernel: Array, sides: Sides, stride: Sides) -> Array:
     """The transposed convolution of smaller images into larger ones of these sides; ``kernel`` as in ``shrink``."""
     below, right = images.shape[1:3]
 
     @ops.custom_gradient
     def product(images: Array, kernel: Array) -> tuple[Array, Gradient]:
         def gradient(g: Array) -> tuple[Array, Array]:
-            return shrink(g, kernel, stride), kernel_gradient(g, images, kernel.shape[0], stride)
+            return shrink(g, kernel, stride), kernel_gradient(g, images, kernel.shape[:2], stride)
 
         windows = ops.tensordot(images, ops.transpose(ops.reshape(kernel, (-1, kernel.shape[-1]))), 1)
         return scatter(ops.reshape(windows, (-1, below, right, *kernel.shape[:3])), sides, stride), gradient
@@ -120,12 +120,12 @@ def enlarge(images: Array, kernel: Array, sides: tuple[int, int], stride: int) -
     return product(images, kernel)
 
 
-def kernel_gradient(larger: Array, smaller: Array, window: int, stride: int) -> Array:
-    """Of shape (w, w, outer, inner), from what stands on the two sides of the kernel."""
+def kernel_gradient(larger: Array, smaller: Array, window: Sides, stride: Sides) -> Array:
+    """Of shape (*window, outer, inner), from what stands on the two sides of the kernel."""
     outer, inner = larger.shape[-1], smaller.shape[-1]
-    windows = ops.reshape(gather(larger, window, stride), (-1, window**2 * outer))
+    windows = ops.reshape(gather(larger, window, stride), (-1, math.prod(window) * outer))
     product = ops.matmul(ops.transpose(windows), ops.reshape(smaller, (-1, inner)))
-    return ops.reshape(product, (window, window, outer, inner))
+    return ops.reshape(product, (*window, outer, inner))
 
 
 def all_small(spec: NetworkSpec) -> bool:
@@ -161,14 +161,16 @@ class Convolution(keras.layers.Layer):
 
     def __init__(self, layer: Layer) -> None:
         super().__init__()
-        self.images, self.around, self.stride = (-1, *layer.before, layer.inputs), (layer.padding,) * 2, layer.stride
+        self.images, self.stride = (-1, *layer.before, layer.inputs), layer.stride
+        self.around = tuple((side, side) for side in layer.padding)
         shape = layer.outputs, layer.window, layer.stride
         self.inner = keras.layers.Conv2D(*shape, padding="valid", data_format="channels_last")
-        self.inner.build((None, *(side + sum(self.around) for side in layer.before), layer.inputs))
+        padded = (side + 2 * p for side, p in zip(layer.before, layer.padding, strict=True))
+        self.inner.build((None, *padded, layer.inputs))
         self.built = True
 
     def call(self, x: Array) -> Array:
-        images = ops.pad(ops.reshape(x, self.images), ((0, 0), self.around, self.around, (0, 0)))
+        images = ops.pad(ops.reshape(x, self.images), ((0, 0), *self.around, (0, 0)))
         return ops.reshape(self.inner(images), (ops.shape(x)[0], -1))
 
 
@@ -186,9 +188,9 @@ class Transposed(keras.layers.Layer):
         self.built = True
 
     def call(self, x: Array) -> Array:
-        (height, width), low = self.after, self.low
+        (height, width), (top, left) = self.after, self.low
         images = self.inner(ops.reshape(x, self.images))
-        inside = images[:, low : low + height, low : low + width]
+        inside = images[:, top : top + height, left : left + width]
         return ops.reshape(inside, (ops.shape(x)[0], -1))
 
 

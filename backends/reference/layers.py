@@ -77,20 +77,21 @@ def slope(activation: Activation, a: Array) -> Array:
 
 
 def gather(rows: Array, layer: Layer) -> Array:
-    """The windows of a layer's larger image under each pixel of its smaller one, shape (B, height, width, c, w, w)."""
-    around, window, stride = (layer.padding, layer.padding), layer.window, layer.stride
-    padded = np.pad(rows.reshape(len(rows), *layer.larger, -1), ((0, 0), around, around, (0, 0)))
-    windows: Array = np.lib.stride_tricks.sliding_window_view(padded, (window, window), axis=(1, 2))
-    return windows[:, ::stride, ::stride]
+    """The windows of a layer's larger image under each pixel of its smaller one, (B, height, width, c, *window)."""
+    around = ((side, side) for side in layer.padding)
+    padded = np.pad(rows.reshape(len(rows), *layer.larger, -1), ((0, 0), *around, (0, 0)))
+    windows: Array = np.lib.stride_tricks.sliding_window_view(padded, layer.window, axis=(1, 2))
+    down, across = layer.stride
+    return windows[:, ::down, ::across]
 
 
 def scatter(windows: Array, layer: Layer) -> Array:
-    """The adjoint of ``gather``: windows of shape (B, height, width, w, w, c), added up into rows of larger images."""
-    (height, width), (below, right), low, s = layer.larger, layer.smaller, layer.padding, layer.stride
-    padded = np.zeros((len(windows), height + 2 * low, width + 2 * low, windows.shape[-1]))
-    for k, l in np.ndindex(layer.window, layer.window):  # noqa: E741  the formulas' own letter
-        padded[:, k : k + s * (below - 1) + 1 : s, l : l + s * (right - 1) + 1 : s] += windows[:, :, :, k, l]
-    return padded[:, low : low + height, low : low + width].reshape(len(windows), -1)
+    """The adjoint of ``gather``: windows (B, height, width, *window, c), added up into rows of larger images."""
+    (height, width), (below, right), (top, left), (s, t) = layer.larger, layer.smaller, layer.padding, layer.stride
+    padded = np.zeros((len(windows), height + 2 * top, width + 2 * left, windows.shape[-1]))
+    for k, l in np.ndindex(layer.window):  # noqa: E741  the formulas' own letter
+        padded[:, k : k + s * (below - 1) + 1 : s, l : l + t * (right - 1) + 1 : t] += windows[:, :, :, k, l]
+    return padded[:, top : top + height, left : left + width].reshape(len(windows), -1)
 
 
 def forward(layer: Layer, h: Array, kernel: Array, bias: Array) -> Array:

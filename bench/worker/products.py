@@ -179,12 +179,12 @@ class Convolving(Torch):
         torch.backends.cudnn.allow_tf32 = work.precision == "tf32"
         assert work.convolution is not None
         rows, outer, inner, larger, transposed, first, window, stride, moves = work.convolution
-        smaller = [-(-side // stride) for side in larger]
-        extra = [side - stride * (small - 1) - 1 for side, small in zip(larger, smaller, strict=True)]
+        smaller = [-(-side // s) for side, s in zip(larger, stride, strict=True)]
+        extra = [side - s * (small - 1) - 1 for side, s, small in zip(larger, stride, smaller, strict=True)]
         shapes = (rows, outer, *larger), (rows, inner, *smaller)
         x, g = (draw(shape).to(memory_format=layout) for shape in (reversed(shapes) if transposed else shapes))
-        kernel = draw((inner, outer, window, window)).to(memory_format=layout)
-        how = [stride] * 2, [window // 2] * 2, [1, 1], transposed, extra if transposed else [0, 0], 1
+        kernel = draw((inner, outer, *window)).to(memory_format=layout)
+        how = stride, [side // 2 for side in window], [1, 1], transposed, extra if transposed else [0, 0], 1
 
         def run() -> None:
             for _ in range(moves):

@@ -14,6 +14,7 @@ NETWORKS = {
     "heads that read the input": NetworkSpec(7, (), 2),
     "convolutional": NetworkSpec(63, (10,), 4, likelihood="bce", image=(9, 7), filters=(3, 5)),
     "projected": NetworkSpec(63, (10,), 4, image=(9, 7), filters=(3, 5), kernel=5, strides=(1, 2), decoder="projected"),
+    "windows": NetworkSpec(45, (10,), 4, image=(9,), filters=(3, 5), kernel=5, strides=(1, 2), decoder="projected"),
     "convolutions alone": NetworkSpec(64, (), 2, likelihood="bce", image=(8, 8), filters=(4,)),
 }
 

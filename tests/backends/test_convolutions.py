@@ -6,22 +6,24 @@ import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from backends.layer import Layer
+from backends.layer import Layer, Sides
 from backends.reference import forward
 
 images = st.tuples(st.integers(1, 7), st.integers(1, 7))
 channels = st.integers(1, 3)
 seeds = st.integers(0, 1000)
-windows, strides = st.sampled_from([3, 5]), st.sampled_from([1, 2])
+# each direction by itself: over time the other one has a single pixel
+windows = st.tuples(*[st.sampled_from([1, 3, 5])] * 2)
+strides = st.tuples(*[st.sampled_from([1, 2])] * 2)
 
 
-def make_pair(large: tuple[int, int], outer: int, inner: int, window: int = 3, stride: int = 2) -> tuple[Layer, Layer]:
+def make_pair(
+    large: Sides, outer: int, inner: int, window: Sides = (3, 3), stride: Sides = (2, 2)
+) -> tuple[Layer, Layer]:
     """A convolution of images of ``outer`` channels to ``inner`` ones, and the transposed one that mirrors it."""
-    small = ((large[0] + stride - 1) // stride, (large[1] + stride - 1) // stride)
-    shape = window, stride
-    return Layer("convolution", outer, inner, large, small, *shape), Layer(
-        "transposed", inner, outer, small, large, *shape
-    )
+    small = ((large[0] + stride[0] - 1) // stride[0], (large[1] + stride[1] - 1) // stride[1])
+    down = Layer("convolution", outer, inner, large, small, window, stride)
+    return down, Layer("transposed", inner, outer, small, large, window, stride)
 
 
 def pixel_by_pixel(layer: Layer, x: np.ndarray, kernel: np.ndarray, bias: np.ndarray) -> np.ndarray:
@@ -30,8 +32,9 @@ def pixel_by_pixel(layer: Layer, x: np.ndarray, kernel: np.ndarray, bias: np.nda
     down = layer.kind == "convolution"
     small, (height, width) = (layer.after, layer.before) if down else (layer.before, layer.after)
     for i, j in np.ndindex(small):
-        for k, l in np.ndindex(layer.window, layer.window):  # noqa: E741  the formulas' own letter
-            row, column = (layer.stride * place + at - layer.window // 2 for place, at in ((i, k), (j, l)))
+        for k, l in np.ndindex(layer.window):  # noqa: E741  the formulas' own letter
+            places = zip((i, j), (k, l), layer.stride, layer.window, strict=True)
+            row, column = (stride * place + at - window // 2 for place, at, stride, window in places)
             if not (0 <= row < height and 0 <= column < width):
                 continue
             if down:

@@ -44,8 +44,13 @@ IMAGES = NetworkSpec(784, (16,), 2, likelihood="bce", image=(28, 28), filters=(3
         ({"features": 6, "image": (2, 3), "filters": (4,), "strides": (3,)}, "strides must be of"),
         ({"features": 6, "image": (2, 3), "filters": (4,), "decoder": "none"}, "decoder must be one of"),
         ({"features": 6, "image": (2, 2), "filters": (4,)}, r"an image of \(2, 2\) pixels has not 6 features"),
-        ({"features": 6, "image": (6,), "filters": (4,)}, r"must be \(height, width\), not \(6,\)"),
-        ({"features": 6, "image": (2, 3, 1), "filters": (4,)}, r"must be \(height, width\), not \(2, 3, 1\)"),
+        ({"features": 12, "image": (2, 3), "filters": (4,)}, r"an image of \(2, 3\) pixels has not 12 features"),
+        (
+            {"features": 6, "image": (4,), "filters": (4,)},
+            "6 features are no window of 4 steps, each with all",
+        ),
+        ({"features": 6, "image": (), "filters": (4,)}, r"an image's shape must be .*\(steps,\), not \(\)"),
+        ({"features": 6, "image": (2, 3, 1), "filters": (4,)}, r"an image's shape must be .*, not \(2, 3, 1\)"),
     ],
 )
 def test_an_impossible_network_is_refused_in_one_line(fields, complaint):
@@ -106,17 +111,32 @@ def test_a_projected_decoder_keeps_the_filters_and_ends_in_one_step_to_a_single_
     assert layers[7:] == [
         ("decoder.2", Layer("transposed", 64, 64, (7, 7), (14, 14))),
         ("decoder.3", Layer("transposed", 64, 32, (14, 14), (28, 28))),
-        ("output", Layer("transposed", 32, 1, (28, 28), (28, 28), 3, 1)),
+        ("output", Layer("transposed", 32, 1, (28, 28), (28, 28), (3, 3), (1, 1))),
     ]
 
 
 def test_windows_and_strides_are_those_of_every_convolution_and_of_its_mirror():
     layers = NetworkSpec(35, (), 2, image=(7, 5), filters=(3, 4), kernel=5, strides=(2, 1)).layers()
-    assert layers["encoder.0"] == Layer("convolution", 1, 3, (7, 5), (4, 3), 5, 2)
-    assert layers["encoder.1"] == Layer("convolution", 3, 4, (4, 3), (4, 3), 5, 1)
-    assert layers["decoder.1"] == Layer("transposed", 4, 3, (4, 3), (4, 3), 5, 1)
-    assert layers["output"] == Layer("transposed", 3, 1, (4, 3), (7, 5), 5, 2)
+    assert layers["encoder.0"] == Layer("convolution", 1, 3, (7, 5), (4, 3), (5, 5), (2, 2))
+    assert layers["encoder.1"] == Layer("convolution", 3, 4, (4, 3), (4, 3), (5, 5), (1, 1))
+    assert layers["decoder.1"] == Layer("transposed", 4, 3, (4, 3), (4, 3), (5, 5), (1, 1))
+    assert layers["output"] == Layer("transposed", 3, 1, (4, 3), (7, 5), (5, 5), (2, 2))
     assert layers["output"].kernel == (5, 5, 3, 1)
+
+
+def test_a_window_is_halved_in_time_alone_and_comes_back_with_all_its_channels():
+    spec = NetworkSpec(35, (), 2, image=(7,), filters=(3, 4), strides=(2, 1))
+    layers = spec.layers()
+    assert spec.channels == 5
+    assert layers["encoder.0"] == Layer("convolution", 5, 3, (7, 1), (4, 1), (3, 1), (2, 1))
+    assert layers["encoder.1"] == Layer("convolution", 3, 4, (4, 1), (4, 1), (3, 1), (1, 1))
+    assert layers["mu"] == Layer("dense", 16, 2)
+    assert layers["decoder.1"] == Layer("transposed", 4, 3, (4, 1), (4, 1), (3, 1), (1, 1))
+    assert layers["output"] == Layer("transposed", 3, 5, (4, 1), (7, 1), (3, 1), (2, 1))
+    assert layers["encoder.0"].kernel == (3, 1, 5, 3)
+    *_, last, output = replace(spec, decoder="projected").layers().values()
+    assert last == Layer("transposed", 4, 3, (4, 1), (7, 1), (3, 1), (2, 1))
+    assert output == Layer("transposed", 3, 5, (7, 1), (7, 1), (3, 1), (1, 1))
 
 
 def test_filters_without_hidden_layers_meet_the_heads_directly():

@@ -138,7 +138,8 @@ def test_a_file_of_before_there_were_images_still_loads(tmp_path):
         (arrays_with(), {"spec": METADATA["spec"].replace("[]", "[3]")}, "lack 'encoder.0.kernel'"),
         (arrays_with(), with_image([1, 2], [3]), "lack 'encoder.0.kernel'"),
         (arrays_with(), with_image([2, 2], [3]), "has not 2 features"),
-        (arrays_with(), with_image([2], [3]), "Expected `array` of length 2"),
+        (arrays_with(), with_image([1, 2, 1], [3]), "an image's shape must be"),
+        (arrays_with(), with_image([3], [3]), "2 features are no window of 3 steps"),
         (arrays_with(), with_image([1, 2], []), "filters and the image's shape go together"),
         (arrays_with(extra=np.zeros(1)), METADATA, "hold 'extra', which this network does not have"),
         (

@@ -196,7 +196,7 @@ def window_cut_as_a_smaller_one(module: Any) -> Any:
 
     def cut(real: Any) -> Any:
         def call(self: Any, x: Any) -> Any:
-            self.low = 1
+            self.low = (1, 1)
             return real(self, x)
 
         return call
