@@ -304,8 +304,8 @@ def _check_scenario(scenario: Scenario, seed: int) -> None:
         "devices": [scenario.device],
         "precisions": [scenario.precision],
         "threads": [scenario.threads],
-        # what has no entry is what such a detector never has any of
-        "training": {name: value for name, value in training.items() if value != ()},
+        # what has no entry is what such a detector never has any of, but for hidden layers, which may be none
+        "training": {name: value for name, value in training.items() if value != () or name == "hidden"},
         "thresholds": msgspec.to_builtins(scenario.thresholds),
         "parameters": {scenario.detector: scenario.parameters} if scenario.parameters else {},
         "protocol": scenario.protocol,
