@@ -217,6 +217,11 @@ class Dataset:
         return len(self.feature_names)
 
     @property
+    def grid(self) -> tuple[int, ...] | None:
+        """What convolutions run over: (height, width) of an image, (steps,) of a window; None of neither."""
+        return self.image_shape or (None if self.series is None else (self.series.window,))
+
+    @property
     def groups(self) -> tuple[tuple[int, int], ...]:
         """The columns that one-hot encode one category each, as (start, stop); none where nothing tells of any."""
         found: tuple[tuple[int, int], ...] = getattr(self.preprocessing, "groups", ())

@@ -86,7 +86,9 @@ class Autoencoder:
     needs_backend: ClassVar[bool] = True
     kind: ClassVar[Kind] = "autoencoder"
     convolutional: ClassVar[bool] = False
-    """Whether the network begins with convolutions, and so needs rows that are images."""
+    """Whether the network begins with convolutions, and so needs rows that are images or windows of a series."""
+    dimensions: ClassVar[int] = 2
+    """Of what these run over: 2 of an image, 1 of a window."""
     scores_of_its_own: ClassVar[bool] = False
     """Whether ``decision_function`` is all there is, and no ``score`` by kind."""
     hidden: ClassVar[tuple[int, ...]] = (128, 64)
@@ -304,3 +306,10 @@ class ConvolutionalVAE(VAE):
     convolutional: ClassVar[bool] = True
     hidden: ClassVar[tuple[int, ...]] = (16,)
     latent: ClassVar[int] = 2
+
+
+class WindowVAE(VAE):
+    """The convolutional VAE for windows of a series: the same, over time."""
+
+    convolutional: ClassVar[bool] = True
+    dimensions: ClassVar[int] = 1

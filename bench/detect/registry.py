@@ -26,6 +26,7 @@ NO_PARAMETERS: Mapping[str, Any] = MappingProxyType({})
 REGISTRY: dict[str, str] = {
     "vae": "bench.detect.autoencoder:VAE",
     "conv_vae": "bench.detect.autoencoder:ConvolutionalVAE",
+    "conv1d_vae": "bench.detect.autoencoder:WindowVAE",
     "autoencoder": "bench.detect.autoencoder:Autoencoder",
     "latent_isolation_forest": "bench.detect.hybrids:LatentIsolationForest",
     "latent_one_class_svm": "bench.detect.hybrids:LatentOneClassSVM",
@@ -47,6 +48,9 @@ OF_CATEGORIES = "rarity"
 """The one that joins them where a data set has categories."""
 SANITY = (*EVERYWHERE, OF_CATEGORIES)
 """All sanity lines: what no trained detector is worth its trouble below."""
+
+CONVOLVED = {1: "windows of a series", 2: "images"}
+"""What the rows of a convolutional detector have to be, by the dimensions that its convolutions run over."""
 
 
 def names() -> tuple[str, ...]:
@@ -146,9 +150,10 @@ def needs_backend(name: str) -> bool:
     return bool(getattr(load(name), "needs_backend", False))
 
 
-def needs_images(name: str) -> bool:
-    """Whether the detector is a convolutional network."""
-    return bool(getattr(load(name), "convolutional", False))
+def convolved(name: str) -> int:
+    """Dimensions that a detector's convolutions run over: 2 of images, 1 of windows of a series, 0 without any."""
+    detector = load(name)
+    return detector.dimensions if getattr(detector, "convolutional", False) else 0
 
 
 def configurable(name: str) -> type[Any] | None:

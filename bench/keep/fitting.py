@@ -102,7 +102,7 @@ def fit(chosen: Suite, scenario: Scenario, *, seed: int, data_dir: Path | None, 
         detector = built(
             scenario,
             data.features,
-            data.image_shape,
+            data.grid,
             seed=seed,
             score=kinds[0],
             rows=len(data.X_train),

@@ -69,7 +69,7 @@ class Card:
     seed: Seed
     checksum: str
     train_rows: int
-    image: tuple[int, int] | None
+    image: tuple[int, ...] | None
     scores: tuple[str, ...]
     levels: tuple[float, ...]
     preprocessing: dict[str, Any]
@@ -106,7 +106,7 @@ def kinds(scenario: Scenario, asked: Sequence[str] = ()) -> tuple[str, ...]:
         if asked:
             raise ModelError(f"{scenario.detector} has one score of its own; --scores is for vae and its kind")
         return (DECISION,)
-    network = scenario.network(1, (1, 1) if training.filters else None)
+    network = scenario.network(1, (1,) * registry.convolved(scenario.detector) or None)
     return tuple(dict.fromkeys(asked or (*training.scores, *network.scores)))
 
 
@@ -149,7 +149,7 @@ def snapshot(detector: Any, scenario: Scenario, data: Dataset, seed: int, scores
         seed=seed,
         checksum=data.checksum,
         train_rows=len(data.X_train),
-        image=data.image_shape,
+        image=data.grid,
         scores=tuple(scores),
         levels=tuple(levels),
         preprocessing=words,
@@ -261,8 +261,8 @@ def _checked(card: Card, arrays: dict[str, NDArray[Any]]) -> Model:
     valid = kinds(scenario)
     if foreign := [name for name in card.scores if name not in valid] or len(set(card.scores)) < len(card.scores):
         raise ValueError(f"{scenario.detector} has the scores {', '.join(valid)}, and the model says {card.scores}")
-    if card.image is not None and min(card.image) < 1:
-        raise ValueError(f"it says that its rows are images of {card.image[0]} × {card.image[1]} pixels")
+    if card.image is not None and min(card.image, default=0) < 1:
+        raise ValueError(f"it says that its rows are images of {' × '.join(map(str, card.image)) or 'no'} pixels")
     fitted = {name.removeprefix(FITTED): array for name, array in arrays.items() if name.startswith(FITTED)}
     preprocessing = restored_preprocessing(card.preprocessing, fitted)
     features = len(preprocessing.feature_names)

@@ -132,9 +132,9 @@ def validated(block: Block, where: str) -> Block:
         raise SuiteError(f"{where}: sweep.batch_size: the block varies it by batch_sizes already")
     for name in block.detectors:
         for training in _distinct(block, name):
-            if registry.needs_images(name) and not training.filters:
+            if registry.convolved(name) and not training.filters:
                 raise SuiteError(f"{where}: training.filters: {name} needs at least one, for example [32, 64]")
-            if registry.needs_images(name) and len(training.strides) not in (0, len(training.filters)):
+            if registry.convolved(name) and len(training.strides) not in (0, len(training.filters)):
                 raise SuiteError(
                     f"{where}: training.strides: one for each of the {len(training.filters)} filters, or none at all, "
                     f"not {len(training.strides)}"
@@ -179,7 +179,7 @@ def _check_training(training: Training, detector: str, where: str) -> None:
     loaded = registry.load(detector)
     scenario = Scenario("", detector, "", "", "cpu", "float32", 1, (), training.resolved(loaded))
     try:
-        network = scenario.network(1, (1, 1) if loaded.convolutional else None)
+        network = scenario.network(1, (1,) * registry.convolved(detector) or None)
         reason = contradiction(network, scenario.training_settings(0))
     except ValueError as error:
         reason = str(error)

@@ -13,7 +13,7 @@ from bench.suites.scenario import Scenario
 def built(
     scenario: Scenario,
     features: int,
-    image: tuple[int, int] | None,
+    image: tuple[int, ...] | None,
     *,
     seed: int,
     score: str | None = None,
@@ -28,8 +28,8 @@ def built(
     scenario : Scenario
     features : int
         Columns of the rows that it will see.
-    image : (height, width) or None
-        Of the images that these rows are.
+    image : (height, width), (steps,) or None
+        Of the images, or windows of a series, that these rows are.
     seed : int
     score : str, optional
         Which score of a network is its own; the first of the scenario's where nothing is said.
@@ -45,7 +45,7 @@ def built(
     BackendError
         A package that the detector requires is not installed.
     ValueError
-        A convolutional detector and rows that are no images.
+        A convolutional detector and rows that are no images, or no windows.
     """
     detector = registry.load_required(scenario.detector, scenario.parameters)
     training = scenario.training

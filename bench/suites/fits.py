@@ -12,8 +12,8 @@ from bench.suites.checks import SuiteError
 from bench.suites.scenario import Scenario
 from bench.suites.suite import Suite
 
-Shape = tuple[int, tuple[int, int] | None]
-"""Columns of a data set, and the (height, width) of the images its rows are, or None."""
+Shape = tuple[int, tuple[int, ...] | None]
+"""Columns of a data set, and the (height, width) of the images or the (steps,) of the windows its rows are, or None."""
 
 
 @dataclass(frozen=True)
@@ -108,7 +108,7 @@ def examine(reference: str, seed: int, data_dir: Path | None) -> Facts | str:
     except datasets.DatasetError as error:
         return str(error)
     return Facts(
-        (data.features, data.image_shape),
+        (data.features, data.grid),
         len(data.X_train),
         data.unit_interval,
         bool(data.groups),
@@ -130,10 +130,12 @@ def _reason(scenario: Scenario, facts: Facts | str) -> str | None:
         return None
     if training.likelihood == "bce" and not facts.unit_interval:
         return f'{reference}: the likelihood bce needs values in [0, 1]; use likelihood = "mse" in its block'
-    if registry.needs_images(scenario.detector) and facts.shape[1] is None:
+    convolved = registry.convolved(scenario.detector)
+    if convolved and len(facts.shape[1] or ()) != convolved:
+        such = "sensors or file:…?window=64" if convolved == 1 else "digits:4 or mnist:4"
         return (
-            f"{reference}: {scenario.detector} needs images, and the columns of this data set are none; "
-            f"leave {scenario.detector} out of its block, or name a data set such as digits:4 or mnist:4"
+            f"{reference}: {scenario.detector} needs {registry.CONVOLVED[convolved]}, and the rows of this data set "
+            f"are none; leave {scenario.detector} out of its block, or name a data set such as {such}"
         )
     if training.batch_size > facts.rows and training.small_data == "refuse":
         return (

@@ -210,15 +210,18 @@ class Scenario:
         adversarial = self.training.adversarial if self.training else None
         return adversarial.moves if adversarial else 0
 
-    def network(self, features: int, image: tuple[int, int] | None) -> NetworkSpec:
-        """The network this scenario trains on rows of so many features, the pixels of an image (height, width) or none.
+    def network(self, features: int, image: tuple[int, ...] | None) -> NetworkSpec:
+        """The network this scenario trains on rows of so many features: the pixels of an image (height, width), the
+        steps of a window (steps,), or neither.
 
-        Raises ValueError for a convolutional detector on rows that are no image.
+        Raises ValueError for a convolutional detector on rows that are not what its convolutions run over.
         """
-        training = self.training
+        training, convolved = self.training, registry.convolved(self.detector)
         assert training is not None
         assert training.hidden is not None
         assert training.latent is not None
+        if convolved and len(image or ()) != convolved:
+            raise ValueError(f"{self.detector} needs {registry.CONVOLVED[convolved]}, not rows of shape {image}")
         return NetworkSpec(
             features=features,
             hidden=training.hidden,

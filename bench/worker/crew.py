@@ -47,7 +47,7 @@ class Crew:
             rows = len(data.X_train)
             self.data.append(data)
             self.detectors.append(
-                built(trial.scenario, data.features, data.image_shape, seed=trial.seed, rows=rows, groups=data.groups)
+                built(trial.scenario, data.features, data.grid, seed=trial.seed, rows=rows, groups=data.groups)
             )
 
     def room(self) -> dict[str, Any]:

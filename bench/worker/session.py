@@ -97,7 +97,7 @@ class Session:
             self.detector = built(
                 scenario,
                 data.features,
-                data.image_shape,
+                data.grid,
                 seed=trial.seed,
                 rows=len(data.X_train),
                 groups=data.groups,

@@ -58,6 +58,7 @@ def refused(done: subprocess.CompletedProcess[str], *parts: str) -> None:
         ('[training]\ndecoder = "mirror"\n' + ONE, ["training.decoder", "did you mean 'mirrored'?"]),
         (ONE.replace("norm", "conv_vae") + "training = { strides = [1] }\n", ["training.strides", "2 filters"]),
         (ONE.replace("norm", "conv_vae"), ["blobs-2d: conv_vae needs images", "digits:4"]),
+        (ONE.replace("norm", "conv1d_vae"), ["blobs-2d: conv1d_vae needs windows of a series", "sensors"]),
         ('threshold = { rule = "percentile" }\n' + ONE, ["'threshold'", "did you mean 'thresholds'?"]),
         ('thresholds = [{ rule = "percentil" }]\n' + ONE, ["thresholds 1: rule", "did you mean 'percentile'?"]),
         ('thresholds = [{ rule = "percentile", value = 101 }]\n' + ONE, ["101"]),

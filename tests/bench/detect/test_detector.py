@@ -29,16 +29,21 @@ def images():
     return datasets.load("digits:4", seed=3)
 
 
+@pytest.fixture(scope="module")
+def series():
+    return datasets.load("sensors?steps=4000&anomalies=1&channels=2&window=9", seed=3)
+
+
 @pytest.fixture
-def fitting(name, data, images):
+def fitting(name, data, images, series):
     """A data set that the detector takes."""
-    return images if registry.needs_images(name) else data
+    return (data, series, images)[registry.convolved(name)]
 
 
 def make(name: str, data: Dataset, seed: int = 0, epochs: int = 8, patience: int = 0):
     detector = registry.load(name)
     if registry.needs_backend(name):
-        convolutions = {"image": data.image_shape, "filters": (8,)} if registry.needs_images(name) else {}
+        convolutions = {"image": data.grid, "filters": (8,)} if registry.convolved(name) else {}
         spec = NetworkSpec(features=data.features, hidden=(32,), latent=4, kind=detector.kind, **convolutions)
         settings = TrainingSettings(seed=seed, precision="float64")
         epochs = min(epochs, 2) if convolutions else epochs  # NumPy is slow at them
@@ -47,12 +52,12 @@ def make(name: str, data: Dataset, seed: int = 0, epochs: int = 8, patience: int
 
 
 @pytest.fixture(scope="module")
-def trained(data, images):
+def trained(data, images, series):
     """``trained(name)``: the detector fitted to its data set once."""
 
     @functools.cache
     def fit(name: str):
-        rows = images if registry.needs_images(name) else data
+        rows = (data, series, images)[registry.convolved(name)]
         detector = make(name, rows, seed=4)
         assert detector.fit(rows.X_train) is detector
         return detector

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import msgspec
 import numpy as np
 import pandas as pd
 import pytest
 
 import datasets
+from backends import reference
 from bench.keep import fitting, models, scoring
 from bench.keep.models import ModelError
 from bench.quality.steps import step_scores
+from bench.suites.building import built
 from datasets import DatasetError, windows
 
 OPTIONS = "?window=16&stride=4&time=at"
@@ -107,3 +111,26 @@ def test_a_model_whose_windows_are_none_is_refused(model, key, value, told):
     with pytest.raises(DatasetError) as failure:
         windows.restored(words, fitted)
     assert told in str(failure.value)
+
+
+def test_a_network_over_time_is_kept_with_the_window_that_it_convolves_over(folder):
+    training = {"epochs": 1, "batch_size": 16, "hidden": [], "latent": 2, "filters": [3]}
+    changes = {"training": training, "precisions": ["float64"]}
+    name = f"file:{folder / 'rows.csv'}{OPTIONS}"
+    _, scenario = fitting.plan(name, "conv1d_vae", "torch", file=None, changes=changes, seed=0, threads=1)
+    data = datasets.load(name)
+    shape = data.features, data.grid
+    detector = built(scenario, *shape, seed=0, backend=reference).fit(data.X_train)
+    place = folder / "network.model"
+    models.write(place, models.snapshot(detector, scenario, data, 0, ("reconstruction",)))
+    kept = models.read(place)
+    assert (kept.card.image, data.features) == ((16,), 16 * 3)
+    weights = {n.removeprefix(models.WEIGHTS): a for n, a in kept.arrays.items() if n.startswith(models.WEIGHTS)}
+    assert weights["encoder.0.kernel"].shape == (3, 1, 3, 3)
+    again = built(kept.card.scenario, data.features, kept.card.image, seed=0, backend=reference)
+    scores = again.take(weights, data.X_train).decision_function(data.X_test)
+    np.testing.assert_array_equal(scores, detector.decision_function(data.X_test))
+    for wrong in ((4, 4), None):
+        models.write(place, replace(kept, card=replace(kept.card, image=wrong)))
+        with pytest.raises(ModelError, match="conv1d_vae needs windows of a series"):
+            models.read(place)

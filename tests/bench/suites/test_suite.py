@@ -130,11 +130,12 @@ def test_a_block_replaces_single_training_keys_and_keeps_the_suites_others(tmp_p
 
 
 def networks(tmp_path, training: str) -> dict[str, Training]:
-    """The training of each network in a suite that lists all three over one [training] table."""
+    """The training of each network in a suite that lists all four over one [training] table."""
     path = tmp_path / "mine.toml"
     path.write_text(
         f"[training]\n{training}\n"
-        '[[scenarios]]\ndatasets = ["digits:4"]\nbackends = ["torch"]\ndetectors = ["vae", "autoencoder", "conv_vae"]\n'
+        '[[scenarios]]\ndatasets = ["digits:4"]\nbackends = ["torch"]\n'
+        'detectors = ["vae", "autoencoder", "conv_vae", "conv1d_vae"]\n'
     )
     return {s.detector: s.training for s in suite.load(str(path)).scenarios(1) if s.training}
 
@@ -142,7 +143,12 @@ def networks(tmp_path, training: str) -> dict[str, Training]:
 def test_a_network_that_the_suite_does_not_size_gets_its_detectors_own_size(tmp_path):
     sizes = {name: (t.filters, t.hidden, t.latent) for name, t in networks(tmp_path, "").items()}
     dense = ((), (128, 64), 8)
-    assert sizes == {"vae": dense, "autoencoder": dense, "conv_vae": ((32, 64), (16,), 2)}
+    assert sizes == {
+        "vae": dense,
+        "autoencoder": dense,
+        "conv_vae": ((32, 64), (16,), 2),
+        "conv1d_vae": ((32, 64), (128, 64), 8),
+    }
 
 
 def test_a_size_that_the_suite_gives_holds_for_all_networks_but_filters_for_convolutional_ones_alone(tmp_path):
@@ -150,9 +156,9 @@ def test_a_size_that_the_suite_gives_holds_for_all_networks_but_filters_for_conv
         tmp_path, 'hidden = []\nlatent = 3\nfilters = [4]\nkernel = 5\nstrides = [1]\ndecoder = "projected"'
     )
     assert {(t.hidden, t.latent) for t in found.values()} == {((), 3)}
-    assert [t.filters for t in found.values()] == [(), (), (4,)]
+    assert [t.filters for t in found.values()] == [(), (), (4,), (4,)]
     shapes = [(t.kernel, t.strides, t.decoder) for t in found.values()]
-    assert shapes == [(3, (), "mirrored"), (3, (), "mirrored"), (5, (1,), "projected")]
+    assert shapes == [(3, (), "mirrored")] * 2 + [(5, (1,), "projected")] * 2
     assert found["vae"] == networks(tmp_path, "hidden = []\nlatent = 3\nfilters = [9]")["vae"]
 
 
@@ -162,6 +168,7 @@ def test_a_detector_that_lacks_one_of_the_scores_is_scored_by_the_others(tmp_pat
         "vae": ("kl", "elbo", "mse"),
         "autoencoder": ("elbo", "mse"),
         "conv_vae": ("kl", "elbo", "mse"),
+        "conv1d_vae": ("kl", "elbo", "mse"),
     }
 
 
@@ -202,6 +209,15 @@ def test_every_training_key_reaches_the_backend():
     for name, value in vars(training).items():
         assert name in used_by_the_harness or settings[name] == value, name
     assert (settings["kind"], settings["image"]) == ("vae", (8, 8))
+
+
+def test_a_network_is_refused_rows_that_its_convolutions_do_not_run_over():
+    for detector, image in (("conv_vae", (64,)), ("conv1d_vae", (8, 8)), ("conv1d_vae", None)):
+        trained = Training().resolved(registry.load(detector))
+        with pytest.raises(ValueError, match=f"^{detector} needs (images|windows of a series), not rows of shape"):
+            scenario(detector=detector, training=trained).network(64, image)
+    dense = scenario(detector="vae", training=Training().resolved(registry.load("vae")))
+    assert dense.network(64, (32,)).image is None, "dense networks take any rows"
 
 
 def test_keys_that_came_later_change_no_hash_where_they_are_not_used():
