@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import sys
+import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -60,6 +61,7 @@ def opened(address: Address) -> Iterator[Client]:
     below = [name for name in logging.root.manager.loggerDict if name.startswith("distributed.")]
     for name in ("distributed", "tornado", "asyncio", *below):
         logging.getLogger(name).setLevel(logging.CRITICAL + 1)  # what it means for the run is said in one line
+    warnings.filterwarnings("ignore", "Creating scratch directories")  # of a slow disk, or of a machine that is busy
     with dask.config.set(QUIET), dask.config.set(dict(address.dask)):
         if address.local:
             cluster = LocalCluster(

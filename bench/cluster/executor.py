@@ -9,6 +9,7 @@ from concurrent.futures import ThreadPoolExecutor
 from itertools import count
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+from uuid import uuid4
 
 import msgspec
 
@@ -66,6 +67,7 @@ class OnCluster:
         self.asked: set[str] = set()
         self.refused: dict[str, str] = {}
         self.known: dict[str, Any] | None = None
+        self.run = uuid4().hex
 
     def environment(self) -> dict[str, Any]:
         """Of any worker: trials that were never started have none of their own."""
@@ -118,11 +120,19 @@ class OnCluster:
     def _heard(self, event: tuple[Any, Any]) -> None:
         """News of the scheduler, in another thread."""
         _, message = event
-        if isinstance(message, dict) and message.get("action") in ("add-worker", "remove-worker"):
+        if isinstance(message, dict) and message.get("action") == "remove-worker":
+            self.news.put(("removed", message["worker"]))
+        elif isinstance(message, dict) and message.get("action") == "add-worker":
             self.news.put(("workers",))
 
     def _on_workers(self) -> Iterable[tuple[Trial, Record]]:
         return self._look()
+
+    def _on_removed(self, address: str) -> Iterable[tuple[Trial, Record]]:
+        """Whoever is at this address now is another worker, that knows nothing of what the last one was told."""
+        self.asked.discard(address)
+        yield from self._on_left(address)
+        self._look()
 
     def _look(self) -> list[tuple[Trial, Record]]:
         """Compares who is there with who is known; newcomers are asked what they are, off this thread."""
@@ -145,17 +155,19 @@ class OnCluster:
         found = described(self.client, self.question, addresses)
         for address, worker in found.items():
             if isinstance(worker, Worker) and worker.environment["vaebench"] != __version__:
-                worker = f"vaebench {worker.environment['vaebench']} there, {__version__} here"
+                found[address] = f"vaebench {worker.environment['vaebench']} there, {__version__} here"
             elif isinstance(worker, Worker):
-                worker = send_files(self.client, worker, self.question)
-            self.news.put(("joined", address, worker))
+                found[address] = send_files(self.client, worker, self.question)
+        self.news.put(("joined", found))
 
-    def _on_joined(self, address: str, worker: Worker | str) -> Iterable[tuple[Trial, Record]]:
-        if address in self.asked:
-            if isinstance(worker, Worker):
-                self.known = self.known or dict(worker.environment)
-                self.placement.join(worker)
-            else:
+    def _on_joined(self, found: Mapping[str, Worker | str]) -> Iterable[tuple[Trial, Record]]:
+        there = {address: worker for address, worker in found.items() if address in self.asked}
+        usable = [worker for worker in there.values() if isinstance(worker, Worker)]
+        if usable:
+            self.known = self.known or dict(usable[0].environment)
+            self.placement.join(*usable)
+        for address, worker in there.items():
+            if isinstance(worker, str):
                 self.refused[address] = worker
                 self.display.working(address, worker)
         return ()
@@ -201,6 +213,7 @@ class OnCluster:
             return
         request = msgspec.json.encode(
             {
+                "run": self.run,
                 "trial": sent(assignment),
                 "timeout": self.plan.suite.timeout,
                 "warm": self.plan.warm(trial),
@@ -278,7 +291,7 @@ class OnCluster:
         if content is not None:
             arrays.keep(self.out / record["arrays"], content)
         if peak := record.get("metrics", {}).get("peak_memory_bytes"):
-            self.memory.learn(trial.scenario, peak)
+            self.placement.learn(trial.scenario, peak)
         found = self.limits.get((trial.round, worker.machine), {}).get(trial.scenario.hash, NO_LIMITS)
         if trial.timed and found != NO_LIMITS:
             limits.attach(record, trial.scenario, self.plan.shapes[trial.scenario.dataset], found)

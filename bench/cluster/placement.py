@@ -1,22 +1,27 @@
 """Which trial goes to which worker, and how often one is tried: rules over plain data, without a process or a clock.
 
 A quality trial goes to any worker with enough threads and memory left, and one more lies ready there, so that no worker
-waits for the client; one whose worker was lost has the next to itself, so that it takes no other with it. A timed trial
-has its machine to itself, and all that is compared with each other (one data set, seed and round) goes to the same
-machine.
+waits for the client; one whose worker was lost has the next to itself, so that it takes no other with it. A worker gets
+trials that can share its processes as long as there are some. A timed trial has its machine to itself, and all that is
+compared with each other (one data set, seed and round) goes to the same machine.
 """
 
 from __future__ import annotations
 
-from collections import deque
-from collections.abc import Iterable, Mapping, Sequence
+from collections import Counter, deque
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from heapq import heappop, heappush
+from itertools import chain, count
 
-from bench.cluster.workers import Memory, Worker, odd
+from bench.cluster.workers import Memory, Worker, odd, wanted
+from bench.run.lines import company, lines
 from bench.suites.scenario import Scenario, Trial
 
 Group = tuple[str, int, int]
 """Data set, seed and round: what is compared with each other."""
+Kind = tuple[object, ...]
+"""A group of timed trials, or quality trials between which no worker makes a difference."""
 Waiting = tuple[int, Trial]
 """A trial and its place in the plan."""
 
@@ -43,7 +48,7 @@ class Placement:
     Parameters
     ----------
     trials : sequence of Trial
-        In the order of the plan.
+        In the order of the plan; those that share processes go in the order of their lines.
     retries : int
         How often a trial whose worker was lost is run again.
     memory : Memory
@@ -60,39 +65,61 @@ class Placement:
         self.homes = dict(homes)
         self.workers: dict[str, Worker] = {}
         self.odd: dict[str, str] = {}
+        self.most = 0  # bytes of the largest
         self.running: dict[int, Assignment] = {}
+        self.here: dict[str, dict[int, Assignment]] = {}  # what runs, by worker
+        self.busy: Counter[str] = Counter()  # how many trials a machine runs
+        self.timing: set[str] = set()  # machines that run a timed one
         self.attempts: dict[int, int] = {}
         self.number = 0
         self.ahead: set[int] = set()  # sent, and begun when another one of its worker ends
-        self.waiting: dict[str, deque[Waiting]] = {}  # quality trials by scenario, timed ones by group
+        self.waiting: dict[Kind, deque[Waiting]] = {}
         self.left = len(trials)
+        self.last: dict[str, object] = {}  # what a worker's processes are of, since the latest trial that it got
+        self.takers: Counter[object] = Counter()  # how many workers have processes of that
+        self.open: list[tuple[int, int, str]] = []  # a heap of workers that may take one, most threads left first
+        self.entry: dict[str, int] = {}  # the number of a worker's latest entry there; what ends brings it back
+        self.entries = count()
+        self._kinds: dict[str, Kind] = {}
         self._reasons: dict[tuple[str, str, bool], str | None] = {}
-        for place, trial in enumerate(trials):
+        for place, trial in enumerate(chain.from_iterable(lines(trials, "none"))):
             self._queue(trial).append((place, trial))
 
     def _queue(self, trial: Trial) -> deque[Waiting]:
-        key = repr(group(trial)) if trial.timed else trial.scenario.hash
-        return self.waiting.setdefault(key, deque())
+        return self.waiting.setdefault(group(trial) if trial.timed else self._kind(trial.scenario), deque())
+
+    def _kind(self, scenario: Scenario) -> Kind:
+        """What quality trials wait for together: they share processes, run on the same workers and take as much."""
+        if scenario.hash not in self._kinds:
+            self._kinds[scenario.hash] = company(scenario), scenario.dataset, wanted(scenario)
+        return self._kinds[scenario.hash]
 
     # ------------------------------------------------------------------------------------------ who is there
 
-    def join(self, worker: Worker) -> None:
-        self.workers[worker.address] = worker
+    def join(self, *workers: Worker) -> None:
+        self.workers |= {worker.address: worker for worker in workers}
         self._changed()
 
     def leave(self, address: str) -> list[tuple[Assignment, bool]]:
         """Forgets a worker; what it ran, each with whether it is tried again."""
         self.workers.pop(address, None)
+        self.entry.pop(address, None)
         self._changed()
-        lost = sorted(
-            (one for one in self.running.values() if one.worker.address == address), key=lambda one: one.place
-        )
+        self._takes(address, None)
+        lost = sorted(self._here(address), key=lambda one: one.place)
         # the last one first: each goes to the front of its queue
         return [(one, self.lost(one)) for one in reversed(lost)][::-1]
 
     def _changed(self) -> None:
         self.odd = odd(self.workers.values())
+        self.most = max((worker.memory for worker in self.workers.values()), default=0)
         self._reasons.clear()
+        self._reopen(*self.workers)
+
+    def learn(self, scenario: Scenario, peak: float) -> None:
+        """What a trial took, in bytes."""
+        if self.memory.learn(scenario, peak):
+            self._reopen(*self.workers)
 
     def cannot(self, worker: Worker, trial: Trial) -> str | None:
         """Why a worker may not run a trial, now or later; None where it may."""
@@ -125,16 +152,45 @@ class Placement:
         ahead = not trial.timed and not self._has_room(worker, trial.scenario)
         started = Assignment(self.number, place, trial, worker, need, self.attempts[place])
         self.running[started.number] = started
+        self.here.setdefault(worker.address, {})[started.number] = started
+        self.busy[worker.machine] += 1
+        if trial.timed:
+            self.timing.add(worker.machine)
+        self._takes(worker.address, None if trial.timed else company(trial.scenario))
         if ahead:
             self.ahead.add(started.number)
+        self._reopen(worker.address)
         return started
+
+    def _takes(self, address: str, shared: object) -> None:
+        """Notes what a worker's processes are of from now on; None where it has none."""
+        if (before := self.last.pop(address, None)) is not None:
+            self.takers[before] -= 1
+        if shared is not None:
+            self.last[address] = shared
+            self.takers[shared] += 1
+
+    def _remove(self, assignment: Assignment) -> bool:
+        """Takes out what runs no more; False where that was known."""
+        if self.running.pop(assignment.number, None) is None:
+            return False
+        worker = assignment.worker
+        del self.here[worker.address][assignment.number]
+        self.busy[worker.machine] -= 1
+        if assignment.trial.timed:
+            self.timing.discard(worker.machine)
+            self._reopen(*(other.address for other in self.workers.values() if other.machine == worker.machine))
+        else:
+            self._reopen(worker.address)
+        return True
 
     def ended(self, assignment: Assignment) -> bool:
         """Whether this end is the first one that is told of this assignment, so that its record counts."""
-        if self.running.pop(assignment.number, None) is None:
+        if not self._remove(assignment):
             return False
         self.ahead.discard(assignment.number)
-        self.ahead -= {one.number for one in self._here(assignment.worker)}  # it begins now
+        self.ahead -= self.here[assignment.worker.address].keys()  # it begins now
+        self._reopen(assignment.worker.address)
         self.left -= 1
         return True
 
@@ -143,7 +199,7 @@ class Placement:
 
         One that was lost with the connection alone is not ``counted``, nor is one that had not begun.
         """
-        if self.running.pop(assignment.number, None) is None:
+        if not self._remove(assignment):
             return True
         if not counted or assignment.number in self.ahead:
             self.ahead.discard(assignment.number)
@@ -152,6 +208,7 @@ class Placement:
             self.left -= 1
             return False
         self._queue(assignment.trial).appendleft((assignment.place, assignment.trial))
+        self._reopen(*self.workers)
         return True
 
     def hopeless(self) -> list[tuple[Trial, str]]:
@@ -175,32 +232,56 @@ class Placement:
     # -------------------------------------------------------------------------------------- quality trials
 
     def _next_quality(self) -> tuple[Waiting, Worker] | None:
-        heads = sorted(queue[0] for queue in self.waiting.values() if not queue[0][1].timed) if self.waiting else []
-        for head in heads:
-            trial = head[1]
-            open_to = [worker for worker in self.workers.values() if self._may(worker, *head)]
-            if free := [worker for worker in open_to if self._has_room(worker, trial.scenario)]:
-                return head, max(free, key=lambda worker: self._left(worker)[0])
-            if ready := [worker for worker in open_to if self._may_wait(worker)]:
-                return head, ready[0]
+        queues = [(key[0], queue) for key, queue in self.waiting.items() if not queue[0][1].timed]
+        if not queues:
+            return None
+        left: Counter[object] = Counter()
+        for shared, queue in queues:
+            left[shared] += len(queue)
+        while self.open:
+            _, entry, address = self.open[0]
+            if self.entry.get(address) == entry:
+                worker, last = self.workers[address], self.last.get(address)
+
+                def rank(found: tuple[object, deque[Waiting]], last: object = last) -> tuple[int, int, int]:
+                    """What shares this worker's processes, then what no other has begun, then what most is left of."""
+                    shared, queue = found
+                    if shared == last or not self.takers[shared]:
+                        return int(shared != last), 0, queue[0][0]
+                    return 2, -left[shared], queue[0][0]
+
+                for _, queue in sorted(queues, key=rank):
+                    head = queue[0]
+                    if self._may(worker, *head) and (
+                        self._has_room(worker, head[1].scenario) or self._may_wait(worker)
+                    ):
+                        return head, worker
+            heappop(self.open)
         return None
 
-    def _here(self, worker: Worker) -> list[Assignment]:
-        return [one for one in self.running.values() if one.worker.address == worker.address]
+    def _reopen(self, *addresses: str) -> None:
+        """Puts workers that are there among those that may take a quality trial, by the threads they have left now."""
+        for address in addresses:
+            if worker := self.workers.get(address):
+                self.entry[address] = next(self.entries)
+                heappush(self.open, (-self._left(worker)[0], self.entry[address], address))
+
+    def _here(self, address: str) -> Collection[Assignment]:
+        return self.here.get(address, {}).values()
 
     def _may(self, worker: Worker, place: int, trial: Trial) -> bool:
         """Whether a worker may have a trial beside what it has, threads and memory aside."""
-        if self.cannot(worker, trial) or any(one.trial.timed for one in self._on(worker.machine)):
+        if self.cannot(worker, trial) or worker.machine in self.timing:
             return False
-        here = self._here(worker)
+        here = self._here(worker.address)
         if here and (self.attempts.get(place) or any(one.attempt > 1 for one in here)):
             return False
         return not (trial.scenario.device == "gpu" and any(one.trial.scenario.device == "gpu" for one in here))
 
     def _may_wait(self, worker: Worker) -> bool:
         """Whether one more can lie ready on a worker that is busy."""
-        here = self._here(worker)
-        return bool(here) and not any(one.number in self.ahead for one in here)
+        here = self.here.get(worker.address, {})
+        return bool(here) and self.ahead.isdisjoint(here)
 
     def _has_room(self, worker: Worker, scenario: Scenario) -> bool:
         threads, memory = self._left(worker)
@@ -208,7 +289,7 @@ class Placement:
 
     def _left(self, worker: Worker) -> tuple[int, int]:
         """Threads and bytes that nothing takes now."""
-        here = [one for one in self._here(worker) if one.number not in self.ahead]
+        here = [one for one in self._here(worker.address) if one.number not in self.ahead]
         threads = worker.threads - sum(one.trial.scenario.threads for one in here)
         return threads, worker.memory - sum(one.memory for one in here)
 
@@ -218,13 +299,9 @@ class Placement:
         Which one: the largest; smaller ones are left out of it.
         """
         estimate = self.memory.of(scenario)
-        most = max(other.memory for other in self.workers.values())
-        return most if estimate > most else estimate
+        return min(estimate, self.most)
 
     # ---------------------------------------------------------------------------------------- timed trials
-
-    def _on(self, machine: str) -> Iterable[Assignment]:
-        return (one for one in self.running.values() if one.worker.machine == machine)
 
     def _next_timed(self) -> tuple[Waiting, Worker] | None:
         queues = [queue for queue in self.waiting.values() if queue[0][1].timed]
@@ -233,7 +310,7 @@ class Placement:
         machines: dict[str, list[Worker]] = {}
         for worker in self.workers.values():
             machines.setdefault(worker.machine, []).append(worker)
-        free = [machine for machine in machines if not any(True for _ in self._on(machine))]
+        free = [machine for machine in machines if not self.busy[machine]]
         if not free:
             return None
         for queue in sorted(queues, key=lambda queue: queue[0][0]):

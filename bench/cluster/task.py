@@ -18,6 +18,7 @@ from contextlib import contextmanager
 from dataclasses import asdict, replace
 from functools import cache
 from pathlib import Path
+from threading import Lock
 from typing import Any
 
 import msgspec
@@ -26,12 +27,14 @@ from distributed import WorkerPlugin, get_worker
 
 import backends
 import datasets
+from bench.cluster.shared import Shared
 from bench.cluster.workers import Worker
 from bench.detect import registry
 from bench.environment import available_cores, environment
 from bench.proof import known
 from bench.run import limits
-from bench.run.trial import run_trial
+from bench.run.lines import company
+from bench.run.trial import Series
 from bench.suites.scenario import Scenario, Trial
 from bench.worker.process import TrialFailed, WorkerProcess
 from datasets.files import SENT
@@ -42,10 +45,17 @@ THREADS, MEMORY = "vaebench-threads", "vaebench-memory"
 """Dask resources of a worker."""
 FACTS_TIMEOUT = 600.0
 
+PROGRAMS = "vaebench-programs"
+"""The folder in which the compilers of a worker's quality trials keep what they compiled."""
+
 running: dict[str, WorkerProcess] = {}
 """The processes of this worker's trials, by the task's key."""
 unwanted: set[str] = set()
 """Tasks that nobody waits for any more, and that have not ended yet."""
+lock = Lock()
+"""Of both: a process that has gone on to another trial is not ended for the one before."""
+shared = Shared()
+"""The processes that lie idle between two quality trials."""
 
 
 class Trials(WorkerPlugin):  # type: ignore[misc]
@@ -55,9 +65,10 @@ class Trials(WorkerPlugin):  # type: ignore[misc]
 
     def transition(self, key: Any, start: str, finish: str, **_: Any) -> None:
         if start == "executing" and finish == "cancelled":
-            unwanted.add(str(key))
-            if process := running.get(str(key)):
-                process.process.kill()
+            with lock:
+                unwanted.add(str(key))
+                if process := running.get(str(key)):
+                    process.process.kill()
 
 
 async def describe(question: bytes, dask_worker: Any) -> bytes:
@@ -131,25 +142,12 @@ def run(request: bytes) -> tuple[bytes, bytes | None]:
     key = str(worker.get_current_task())
     results = Path(tempfile.mkdtemp(prefix="vaebench-", dir=worker.local_directory))
     here = environment()
-
-    def started(process: WorkerProcess) -> None:
-        running[key] = process
-        if key in unwanted:
-            process.kill()
-
     try:
-        with _alone(exclusive=trial.timed):
+        with _alone(exclusive=trial.timed), _series(trial, asked, here) as series:
             idle, began = time.process_time(), time.perf_counter()
-            record = run_trial(
-                replace(trial, results=str(results)),
-                here,
-                timeout=asked["timeout"],
-                command=asked["command"],
-                self_check=asked["self_check"],
-                warm=asked["warm"],
-                launched=started,
-            )
+            record = series.record(replace(trial, results=str(results)))
             share = (time.process_time() - idle) / (time.perf_counter() - began)
+            _forget(key)
         if trial.scenario.backend:
             record["equality"] = known.of_scenario(trial.scenario, known.known(here))
         record["cluster"] = {"worker": str(worker.name), "host": socket.gethostname(), "machine": machine()}
@@ -158,9 +156,51 @@ def run(request: bytes) -> tuple[bytes, bytes | None]:
         arrays = (results / record["arrays"]).read_bytes() if record.get("arrays") else None
         return msgspec.json.encode(record), arrays
     finally:
+        _forget(key)
+        shutil.rmtree(results, ignore_errors=True)
+
+
+@contextmanager
+def _series(trial: Trial, asked: Mapping[str, Any], here: Mapping[str, Any]) -> Iterator[Series]:
+    """What runs a trial: a timed one in a process of its own, others of one run in those that they share."""
+
+    def series(cache: Path | None) -> Series:
+        return Series(
+            here,
+            timeout=asked["timeout"],
+            command=asked["command"],
+            self_check=asked["self_check"],
+            warm=asked["warm"],
+            cache=cache,
+            launched=_launched,
+        )
+
+    if trial.timed:
+        shared.end()
+        with series(None) as own:
+            yield own
+        return
+    programs = Path(get_worker().local_directory) / PROGRAMS
+    programs.mkdir(exist_ok=True)
+    with shared.lent((asked["run"], company(trial.scenario)), lambda: series(programs)) as lent:
+        if lent.worker is not None:
+            _launched(lent.worker)
+        yield lent
+
+
+def _launched(process: WorkerProcess) -> None:
+    """Notes which process runs the trial of this thread, and ends it where nobody waits for that any more."""
+    key = str(get_worker().get_current_task())
+    with lock:
+        running[key] = process
+        if key in unwanted:
+            process.process.kill()
+
+
+def _forget(key: str) -> None:
+    with lock:
         running.pop(key, None)
         unwanted.discard(key)
-        shutil.rmtree(results, ignore_errors=True)
 
 
 def measured(request: bytes) -> bytes:
@@ -169,6 +209,7 @@ def measured(request: bytes) -> bytes:
     scenarios = msgspec.convert(asked["scenarios"], list[Scenario])
     shapes = {name: (features, tuple(image) if image else None) for name, (features, image) in asked["shapes"].items()}
     with _alone(exclusive=True):
+        shared.end()
         return msgspec.json.encode(limits.measure(scenarios, shapes))
 
 

@@ -132,6 +132,10 @@ class Memory:
         base = START.get((scenario.backend or "").partition("-")[0] or None, max(START.values()))
         return base + COPIES * self.sizes.get(scenario.dataset, 0)
 
-    def learn(self, scenario: Scenario, peak: float) -> None:
+    def learn(self, scenario: Scenario, peak: float) -> bool:
+        """Notes what a trial took, in bytes; whether that changes what the next one will take."""
         kind = scenario.dataset, scenario.detector, scenario.backend
-        self.peaks[kind] = max(int(peak), self.peaks.get(kind, 0))
+        if peak <= self.peaks.get(kind, 0):
+            return False
+        self.peaks[kind] = int(peak)
+        return True

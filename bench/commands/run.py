@@ -156,7 +156,7 @@ def _cluster(arguments: argparse.Namespace) -> Any:
     if arguments.jobs > 1:
         raise UsageError("--jobs is of this machine; on a cluster --untimed runs as many side by side as fit")
     if arguments.lanes is not None:
-        raise UsageError("--lanes is of this machine; on a cluster each trial has a process of its own")
+        raise UsageError("--lanes is of this machine; on a cluster each training has a program of its own")
     if arguments.verify:
         raise UsageError("--verify proves the backends of this machine; run 'bench verify' on the workers' machines")
     from bench.cluster import address, connection

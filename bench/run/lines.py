@@ -31,7 +31,7 @@ def lines(trials: Sequence[Trial], shared: SharedProcess) -> list[list[Trial]]:
     found: dict[object, list[Trial]] = {}
     for trial in trials:
         if not trial.timed:
-            key: object = _company(trial.scenario)
+            key: object = company(trial.scenario)
         elif shared == "classical" and trial.scenario.backend is None:
             key = trial.scenario.hash, trial.round
         else:
@@ -40,7 +40,7 @@ def lines(trials: Sequence[Trial], shared: SharedProcess) -> list[list[Trial]]:
     return [line if line[0].timed else _by_program(line) for line in found.values()]
 
 
-def _company(scenario: Scenario) -> object:
+def company(scenario: Scenario) -> object:
     """What scenarios have to have in common to share a process: what is imported into it, and how it is set up."""
     where = scenario.backend, scenario.mode, scenario.device, scenario.precision, scenario.threads
     guests = registry.required(scenario.detector, scenario.parameters) - COMMON

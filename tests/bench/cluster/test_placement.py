@@ -51,14 +51,47 @@ def started(found: Placement) -> list[Assignment]:
 
 
 def test_quality_trials_take_as_many_threads_as_a_worker_has():
-    trials = [trial(scenario(threads=1), seed) for seed in range(9)] + [trial(scenario(threads=2), 9)]
-    found = placement(trials, worker("a"), worker("b", threads=3))
+    found = placement([trial(scenario(), seed) for seed in range(9)], worker("a"), worker("b", threads=3))
     running = started(found)
     assert sorted(one.worker.name for one in running[:5]) == ["a", "a", "b", "b", "b"]
     assert sorted(one.worker.name for one in running[5:]) == ["a", "b"], "one more lies ready on each"
     assert [one.trial.seed for one in running] == list(range(7)), "in the order of the plan"
     assert found.ended(running[0])
     assert [one.trial.seed for one in started(found)] == [7]
+
+
+def test_a_worker_gets_trials_that_share_its_processes_and_helps_with_others_when_it_has_none_left():
+    names = ["torch"] * 2 + ["jax"] * 6
+    found = placement([trial(network(name), seed) for seed, name in enumerate(names)], worker("a"), worker("b"))
+    where: dict[str, list[str | None]] = {"a": [], "b": []}
+    while running := started(found):
+        for one in running:
+            where[one.worker.name].append(one.trial.scenario.backend)
+            found.ended(one)
+    first, other = sorted(where.values(), key=len)
+    assert other == ["jax"] * len(other)
+    assert first == ["torch"] * 2 + ["jax"] * (len(first) - 2)
+    assert len(first) > 2
+
+
+def test_trials_of_one_program_follow_each_other_whatever_the_plan_says():
+    trials = [trial(network("jax", dataset=("digits:4", "blobs")[seed % 2]), seed) for seed in range(8)]
+    found = placement(trials, worker("a", threads=1))
+    order = []
+    while running := started(found):
+        for one in running:
+            order.append(one.trial.scenario.dataset)
+            found.ended(one)
+    assert order == ["digits:4"] * 4 + ["blobs"] * 4
+
+
+def test_a_worker_that_had_no_room_is_asked_again_when_its_trial_ended_or_takes_less_than_was_thought():
+    found = placement([trial(scenario(), seed) for seed in range(6)], worker("a"), memory=Memory({"blobs": GIB}))
+    one, _ = started(found)
+    found.learn(scenario(), GIB)
+    assert started(found), "the next one fits now"
+    assert found.ended(one)
+    assert started(found)
 
 
 def test_quality_trials_take_no_more_memory_than_a_worker_has():
