@@ -2,8 +2,9 @@
 
     python tests/benchmarks/cluster_kills.py --kills 30 --trials 200 --seed 0
 
-What was killed is started again, and the client with the same command, until it ends by itself. Then there has to be
-exactly one finished record a trial, with the metrics of an undisturbed run on this machine, bit for bit.
+One of the workers has a port of its own, so that it comes back at the address that it had. What was killed is started
+again, and the client with the same command, until it ends by itself. Then there has to be exactly one finished record a
+trial, with the metrics of an undisturbed run on this machine, bit for bit.
 """
 
 from __future__ import annotations
@@ -23,7 +24,11 @@ from pathlib import Path
 
 import psutil
 
-PATIENCE = 600.0
+
+def free_port() -> int:
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        return int(free.getsockname()[1])
 
 
 class Processes:
@@ -37,7 +42,10 @@ class Processes:
                 *(sys.executable, "-m", "distributed.cli.dask_scheduler", "--host", "127.0.0.1"),
                 *("--port", str(port), "--no-dashboard"),
             ],
-            "worker-0": [*worker, "--local-directory", str(folder / "w0"), "--name", "w0"],
+            "worker-0": [
+                *(*worker, "--local-directory", str(folder / "w0"), "--name", "w0"),
+                *("--worker-port", str(free_port())),
+            ],
             "worker-1": [*worker, "--local-directory", str(folder / "w1"), "--name", "w1"],
             "client": [*client, "--cluster", address],
         }
@@ -100,26 +108,29 @@ def main() -> int:
     parser.add_argument("--kills", type=int, default=30)
     parser.add_argument("--trials", type=int, default=200)
     parser.add_argument("--pause", type=float, default=3.0, help="seconds between kills, on average")
+    parser.add_argument("--dataset", default="correlated?rows=3000")
+    parser.add_argument("--detector", default="isolation_forest")
     parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--patience", type=float, default=600.0, help="seconds after which the campaign has failed")
     asked = parser.parse_args()
     chance = random.Random(asked.seed)
     with tempfile.TemporaryDirectory() as home:
         folder = Path(home)
         suite = folder / "kills.toml"
-        suite.write_text('name = "kills"\ndatasets = ["blobs-2d"]\n[[scenarios]]\ndetectors = ["norm"]\n')
+        suite.write_text(
+            f'name = "kills"\ndatasets = ["{asked.dataset}"]\n[[scenarios]]\ndetectors = ["{asked.detector}"]\n'
+        )
         seeds = ",".join(map(str, range(asked.trials)))
-        run = [sys.executable, "-m", "bench", "run", str(suite), "--detectors", "norm", "--seeds", seeds]
-        with socket.socket() as free:
-            free.bind(("127.0.0.1", 0))
-            port = free.getsockname()[1]
+        run = [sys.executable, "-m", "bench", "run", str(suite), "--detectors", asked.detector, "--seeds", seeds]
+        port = free_port()
         client = [*run, "--untimed", "--retries", "1000", "--out", str(folder / "cluster")]
         processes = Processes(folder, port, client)
         killed: Counter[str] = Counter()
         began, due = time.monotonic(), time.monotonic() + 8
         try:
             while processes.ensure() is None:
-                if time.monotonic() - began > PATIENCE:
-                    print(f"not done after {PATIENCE:.0f} s, {sum(killed.values())} kills")
+                if time.monotonic() - began > asked.patience:
+                    print(f"not done after {asked.patience:.0f} s, {sum(killed.values())} kills")
                     print((folder / "client.log").read_text()[-2000:])
                     return 1
                 if sum(killed.values()) < asked.kills and time.monotonic() > due:
