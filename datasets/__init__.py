@@ -151,10 +151,9 @@ def expanded(reference: str) -> list[str]:
     expand: Callable[..., list[str]] | None = getattr(parsed.loader, "expanded", None)
     if expand is None:
         return [reference]
-    head, asked, tail = reference.partition("?")
-    family, _, argument = head.partition(":")
-    with _guarded(family, f"data set '{reference}': what it stands for"):
-        return [f"{family}:{one}{asked}{tail}" for one in expand(reference, argument)]
+    _, asked, tail = reference.partition("?")
+    with _guarded(parsed.family, f"data set '{reference}': what it stands for"):
+        return [f"{parsed.family}:{one}{asked}{tail}" for one in expand(reference, **parsed.arguments)]
 
 
 def load(reference: str, *, seed: int = 0, data_dir: Path | None = None) -> Dataset:

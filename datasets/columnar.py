@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -38,40 +40,92 @@ def read(content: bytes, path: str, limit: int) -> tuple[dict[str, Any], list[st
 
     Raises `DatasetError` where the file is damaged, or unpacks to more than `limit` bytes.
     """
-    try:
-        file = _opened(io.BytesIO(content), path)
-        unpacked = sum(file.metadata.row_group(group).total_byte_size for group in range(file.num_row_groups))
-        check_size(max(unpacked, 8 * file.metadata.num_rows * file.metadata.num_columns), path, limit)
-        names = file.schema_arrow.names
-        check_names(names, path)
-        flat = [field.name for field in file.schema_arrow if not pa.types.is_nested(field.type)]
-        long: set[str] = set()
+    return together([(content, path)], path, limit)[:3]
+
+
+def together(
+    files: Iterable[tuple[bytes, str]], path: str, limit: int
+) -> tuple[dict[str, Any], list[str], list[str], list[int]]:
+    """As `read`, of one table whose rows lie in several files, which are taken one at a time; and the rows of each.
+
+    The files have the same columns in the same order. A column may be stored otherwise from file to file where that
+    loses nothing: numbers of any width, text with or without a dictionary, one that is empty in a file.
+
+    Raises `DatasetError`, which names the file, where one is damaged or has other columns than those before it, or
+    where they unpack to more than `limit` bytes together.
+    """
+    whole = _Whole(path)
+    batches: list[pa.RecordBatch] = []
+    schema, index, counts = None, dict[str, None](), list[int]()
+    for content, name in files:
+        with _intact(name):
+            file = _opened(io.BytesIO(content), name)
+            unpacked = sum(file.metadata.row_group(group).total_byte_size for group in range(file.num_row_groups))
+            least = max(unpacked, 8 * file.metadata.num_rows * file.metadata.num_columns)
+            check_size(whole.total + least, path, limit)
+            check_names(file.schema_arrow.names, name)
+            schema = _plain(file.schema_arrow) if schema is None else _common(schema, _plain(file.schema_arrow), name)
+            index |= dict.fromkeys(_index(file.schema_arrow))
+            flat = [field.name for field in file.schema_arrow if not pa.types.is_nested(field.type)]
+            found = list(_batches(file, flat, name, limit, whole))
+        counts.append(sum(map(len, found)))
+        batches += found
+    assert schema is not None, "a table is of one file at least"
+    with _intact(path):
+        flat = [field.name for field in schema if not pa.types.is_nested(field.type)]
+        kept = [name for name in flat if name not in whole.long]
         # texts are counted first and written out when it is known that all of them fit
-        batches = [_spelled(batch) for batch in list(_batches(file, flat, path, limit, long))]
-        schema = batches[0].schema if batches else pa.schema((name, pa.null()) for name in flat)
-        table = pa.Table.from_batches(batches, schema)
-        columns = {name: column for name, column in zip(flat, table.columns, strict=True) if name not in long}
-        return columns, [name for name in names if name not in columns], _index(file.schema_arrow)
+        tables = [pa.Table.from_batches([_spelled(batch.select(kept))]) for batch in batches]
+        empty = pa.schema([(name, pa.null()) for name in kept]).empty_table()
+        table = pa.concat_tables(tables, promote_options="permissive") if tables else empty
+        columns = dict(zip(kept, table.columns, strict=True))
+    return columns, [name for name in schema.names if name not in columns], list(index), counts
+
+
+def _plain(schema: pa.Schema) -> pa.Schema:
+    """The columns, each of the type of its values."""
+    kinds = [(one.name, one.type.value_type if pa.types.is_dictionary(one.type) else one.type) for one in schema]
+    return pa.schema(kinds)
+
+
+def _common(schema: pa.Schema, other: pa.Schema, path: str) -> pa.Schema:
+    """What holds the columns of both; `DatasetError` where the other one's are not the same."""
+    for name in schema.names:
+        require(name in other.names, f"{path}: has no column {name!r}, which the files before it have")
+    for name in other.names:
+        require(name in schema.names, f"{path}: has a column {name!r}, which the files before it do not have")
+    require(other.names == schema.names, f"{path}: has its columns in another order than the files before it")
+    kinds = []
+    for one, own in zip(schema, other, strict=True):
+        try:
+            kinds.append(pa.unify_schemas([pa.schema([one]), pa.schema([own])], promote_options="permissive").field(0))
+        except pa.ArrowException as error:
+            raise DatasetError(
+                f"{path}: column {one.name!r} is {own.type} here and {one.type} in the files before it"
+            ) from error
+    return pa.schema(kinds)
+
+
+@contextmanager
+def _intact(path: str) -> Iterator[None]:
+    """`DatasetError` in one line where a library cannot read what it is given."""
+    try:
+        yield
     except DatasetError:
         raise
     except (pa.ArrowException, OSError, ValueError, OverflowError) as error:
-        raise _damaged(path, error) from error
+        raise DatasetError(f"{path}: not an intact parquet file ({first_line(error)})") from error
 
 
 def stream(place: Path, path: str, columns: Sequence[str] | None, rows: int, limit: int) -> Iterator[pa.RecordBatch]:
     """Some rows at a time of the columns that are wanted and there, or of all that are not nested."""
-    try:
-        with place.open("rb") as source:
-            file = _opened(source, path)
-            flat = [field.name for field in file.schema_arrow if not pa.types.is_nested(field.type)]
-            wanted = flat if columns is None else [name for name in dict.fromkeys(columns) if name in flat]
-            for batch in map(_spelled, _batches(file, wanted, path, limit)):
-                for start in range(0, len(batch), rows):
-                    yield batch.slice(start, rows)
-    except DatasetError:
-        raise
-    except (pa.ArrowException, OSError, ValueError, OverflowError) as error:
-        raise _damaged(path, error) from error
+    with _intact(path), place.open("rb") as source:
+        file = _opened(source, path)
+        flat = [field.name for field in file.schema_arrow if not pa.types.is_nested(field.type)]
+        wanted = flat if columns is None else [name for name in dict.fromkeys(columns) if name in flat]
+        for batch in map(_spelled, _batches(file, wanted, path, limit)):
+            for start in range(0, len(batch), rows):
+                yield batch.slice(start, rows)
 
 
 def _opened(source: Any, path: str) -> pq.ParquetFile:
@@ -83,33 +137,45 @@ def _opened(source: Any, path: str) -> pq.ParquetFile:
     return pq.ParquetFile(source, read_dictionary=texts) if texts else file
 
 
+@dataclass
+class _Whole:
+    """What is counted of all the files of a table."""
+
+    path: str
+    total: int = 0
+    """Bytes that they unpack to."""
+    long: set[str] = field(default_factory=set)
+    """Columns with a text that is too long."""
+
+
 def _batches(
-    file: pq.ParquetFile, columns: Sequence[str], path: str, limit: int, long: set[str] | None = None
+    file: pq.ParquetFile, columns: Sequence[str], path: str, limit: int, whole: _Whole | None = None
 ) -> Iterator[pa.RecordBatch]:
     """Batches whose texts are dictionaries, each of them within the limit once they are written out.
 
-    With the set `long` it is all of them together, and columns of texts that are too long are empty and named there.
+    Of a whole table it is all of them together, and columns of texts that are too long are empty and named there.
     """
     texts = {field.name for field in file.schema_arrow if _is_text(field.type)}
     rows = max(1, min(TEXTS if texts & set(columns) else BATCH, CELLS // max(1, len(columns))))
-    total = 0
     for batch in file.iter_batches(rows, columns=list(columns)):
         batch.validate(full=True)  # text that is none would be found when somebody reads it
-        total = 0 if long is None else total
+        total = whole.total if whole else 0
         found = []
         for name, column in zip(batch.schema.names, batch.columns, strict=True):
             size, longest = _size(column)
             if longest > LONGEST:
-                if long is None:
+                if whole is None:
                     raise DatasetError(
                         f"{path}: column {name!r} holds a text of {longest:,} bytes; {LONGEST:,} are read"
                     )
-                long.add(name)
+                whole.long.add(name)
                 column = pa.nulls(len(column), pa.dictionary(pa.int32(), pa.string()))
                 size = 0
             total += size
-            check_size(total, path, limit)
+            check_size(total, whole.path if whole else path, limit)
             found.append(column)
+        if whole:
+            whole.total = total
         yield pa.RecordBatch.from_arrays(found, names=batch.schema.names)
 
 
@@ -150,10 +216,6 @@ class _Pandas(msgspec.Struct):
     """What pandas keeps of a frame; a counted index is a table of its bounds and no column."""
 
     index_columns: list[str | dict[str, Any] | None] = []
-
-
-def _damaged(path: str, error: Exception) -> DatasetError:
-    return DatasetError(f"{path}: not an intact parquet file ({first_line(error)})")
 
 
 def numbers(column: Any) -> NDArray[np.float64] | None:

@@ -4,8 +4,10 @@ bounds."""
 from __future__ import annotations
 
 import glob
+import hashlib
 import os
 import re
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Literal
 
@@ -13,19 +15,26 @@ import numpy as np
 
 from datasets import columns, labels, tables, times, windows
 from datasets.columns import Asked, items
-from datasets.dataset import Dataset, Provenance, Request, require
+from datasets.dataset import Dataset, Provenance, Request, SourceFile, require
 from datasets.preprocessing import Impute, encode
 from datasets.readings import Decimal
 from datasets.scaling import Scale, done
 from datasets.splitting import TrainingPart, check, contaminants, fewer, moved, row_keys, split_together
-from datasets.storage import asks, read, stands_for
+from datasets.storage import LIMIT, asks, read, stands_for
 
 FEWEST_NORMAL_ROWS = 10
+MOST_FILES = 10_000
+"""Of one table."""
 TEST = 0.2
 """The share of a series that tests where nothing is said."""
 
 
-def _absent(request: Request, path: str, **_: object) -> str | None:
+Files = Literal["apart", "together"]
+
+
+def _absent(request: Request, path: str, files: Files = "apart", **_: object) -> str | None:
+    if files == "together" and not os.path.isfile(_place(request, path)):
+        return None if _fitting(path) else f"data set '{request.name}': no .parquet file fits {path}"
     return None if os.path.isfile(_place(request, path)) else f"data set '{request.name}': there is no file {path}"
 
 
@@ -41,20 +50,55 @@ def _place(request: Request, path: str) -> Path:
     return copy if sent else place
 
 
-def _expanded(name: str, path: str) -> list[str]:
-    """The files that a pattern, or a folder, names; a path that is a file, or not there at all, names itself."""
+def _expanded(name: str, path: str, files: Files = "apart", **_: object) -> list[str]:
+    """The files that a pattern, or a folder, names; a path that is a file, or not there at all, names itself, and so
+    does one table of many files."""
     place = os.path.expanduser(path)
-    if os.path.isfile(place):
+    folder = os.path.isdir(place)
+    if files == "together" or os.path.isfile(place) or not (folder or glob.escape(path) != path):
         return [path]
-    if os.path.isdir(place):
+    found = _fitting(path)
+    pattern = os.path.join(path, "*") if folder else path
+    require(bool(found), f"data set '{name}': no file that ends in {', '.join(tables.READERS)} fits {pattern}")
+    return found
+
+
+def _fitting(path: str) -> list[str]:
+    """The files that can be read which a pattern fits, or which a folder holds, in the order of their names."""
+    if os.path.isdir(os.path.expanduser(path)):
         path = os.path.join(path, "*")
-    elif glob.escape(path) == path:
-        return [path]
     place = os.path.expanduser(path)
     found = [one for one in glob.glob(place) if Path(one).suffix in tables.READERS and os.path.isfile(one)]
-    require(bool(found), f"data set '{name}': no file that ends in {', '.join(tables.READERS)} fits {path}")
     home = len(place) - len(path)
     return sorted((path[:1] + one[home + 1 :] if home else one for one in found), key=_in_order)
+
+
+def _read_together(request: Request, path: str) -> tuple[tables.Table, SourceFile, str]:
+    """One table of Parquet files, what they were, and a note on them.
+
+    Their common checksum is that of a list of theirs, as ``sha256sum`` writes it.
+    """
+    names = [path] if os.path.isfile(_place(request, path)) else _fitting(path)
+    require(len(names) <= MOST_FILES, f"{path}: {len(names):,} files; {MOST_FILES:,} are read as one table")
+    odd = next((name for name in names if not name.endswith(".parquet")), None)
+    require(odd is None, f"{odd}: one table is read of .parquet files alone, as in {path.rstrip('/*')}/*.parquet")
+    held = sum(os.path.getsize(_place(request, name)) for name in names)
+    require(
+        held <= LIMIT, f"{path}: its files hold {held >> 20:,} MiB, more than the {LIMIT >> 20:,} MiB that are read"
+    )
+    digests: list[str] = []
+
+    def contents() -> Iterator[tuple[bytes, str]]:
+        for name in names:
+            content, source = read(_place(request, name), name=name)
+            digests.append(f"{source.sha256}  {os.path.basename(name)}\n")
+            yield content, name
+
+    table = tables.together(contents(), path)
+    digest = hashlib.sha256("".join(digests).encode()).hexdigest()
+    first, last = (os.path.basename(names[place]) for place in (0, -1))
+    note = f"One table of {columns.counted(len(names), 'file')}, in the order of their names: {first} to {last}."
+    return table, SourceFile(path, digest), note
 
 
 def _in_order(path: str) -> list[tuple[int, str]]:
@@ -88,9 +132,10 @@ def load_file(
     stride: int = 0,
     time: str = "",
     test: float = TEST,
+    files: Files = "apart",
 ) -> Dataset:
     """Your own .csv, .parquet, .npz (arrays X and y) or .npy: file:PATH?label=COLUMN&normal=VALUE,VALUE."""
-    require((reason := _absent(request, path)) is None, str(reason))
+    require((reason := _absent(request, path, files)) is None, str(reason))
     part = TrainingPart(train_contamination, train_rows)
     check(request, part)
     cut = windows.cut(request, window, stride, test) if window else None
@@ -99,11 +144,15 @@ def load_file(
         cut is not None or not others,
         f"data set '{request.name}': {', '.join(others)} wants a window as well, as in window=64",
     )
-    place = _place(request, path)
-    require(place.suffix in tables.READERS, f"{path}: wants a name that ends in {', '.join(tables.READERS)}")
-    content, source = read(place, name=path)
     skip = bad_lines == "skip"
-    table = tables.whole(content, path, encoding=encoding, skip=skip)
+    together: list[str] = []
+    if files == "together":
+        table, source, *together = _read_together(request, path)
+    else:
+        place = _place(request, path)
+        require(place.suffix in tables.READERS, f"{path}: wants a name that ends in {', '.join(tables.READERS)}")
+        content, source = read(place, name=path)
+        table = tables.whole(content, path, encoding=encoding, skip=skip)
     name = labels.column(list(table.columns), label, path)
     known = labels.read(table, name, items(normal), path, skip=skip)
     asked = Asked(items(keep), items(text), (*items(drop), *([time] if time else [])), items(missing), decimal, skip)
@@ -112,7 +161,7 @@ def load_file(
     features = found.frame[chosen_rows].reset_index(drop=True)
     anomalous = known.anomalous[found.rows][chosen_rows]
     require(bool(anomalous.any()), f"{path}: every row is normal ({known.meaning}); scoring needs some anomalies")
-    labelled, notes = len(features), [*known.notes(found.rows), *found.notes]
+    labelled, notes = len(features), [*together, *known.notes(found.rows), *found.notes]
     if cut is not None:
         for option, given in (("duplicates=drop", duplicates == "drop"), ("train_contamination", part.contamination)):
             require(not given, f"{path}: {option} goes with single rows, and not with windows of a series")

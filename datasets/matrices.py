@@ -39,6 +39,15 @@ def empty(rows: int, features: int) -> NDArray[np.float32]:
         raise NoRoom(f"{wanted}: {error.strerror}; TMPDIR names another folder") from error
 
 
+def taken(X: NDArray[np.float32], rows: NDArray[np.bool_]) -> NDArray[np.float32]:
+    """The rows that a mask tells, in a matrix of their own; the matrix itself where it tells all of them."""
+    if rows.all():
+        return X
+    found = empty(int(rows.sum()), X.shape[1])
+    np.take(X, np.flatnonzero(rows), axis=0, out=found, mode="clip")  # under another mode NumPy copies them first
+    return found
+
+
 def by_blocks(X: NDArray[Any]) -> Iterator[NDArray[Any]]:
     """The rows, some at a time; those of a mapped matrix leave this process's memory again."""
     step = max(1, BLOCK_BYTES // max(1, X.itemsize * X.shape[1]))

@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from datasets.dataset import Dataset, Provenance, Request, require
+from datasets.matrices import empty, taken
 from datasets.readings import USUAL, Dialect
 from datasets.scaling import Matrix, Scale, Scaler, blocks
 from datasets.splitting import contaminated, contaminating, row_keys
@@ -83,7 +84,7 @@ class Preprocessing:
 
     def __call__(self, table: pd.DataFrame) -> Matrix:
         """The float32 matrix, of shape (rows, features), of a table that has all `columns`, numbers as numbers."""
-        matrix = np.empty((len(table), len(self.feature_names)), dtype=np.float32)
+        matrix = empty(len(table), len(self.feature_names))
         scaled, numbers = len(self.numeric), len(self.numbers)
         values = table[list(self.numbers)].to_numpy(dtype=np.float64)
         gaps = np.isnan(values)
@@ -241,7 +242,7 @@ class Encoded:
         source = "from the training file, none identical to a test row" if whole else "taken out of the test part"
         notes += contaminated(int(usable.sum()), int(kept_train.sum()), source)
         masks = (kept_train, kept_val, clear)
-        parts = [part[rows] for part, rows in zip(self.parts, masks, strict=True)]
+        parts = [taken(part, rows) for part, rows in zip(self.parts, masks, strict=True)]
         return replace(self, parts=parts, notes=tuple(notes), tested=clear)
 
 

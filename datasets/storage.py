@@ -147,8 +147,9 @@ def asks(missing: Callable[..., str | None]) -> Callable[[L], L]:
     return mark
 
 
-def stands_for(expanded: Callable[[str, str], list[str]]) -> Callable[[L], L]:
-    """Decorate a loader with what is behind `datasets.expanded`: from a reference and its argument, all arguments."""
+def stands_for(expanded: Callable[..., list[str]]) -> Callable[[L], L]:
+    """Decorate a loader with what is behind `datasets.expanded`: called with a reference and what the loader would get,
+    it returns all arguments that are meant."""
 
     def mark(loader: L) -> L:
         loader.expanded = expanded  # type: ignore[attr-defined]

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import io
 import os
-from collections.abc import Callable, Collection, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -47,6 +47,7 @@ class Table:
     left_out : lines that were left out as bad, and why
     encoding : what the file is encoded in, where that had to be said
     locate : function from row numbers of the file, rising, to its lines; of a file that has lines
+    files : where the table is of several, the name of each and the place of its first row
     """
 
     columns: dict[str, Any]
@@ -57,10 +58,15 @@ class Table:
     left_out: tuple[tuple[int, str], ...] = ()
     encoding: str = ""
     locate: Places | None = field(default=None, repr=False)
+    files: tuple[tuple[str, int], ...] = ()
 
     def places(self, rows: NDArray[np.intp]) -> list[str]:
         """Where rows stand in the file, for people."""
         numbers = self.rows[rows]
+        if self.files:
+            names, starts = zip(*self.files, strict=True)
+            of = np.searchsorted(starts, rows, side="right") - 1
+            return [f"row {number} of {names[place]}" for number, place in zip(numbers, of, strict=True)]
         if self.locate is None:
             return [f"row {number}" for number in numbers]
         return [f"line {line}" for line in self.locate(numbers)]
@@ -118,6 +124,31 @@ def whole(content: bytes, path: str, *, encoding: str = "", skip: bool = False) 
     if y is not None:
         columns["y"] = pa.chunked_array([_native(y)])
     return Table(columns, np.arange(len(X)))
+
+
+def together(files: Iterable[tuple[bytes, str]], path: str) -> Table:
+    """The table whose rows lie in several Parquet files, one after the other; each is its bytes and its name.
+
+    Raises `DatasetError`, which names the file, where one has other columns than those before it.
+    """
+    from datasets import columnar
+
+    names: list[str] = []
+
+    def named() -> Iterator[tuple[bytes, str]]:
+        for content, name in files:
+            names.append(name)
+            yield content, name
+
+    columns, nested, index, counts = columnar.together(named(), path, LIMIT)
+    starts = np.cumsum([0, *counts[:-1]])
+    return Table(
+        columns,
+        np.concatenate([np.arange(count) for count in counts]),
+        nested=tuple(nested),
+        index=tuple(index),
+        files=tuple(zip(names, starts.tolist(), strict=True)),
+    )
 
 
 def _csv(content: bytes, path: str, encoding: str, skip: bool) -> Table:

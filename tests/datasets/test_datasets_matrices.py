@@ -25,6 +25,27 @@ def test_a_mapped_data_set_is_the_same_and_leaves_no_file(monkeypatch, tmp_path,
     assert not list(tmp_path.iterdir())
 
 
+def test_a_file_s_rows_are_mapped_where_they_are_many(monkeypatch, tmp_path):
+    rows = np.arange(4000)
+    X = np.random.default_rng(0).normal(size=(4000, 3))
+    np.savez(tmp_path / "rows.npz", X=X[rows % 2000], y=rows % 10 == 0)  # some rows stand there twice
+    held = datasets.load(f"file:{tmp_path}/rows.npz")
+    monkeypatch.setattr(matrices, "MAPPED_ABOVE", 5_000)
+    mapped = datasets.load(f"file:{tmp_path}/rows.npz")
+    assert isinstance(mapped.X_train.base, np.memmap)
+    assert mapped.checksum == held.checksum
+
+
+def test_rows_that_are_taken_out_of_a_mapped_matrix_lie_in_a_file_too(monkeypatch):
+    X = np.arange(60, dtype=np.float32).reshape(20, 3)
+    rows = np.arange(20) % 3 > 0
+    assert matrices.taken(X, np.ones(20, bool)) is X
+    monkeypatch.setattr(matrices, "MAPPED_ABOVE", 50)
+    found = matrices.taken(X, rows)
+    assert isinstance(found.base, np.memmap)
+    assert np.array_equal(found, X[rows])
+
+
 def test_what_fits_nowhere_is_refused_in_one_line():
     with pytest.raises(matrices.NoRoom, match=r"^1,000,000,000,000 rows of 20 features want .* TMPDIR [^\n]*$"):
         matrices.empty(10**12, 20)
