@@ -181,3 +181,14 @@ def test_the_interval_of_an_auc_covers_the_true_value_with_few_rows_and_near_1(a
     covered, width = MEASURED["of_auc"](anomalies, normals, auc, "alike", 400)
     assert covered >= 0.92  # 95 % less two standard errors, and what a discrete AUC cannot help
     assert width < 1
+
+
+def test_resamples_that_are_weighed_together_have_the_average_precision_that_each_has_alone() -> None:
+    rng = np.random.default_rng(0)
+    labels = (np.arange(50) % 7 == 0).astype(np.int8)
+    ranking = _Ranking(rng.integers(0, 20, 50) + labels, labels, [10.0])
+    weights = rng.poisson(1.0, (6, 50)).astype(np.int8)
+    weights[2, ranking.labels] = 0
+    weights[4, ~ranking.labels] = 0
+    alone = [ranking.metrics(weights[place])[1] for place in (0, 1, 3, 5)]
+    assert ranking.average_precisions(weights).tolist() == alone
