@@ -115,7 +115,7 @@ class Crews:
             if pace is not None:
                 # a program that is there already takes fewer trials than it has lanes
                 full = wanted if wanted in pace.rates and 2 * len(trials) > wanted else len(trials)
-                yield from self._together(trials, full, pace)
+                yield from self._together(line, trials, full, pace)
             else:
                 yield from ((trial, self._alone(trial)) for trial in trials)
 
@@ -154,16 +154,25 @@ class Crews:
             record["made"]["alone"] = pace.why_alone()
         return record
 
-    def _together(self, trials: Sequence[Trial], lanes: int, pace: Pace) -> Iterator[Ended]:
-        """Trains trials in so many lanes; where that fails as a whole, each that is left is trained alone."""
+    def _together(self, line: Line, trials: Sequence[Trial], lanes: int, pace: Pace) -> Iterator[Ended]:
+        """Trains trials in so many lanes; where that fails as a whole, each that is left is trained alone.
+
+        Trials whose networks turn out to be others than the first one's go back into the line.
+        """
         series, started = self.series, perf_counter()
-        records = [blank(trial, series.environment, series.command) for trial in trials]
         left = dict(enumerate(trials))
         try:
             worker = series.worker_for(trials[0])
             worker.extend(series.timeout * len(trials))
+            self.progress(trials[0], f"training {len(trials)} lanes", 0, 0)
+            asked = [msgspec.to_builtins(trial) for trial in trials]
+            prepared = worker.request("prepare_crew", trials=asked, lanes=lanes)
+            line.give_back([trial for place, trial in left.items() if place not in prepared["taken"]])
+            trials, lanes = [left[place] for place in prepared["taken"]], prepared["lanes"]
+            left = dict(enumerate(trials))
+            records = [blank(trial, series.environment, series.command) for trial in trials]
             before, series.done = series.done, series.done + len(trials)
-            self._train(worker, trials, records, lanes, pace)
+            self._train(worker, trials, records, lanes, prepared["epochs"], pace)
             spent = (perf_counter() - started) / len(trials)
             for lane, (trial, record) in enumerate(zip(trials, records, strict=True)):
                 record |= {"process": series.process, "made": {"before": before, "lanes": lanes, "lane": lane}}
@@ -181,15 +190,13 @@ class Crews:
             for trial in left.values():
                 yield trial, self._alone(trial)
 
-    def _train(self, worker: Any, trials: Sequence[Trial], records: Sequence[Record], lanes: int, pace: Pace) -> None:
+    def _train(
+        self, worker: Any, trials: Sequence[Trial], records: Sequence[Record], lanes: int, epochs: int, pace: Pace
+    ) -> None:
         """Trains until every lane has stopped, each one's losses into its record."""
-        what = f"training {len(trials)} lanes"
-        self.progress(trials[0], what, 0, 0)
-        asked = [msgspec.to_builtins(trial) for trial in trials]
-        epochs = worker.request("prepare_crew", trials=asked, lanes=lanes)["epochs"]
         rates, started = [], perf_counter()
         for epoch in range(epochs):
-            self.progress(trials[0], what, epoch, epochs)
+            self.progress(trials[0], f"training {len(trials)} lanes", epoch, epochs)
             begun = perf_counter()
             reply = worker.request("crew_epoch", epoch)
             rates.append(reply["rows"] / (perf_counter() - begun))

@@ -106,6 +106,11 @@ class Line:
                 taken.append(self.trials.popleft()[1])
             return taken
 
+    def give_back(self, trials: Sequence[Trial]) -> None:
+        """Trials that were taken come next again, in their order."""
+        with self.lock:
+            self.trials.extendleft((shape(trial.scenario), trial) for trial in reversed(trials))
+
     def clear(self) -> None:
         with self.lock:
             self.trials.clear()

@@ -60,14 +60,20 @@ class Crew:
 
     def prepare(self, lanes: int) -> dict[str, Any]:
         """Builds and compiles so many lanes, of which the last ones may be left without a trial; the reply tells how
-        many epochs the longest training runs.
+        many epochs the longest training runs, the places of the trials that are in, and the lanes.
+
+        Out are those whose network is another one than the first's: data with categories have other columns under
+        another seed, where training does not see all of them. Lanes of which over half would be idle are not built.
 
         Raises ValueError, in one line, where the trials do not fit into lanes of one program.
         """
-        self.idle = lanes - len(self.trials)
+        taken = [place for place, one in enumerate(self.detectors) if one.spec == self.detectors[0].spec]
+        self.trials = [self.trials[place] for place in taken]
+        self.data = [self.data[place] for place in taken]
+        self.detectors = [self.detectors[place] for place in taken]
+        lanes = lanes if 2 * len(taken) > lanes else len(taken)
+        self.idle = lanes - len(taken)
         weights = [initial_weights(one.spec, one.settings.seed) for one in self.detectors]
-        if any(one.spec != self.detectors[0].spec for one in self.detectors):
-            raise ValueError("the networks of the lanes differ")
         name = self.trials[0].scenario.backend
         assert name is not None
         settings = [one.settings for one in self.detectors]
@@ -76,7 +82,7 @@ class Crew:
         self.lanes.compile()
         self.stopping = [EarlyStopping(one.patience) for one in self.detectors]
         self.going = [True] * len(self.trials)
-        return {"epochs": max(one.epochs for one in self.detectors)}
+        return {"epochs": max(one.epochs for one in self.detectors), "taken": taken, "lanes": lanes}
 
     def _filled(self, values: list[Any]) -> list[Any]:
         """One for each lane: those without a trial have what the last one has."""

@@ -33,10 +33,15 @@ class Clock:
 
 
 class Worker:
-    """Trains in no time, so many rows a second by the lanes that it has, and fails where it is told to."""
+    """Trains in no time, so many rows a second by the lanes that it has, and fails where it is told to.
 
-    def __init__(self, speed: dict[int, float], fails: str = "", room: dict[str, Any] | None = None) -> None:
-        self.speed, self.fails = speed, fails
+    A seed's network is that of any other, or the one of its remainder by ``networks``.
+    """
+
+    def __init__(
+        self, speed: dict[int, float], fails: str = "", room: dict[str, Any] | None = None, networks: int = 1
+    ) -> None:
+        self.speed, self.fails, self.networks = speed, fails, networks
         self.found = room or {"bytes": 1000, "most": 64, "refused": None}
         self.crews: list[tuple[int, int]] = []
 
@@ -49,14 +54,16 @@ class Worker:
         if command == "room":
             return self.found
         if command == "prepare_crew":
-            self.crews.append((len(more["trials"]), more["lanes"]))
-            return {"epochs": 2}
+            own = [trial["seed"] % self.networks for trial in more["trials"]]
+            taken = [place for place, network in enumerate(own) if network == own[0]]
+            self.crews.append((len(taken), more["lanes"]))
+            return {"epochs": 2, "taken": taken, "lanes": more["lanes"]}
         trials, lanes = self.crews[-1]
         if command == "crew_epoch":
             # the second lane diverges in the first epoch
             told = [{"loss": 1.0, "validation_loss": 2.0, "stop": False} for _ in range(trials)]
             gone = {"diverged": "the training loss was nan in epoch 1"} if arguments[0] == 0 else None
-            told[1] = gone
+            told[1:2] = [gone] * len(told[1:2])
             Clock.now += trials / self.speed.get(lanes, 1.0)
             return {"lanes": told, "going": True, "rows": trials}
         return {
@@ -103,8 +110,10 @@ def run(tmp_path, monkeypatch):
         told: list[Any] = []
         crew = Crews(series, lanes, jobs, lambda trial, *step: told.append(step))  # type: ignore[arg-type]
         ended = list(crew.records(Line(line)))
-        assert [trial.seed for trial, _ in ended] == list(range(seeds))
-        return SimpleNamespace(series=series, records=[record for _, record in ended], told=told, trials=trials)
+        assert sorted(trial.seed for trial, _ in ended) == list(range(seeds))
+        order = [trial.seed for trial, _ in ended]
+        records = [record for _, record in ended]
+        return SimpleNamespace(series=series, records=records, told=told, trials=trials, order=order)
 
     return made
 
@@ -152,6 +161,15 @@ def test_a_record_tells_its_lane_and_a_lane_that_diverges_costs_no_other(run):
     assert "peak_memory_bytes" not in found.records[0]["metrics"]
     assert ("training 3 lanes", 1, 2) in found.told
     assert "lane 3 of 3" in progress.line(found.trials[2], found.records[2])
+
+
+def test_trials_whose_networks_differ_are_trained_in_crews_of_their_own(run):
+    worker = Worker({}, networks=2)
+    found = run(worker, 1.0, 8, 4)
+    assert found.order == [0, 2, 1, 3, 5, 4, 6, 7], "what is left out of a crew comes next"
+    assert worker.crews == [(2, 4), (3, 4), (2, 4)]
+    assert found.series.alone == [7]
+    assert found.series.dropped == 0
 
 
 @pytest.mark.parametrize("command", ["prepare_crew", "crew_epoch", "crew_score"])
