@@ -70,7 +70,8 @@ def _quality(material: Material) -> tuple[list[Plain], str]:
         for dataset in sets
     ]
     order = " The order is that of their mean ranks." if len(sets) > 1 else ""
-    which = "the best setting of each, with 95 % intervals over the test rows."
+    swept = ", of a sweep the chosen one," if material.studies else ","
+    which = f"the best setting of each{swept} with 95 % intervals over the test rows."
     return panels, f"ROC AUC by detector on {listing([code(name) for name in sets])}: {which}{order}"
 
 

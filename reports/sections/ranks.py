@@ -11,7 +11,10 @@ from reports.blocks import Block, Cell, Column, Drawing, Figure, Fold, Prose, Se
 from reports.sections.pictures import file_name
 from reports.tables.certainty import POWER, ROPE, Needed, Posterior
 from reports.tables.material import Material, label
-from reports.tables.ranks import LEVEL, Ranks, adjusted, first_and_others, friedman, ranks, to_part
+from reports.tables.ranks import LEVEL, Ranks, adjusted, first_and_others, friedman, over_seeds, ranks, to_part
+from reports.tables.studies import Estimate
+
+_POWER = f"{100 * POWER:.0f} %"
 
 
 def section(material: Material) -> list[Section]:
@@ -27,15 +30,21 @@ def section(material: Material) -> list[Section]:
 def _blocks(found: Ranks, material: Material) -> list[Block]:
     statistic, p = friedman(found)
     sets, detectors = found.table.shape
+    of_seeds = over_seeds(found, material.competing)
     blocks: list[Block] = [
         Prose(
             f"{detectors} detectors on {sets} data sets: Friedman's χ² = {numbers.significant(statistic)}, p = "
             f"{numbers.probability(p)}. A network is shown by its first backend. Data sets made "
             "from one source, such as the digits of one collection, are less independent than the test takes them for. "
             "*Wins* are data sets with the highest ROC AUC; equal ones have all won."
+            + (_OF_SEEDS if of_seeds else "")
             + (f" Left out: {several(found.left_out, 'data set')} without a result of each." if found.left_out else "")
         ),
-        table("Ranks", _RANKS, [_Line(name, found) for name in found.mean.index]),
+        table(
+            "Ranks",
+            [*_RANKS, *([_MEAN_OF_SEEDS] if of_seeds else [])],
+            [_Line(name, found, of_seeds.get(name)) for name in found.mean.index],
+        ),
         *_sure(found, material),
     ]
     if not found.enough:
@@ -76,17 +85,17 @@ def _power(found: Ranks, first: str, second: str, need: Needed) -> str:
     if not math.isfinite(need.sets):
         return text + "no number of data sets would, as there is no difference."
     if need.sets <= sets:
-        return text + f"these {sets} data sets give a power of {POWER:.0%} or more for a difference of that size."
+        return text + f"these {sets} data sets give a power of {_POWER} or more for a difference of that size."
     text += (
-        f"about {numbers.significant(need.sets)} data sets like these would find such a difference with a power of "
-        f"{POWER:.0%} (Wilcoxon's test at {LEVEL:g}, corrected for {_pairs_of(found)} pairs), "
-        f"{numbers.significant(need.sets - sets)} more than there are"
+        f"about {need.sets:,.0f} data sets like these would find such a difference with a power of "
+        f"{_POWER} (Wilcoxon's test at {LEVEL:g}, corrected for {_pairs_of(found)} pairs), "
+        f"{need.sets - sets:,.0f} more than there are"
     )
     if need.seeds is None:
         return text + "; what more seeds would do cannot be told from one."
     if not math.isfinite(need.seeds):
         return text + "; more seeds alone would not, as the data sets differ by more than the seeds."
-    return text + f"; or {numbers.significant(need.seeds)} seeds on each of these."
+    return text + f"; or {need.seeds:,.0f} seeds on each of these."
 
 
 def _pairs_of(found: Ranks) -> int:
@@ -109,6 +118,7 @@ _SURE = [
 class _Line(NamedTuple):
     name: str
     found: Ranks
+    of_seeds: Estimate | None
 
 
 _RANKS = [
@@ -117,6 +127,19 @@ _RANKS = [
     Column("median rank", lambda line: Cell(f"{line.found.median[line.name]:g}", line.found.median[line.name])),
     Column("wins", lambda line: Cell(str(line.found.wins[line.name]), line.found.wins[line.name])),
 ]
+_OF_SEEDS = (
+    " *Of one seed* is the mean rank as the trials of one seed give it: the mean over seeds, and its 95 % interval."
+)
+
+
+def _one_seed(line: _Line) -> Cell:
+    found = line.of_seeds
+    if found is None:
+        return Cell(numbers.MISSING)
+    return Cell(f"{found.mean:.2f}", found.mean, numbers.interval(found.low, found.high, 2))
+
+
+_MEAN_OF_SEEDS = Column("of one seed", _one_seed)
 
 
 def _pairs(found: Ranks) -> Block:

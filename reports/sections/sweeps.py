@@ -79,8 +79,8 @@ def _intro(studies: Sequence[Study]) -> str:
     text = (
         "A sweep trains one detector under many settings. **Chosen** is what can be chosen honestly: the setting with "
         "the lowest validation loss, a mean over seeds, where the KL divergence counts once whatever β trained it "
-        "(reconstruction + KL, the negative ELBO at z = mu; of a plain autoencoder the reconstruction alone). It "
-        "alone stands for its sweep in the rest of this report. **Oracle** is the setting with the highest mean ROC "
+        "(reconstruction + KL, the negative ELBO at z = mu; of a plain autoencoder the reconstruction alone). "
+        "**Oracle** is the setting with the highest mean ROC "
         "AUC on the test rows, which takes their labels to find: reporting it as a result is tuning on the test set. "
         "**Gap** is what that would gain, a mean over the same seeds. **Agreement** is Spearman's rank correlation, "
         "over the settings, of low validation loss with high ROC AUC: near 0 the loss tells nothing of detection. "
@@ -89,8 +89,11 @@ def _intro(studies: Sequence[Study]) -> str:
     if any(choice.by == LABELLED for study in studies for choice in study.choices):
         text += (
             " **Labelled** choices went by ROC AUC over test rows that were taken out for that with their labels, and "
-            "are in no other figure of this report."
+            "are in no other figure of this report. Where there is one, it alone stands for its sweep in the rest of "
+            "this report."
         )
+    else:
+        text += " The chosen setting alone stands for its sweep in the rest of this report."
     if any(not study.choices for study in studies):
         text += (
             " A detector without a validation loss has nothing to be chosen by without labels: its first setting, in "

@@ -9,6 +9,7 @@ import pandas as pd
 from reports.palette import in_order
 from reports.tables.certainty import Needed, Posterior, needed, signed_rank
 from reports.tables.frames import Row, rows, split
+from reports.tables.studies import FEWEST_SEEDS, Estimate, estimate
 
 LEVEL = 0.05
 COMMON = 0.8
@@ -101,17 +102,34 @@ def to_part(found: Ranks, trials: pd.DataFrame) -> Needed | None:
     """What would tell the first two apart, at the level that Holm's correction asks of the smallest p; None where a
     data set's trials of the two share no seed."""
     first, second = found.mean.index[:2]
-    own = trials[(trials["environment"] == found.environment) & (trials["status"] == "ok")]
-    by_seed = own.groupby(["dataset", "scenario", "seed"])["roc_auc"].mean()
-    differences = []
-    for dataset in found.table.index:
-        pair = [by_seed[dataset, found.scenarios.loc[dataset, name]] for name in (first, second)]
-        values = (pair[0] - pair[1]).dropna().to_numpy()
-        if not len(values):
-            return None
-        differences.append(values)
+    differences = [(one[first] - one[second]).dropna().to_numpy() for one in _by_seed(found, trials)]
+    if not all(map(len, differences)):
+        return None
     detectors = found.table.shape[1]
     return needed(differences, LEVEL / (detectors * (detectors - 1) / 2))
+
+
+def over_seeds(found: Ranks, trials: pd.DataFrame) -> dict[str, Estimate]:
+    """Each one's mean rank over the data sets as one seed gives it: the mean over seeds, with its interval.
+
+    Of the seeds that all have on every data set; empty where there are too few of them for an interval.
+    """
+    ranked = [one.dropna().rank(axis=1, ascending=False) for one in _by_seed(found, trials)]
+    common = set.intersection(*(set(one.index) for one in ranked))
+    if len(common) < FEWEST_SEEDS:
+        return {}
+    means = pd.concat(ranked).groupby(level=0).mean().loc[sorted(common)]
+    return {name: estimate(means[name].to_numpy(), (1.0, float(len(found.mean)))) for name in found.mean.index}
+
+
+def _by_seed(found: Ranks, trials: pd.DataFrame) -> list[pd.DataFrame]:
+    """For each data set the ROC AUC, one row a seed, one column a detector."""
+    own = trials[(trials["environment"] == found.environment) & (trials["status"] == "ok")]
+    values = own.groupby(["dataset", "scenario", "seed"])["roc_auc"].mean()
+    return [
+        pd.DataFrame({name: values[dataset, found.scenarios.loc[dataset, name]] for name in found.mean.index})
+        for dataset in found.table.index
+    ]
 
 
 def friedman(found: Ranks) -> tuple[float, float]:

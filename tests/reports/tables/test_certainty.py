@@ -6,6 +6,7 @@ import math
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import pytest
 from scipy import stats
 
@@ -52,6 +53,36 @@ def test_more_seeds_help_where_seeds_differ_and_not_where_data_sets_do() -> None
     assert apart.seeds == math.inf
     assert needed([np.array([value]) for value in (0.1, 0.2, 0.3)], 0.05).seeds is None
     assert needed([np.zeros(2), np.zeros(2), np.zeros(2)], 0.05).sets == math.inf
+
+
+def test_the_rank_of_one_seed_varies_where_seeds_do_and_counts_those_that_all_have_alone() -> None:
+    names, sets = ["first", "second", "third"], ["a", "b", "c"]
+    quality = {"first": (0.9, 0.9, 0.9, 0.9), "second": (0.8, 0.8, 0.6, 0.1), "third": (0.7, 0.7, 0.7, 0.7)}
+    trials = pd.DataFrame(
+        [
+            {
+                "environment": "",
+                "status": "ok",
+                "dataset": one,
+                "scenario": f"{one} {name}",
+                "seed": seed,
+                "roc_auc": auc,
+            }
+            for one in sets
+            for name in names
+            for seed, auc in enumerate(quality[name])
+            if (one, name, seed) != ("b", "third", 3)
+        ]
+    )
+    table = pd.DataFrame([[0.9, 0.7, 0.8]] * 3, columns=["first", "third", "second"], index=sets)
+    scenarios = pd.DataFrame({name: [f"{one} {name}" for one in sets] for name in table}, index=sets)
+    found = ranks.Ranks("", table, table.rank(axis=1, ascending=False).mean(), scenarios=scenarios)
+    told = ranks.over_seeds(found, trials)
+    assert (told["first"].mean, told["first"].low, told["first"].high, told["first"].seeds) == (1.0, 1.0, 1.0, 3)
+    assert told["second"].mean == pytest.approx(7 / 3)
+    assert told["second"].low == pytest.approx(1.0)
+    assert told["second"].high == pytest.approx(3.0)
+    assert ranks.over_seeds(found, trials[trials["seed"] < 2]) == {}
 
 
 def test_the_ranks_say_how_sure_the_first_is_and_what_would_tell_the_first_two_apart(run: Any) -> None:
