@@ -102,7 +102,7 @@ class TorchLanes:
         else:
             self.data = rows
             whole = self.whole_step()
-            self.step = tuned.compiled(whole) if self.common.mode == "tuned" else whole
+            self.step = tuned.compiled(whole, self.device) if self.common.mode == "tuned" else whole
         self.sources = [self.source(lane) for lane in range(len(X))]
 
     def source(self, lane: int) -> IdiomaticModel:

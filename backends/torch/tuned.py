@@ -70,7 +70,7 @@ class FusedModel(IdiomaticModel):
         self.network.fit_sigma(self.totals[0] / self.steps)
 
 
-def compiled(step: Step) -> Step:
+def compiled(step: Step, device: torch.device) -> Step:
     """The step as one function. It is compiled for one model alone and its arguments never change their form, so that
     nothing needs guarding; the compiler keeps what it has made by code object, and so the step gets one of its own."""
     step.__code__ = step.__code__.replace()
@@ -79,6 +79,10 @@ def compiled(step: Step) -> Step:
         # All compilers that PyTorch can be used with know AVX-512, and the processor has told what it has: to compile
         # and load a test program for each set of instructions takes a fifth of all compiling. Not all know AMX.
         options["cpp.vec_isa_ok"] = True
+    if device.type == "cpu":
+        # What calls the kernels, and the library's products between them, is C++ as well: in Python that takes a fifth
+        # of a small network's step.
+        options["cpp_wrapper"] = True
     return torch.compile(step, fullgraph=True, dynamic=False, options=options)
 
 
@@ -152,7 +156,7 @@ class TunedModel(FusedModel):
             return
         self.totals = torch.zeros(2, dtype=self.dtype, device=self.device)
         self.kl_weight = torch.ones((), dtype=self.dtype, device=self.device)
-        self.step = compiled(self.whole_step())
+        self.step = compiled(self.whole_step(), self.device)
         self.replay: Replay | None = None
 
     def whole_step(self) -> Step:

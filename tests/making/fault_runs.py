@@ -33,7 +33,7 @@ def faulty(name: str, mode: str, planted: str | None) -> Any:
             backend.jax.clear_caches()  # what was traced with another fault or none
         if (name, mode) == ("torch", "tuned"):
             # to compile a step takes PyTorch ten seconds, and no fault here lies in what its compiler makes
-            stack.enter_context(mock.patch.object(backend.tuned, "compiled", lambda step: step))
+            stack.enter_context(mock.patch.object(backend.tuned, "compiled", lambda step, device: step))
         if planted:
             stack.enter_context(FAULTS[planted].plant(backend))
         yield backend

@@ -30,7 +30,7 @@ def train_by_replay(_: str, case: Case) -> tuple[Weights, list[int]]:
 
     with (
         patch.object(tuned, "captured", counted),
-        patch.object(tuned, "compiled", lambda step: step),
+        patch.object(tuned, "compiled", lambda step, device: step),
         patch.object(tuned.TunedModel, "launch_bound", True),
     ):
         model = make_model("torch", case)
@@ -45,7 +45,7 @@ def train_uncompiled(_: str, case: Case) -> tuple[Weights, Weights]:
     """The weights that PyTorch's tuned mode trains by a new model and by one that was used before."""
     from backends.torch import tuned
 
-    with patch.object(tuned, "compiled", lambda step: step):
+    with patch.object(tuned, "compiled", lambda step, device: step):
         return train("torch", case).weights, train_again("torch", case)[0].weights
 
 
