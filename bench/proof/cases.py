@@ -38,8 +38,8 @@ def cases(precision: Precision, device: Device = "cpu", mode: str = "idiomatic",
     Activations are spread over them, so that each is seen in every mode and no program is compiled for one alone. The
     first case is the one that is trained to the end, scored and exchanged. Constants have digits that float32 would
     lose, and seeds use all their bits. ``quick`` trains it for fewer epochs, leaves out the images of 28×28 and 7×7
-    pixels, and looks at the gradients of the dense VAEs alone, since the steps of the others follow theirs; in float32,
-    where there is only rounding left to see, the first two cases climb.
+    pixels and the windows, and looks at the gradients of the dense VAEs alone, since the steps of the others follow
+    theirs; in float32, where there is only rounding left to see, the first two cases climb.
     """
     # 5 batches and a partial one an epoch: 180 = 5 · 32 + 20
     base = TrainingSettings(batch_size=32, random_source="shared", precision=precision, device=device, mode=mode)
@@ -137,4 +137,10 @@ def cases(precision: Precision, device: Device = "cpu", mode: str = "idiomatic",
         if data == "digits":
             settings = replace(base, adversarial=Adversarial("fgsm", 0.1))
         found.append(Case(name, data, spec, settings, rows=90, gradients=not quick))
+    if not quick:
+        # the columns of the blobs as steps of so many channels each
+        even = NetworkSpec(20, (16,), 4, image=(10,), filters=(8, 16), activation="silu")
+        odd = replace(even, image=(5,), activation="elu", kernel=5, strides=(1, 2), decoder="projected")
+        found.append(Case("windows 10×2", "blobs", even, replace(base, dropout=0.2), epochs=10))
+        found.append(Case("windows 5×4", "blobs", odd, replace(base, beta=0.6), epochs=10, slopes=("elbo",)))
     return found

@@ -10,12 +10,12 @@ import msgspec
 
 import backends
 from backends.interface import Capabilities
-from backends.spec import Precision, RandomSource
+from backends.spec import NetworkSpec, Precision, RandomSource
 from bench.environment import environment
 from bench.proof import known
 from bench.worker.process import TrialFailed, WorkerProcess
 
-KINDS = ("vae", "autoencoder", "conv_vae")
+KINDS = ("vae", "autoencoder", "conv_vae", "conv1d_vae")
 CLIMBABLE: tuple[Precision, ...] = ("float64", "float32")
 """The precisions of which there are ladders."""
 TIMEOUT = 120.0
@@ -23,6 +23,11 @@ TIMEOUT = 120.0
 
 Way = dict[str, Any]
 """A backend, mode, device and precision, and by source and kind whether it ``climbed``."""
+
+
+def kind_of(spec: NetworkSpec) -> str:
+    """The detector that has such a network."""
+    return {0: str(spec.kind), 1: "conv1d_vae", 2: "conv_vae"}[len(spec.image or ())]
 
 
 def coverage(names: Sequence[str] | None = None) -> dict[str, Any]:

@@ -59,8 +59,8 @@ class Case:
 
 
 def cases(precision: Precision, device: Device = "cpu", mode: str = "idiomatic", quick: bool = False) -> list[Case]:
-    """All that can be drawn, in a dense VAE; the whole ladder has an autoencoder, images and, where the mode streams,
-    rows that come in parts too.
+    """All that can be drawn, in a dense VAE; the whole ladder has an autoencoder, images, windows and, where the mode
+    streams, rows that come in parts too.
 
     Momentum has a state to be kept and, unlike Adam, does not make much of gradients that are nearly 0: so float32 can
     be held to the bounds of a few steps, over hundreds of them.
@@ -92,6 +92,8 @@ def cases(precision: Precision, device: Device = "cpu", mode: str = "idiomatic",
         found.append(Case("native autoencoder", "blobs", spec, plain, 500, 2))
         images = NetworkSpec(64, (16,), 2, likelihood="bce", image=(8, 8), filters=(4, 8), decoder="projected")
         found.append(Case("native convolutional", "digits", images, draws, 300, 2))
+        windows = NetworkSpec(20, (16,), 2, image=(5,), filters=(4, 8))
+        found.append(Case("native windows", "blobs", windows, plain, 300, 2))
     if mode in STREAMING and not quick:
         # parts of 16 batches, each of 64 blocks of eight rows, the last smaller
         parts = replace(base, batch_size=32, stream_rows=520)

@@ -29,6 +29,7 @@ from backends.spec import SCORES, Device, Precision, TrainingSettings
 from bench.environment import environment, environment_hash, revision, source_digest
 from bench.proof import compiled, known, ladder, lanes, native
 from bench.proof.cases import Case, cases
+from bench.proof.coverage import kind_of
 from bench.proof.known import SCHEMA, Result
 from bench.proof.ladder import REFERENCE, Data, Observed, Rows
 from bench.suites.scenario import Scenario
@@ -241,7 +242,7 @@ def climbed(precision: Precision, device: Device, mode: str, quick: bool) -> lis
     return [
         {
             "case": case.name,
-            "kind": "conv_vae" if case.spec.filters else case.spec.kind,
+            "kind": kind_of(case.spec),
             "likelihood": case.spec.likelihood,
             "source": case.settings.random_source,
         }

@@ -48,17 +48,18 @@ def test_no_optimiser_likelihood_activation_or_network_is_left_off_the_ladder():
         shown = (*ladder.cases("float64", quick=quick), *native.cases("float64", quick=quick))
         assert {case.spec.activation for case in shown} == set(ACTIVATIONS)
     assert {case.spec.likelihood for case in WHOLE} == set(get_args(Likelihood))
-    assert {case.spec.likelihood for case in WHOLE if case.spec.filters} == {"bce", "gaussian"}
+    assert {case.spec.likelihood for case in WHOLE if case.spec.filters} == {"bce", "gaussian", "mse"}
     assert {(case.spec.kind, bool(case.spec.filters)) for case in WHOLE} == {
         ("vae", False),
         ("vae", True),
         ("autoencoder", False),
     }
-    assert {case.spec.image for case in WHOLE} == {None, (8, 8), (7, 7), (28, 28)}
-    convolutional = [case.spec for case in WHOLE if case.spec.filters]
-    assert {spec.decoder for spec in convolutional} == set(DECODERS)
-    assert {spec.kernel for spec in convolutional} == {3, 5}
-    assert {stride for spec in convolutional for stride in spec.strides or (2,)} == {1, 2}
+    assert {case.spec.image for case in WHOLE} == {None, (8, 8), (7, 7), (28, 28), (10,), (5,)}
+    for dimensions in (1, 2):
+        convolutional = [case.spec for case in WHOLE if len(case.spec.image or ()) == dimensions]
+        assert {spec.decoder for spec in convolutional} == set(DECODERS)
+        assert {spec.kernel for spec in convolutional} == {3, 5}
+        assert {stride for spec in convolutional for stride in spec.strides or (2,)} == {1, 2}
     assert any(len(set(case.spec.hidden)) < len(case.spec.hidden) for case in WHOLE), "no kernel is square"
 
 

@@ -5,7 +5,7 @@ A file's import registers its faults; ``FAULTS`` holds all of them.
 
 from __future__ import annotations
 
-from making.faults import draws, moved, networks, streamed, told, training, variants
+from making.faults import draws, moved, networks, streamed, told, training, variants, windows
 from making.faults.planting import FAULTS, Fault
 
-__all__ = ["FAULTS", "Fault", "draws", "moved", "networks", "streamed", "told", "training", "variants"]
+__all__ = ["FAULTS", "Fault", "draws", "moved", "networks", "streamed", "told", "training", "variants", "windows"]
