@@ -30,6 +30,9 @@ def main() -> int:
         "--share", type=float, default=1.0, help="of the generated cases, kills and requests (default: 1)"
     )
     parser.add_argument("--duration", type=float, default=7200.0, help="seconds of the soak (default: 7200)")
+    parser.add_argument(
+        "--within", type=float, default=float("inf"), help="seconds after which no further kill begins (default: none)"
+    )
     parser.add_argument("--parts", default=",".join(PARTS), help=f"of {', '.join(PARTS)} (default: all)")
     parser.add_argument("--kind", help="of the kinds by hand and generated this one alone")
     parser.add_argument("--case", type=int, help="of that kind the one case with this number")
@@ -69,6 +72,7 @@ def main() -> int:
 
 def _tallies(part: str, folder: Path, arguments: argparse.Namespace) -> Iterator[Tally]:
     seed, share = arguments.seed, arguments.share
+    until = time.monotonic() + arguments.within
     only = None if arguments.case is None else [arguments.case]
     networks = importlib.util.find_spec("torch") is not None
     match part:
@@ -98,7 +102,7 @@ def _tallies(part: str, folder: Path, arguments: argparse.Namespace) -> Iterator
         case "machines":
             yield machines.campaign(folder)
         case "kills":
-            yield kills.campaign(folder, seed, round(KILLS * share), networks=networks)
+            yield kills.campaign(folder, seed, round(KILLS * share), until, networks=networks)
         case "soak":
             yield soak.campaign(folder, arguments.duration)
 

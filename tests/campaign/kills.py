@@ -125,15 +125,16 @@ def commands(networks: bool) -> list[Command]:
     return found
 
 
-def campaign(folder: Path, seed: int, kills: int, *, networks: bool) -> Tally:
-    """So many signals that struck something, of all commands in turn; the seed says with which one it begins."""
+def campaign(folder: Path, seed: int, kills: int, until: float, *, networks: bool) -> Tally:
+    """So many signals that struck something, or as many as there is time for, of all commands in turn; the seed says
+    with which one it begins."""
     tally = Tally("kills")
     found = commands(networks)
     draw = random.Random(f"kills/{seed}")
     plain: dict[str, Undisturbed] = {}
     struck: Counter[str] = Counter()
     number = seed
-    while struck.total() < kills:
+    while struck.total() < kills and time.monotonic() < until:
         command = found[number % len(found)]
         place = folder / f"kill-{number}"
         if command.name not in plain:

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from campaign import cases, corpus, generated, hand, hand_plugins, kills, load, machines, strangers
+from campaign import cases, corpus, generated, hand, hand_plugins, kills, load, machines, outcome, strangers
 from campaign.cases import Case, Kind, Tally
 
 pytestmark = pytest.mark.xdist_group("campaign")
@@ -156,3 +156,20 @@ def test_the_same_seed_makes_the_same_case():
     for make in (generated.suites, generated.delimited, generated.models, generated.records):
         assert make(3, 5) == make(3, 5)
         assert make(3, 5) != make(4, 5)
+
+
+def test_parts_that_ran_one_by_one_make_one_report(tmp_path):
+    order = ("hand", "kills", "soak")
+    for seed, failures in ((3, []), (4, ["run after KILL: lost | a record"])):
+        tally = Tally("kills", 20, failures, 60.0, f"{20 + seed} signals")
+        outcome.keep(tmp_path, outcome.ended("kills", seed, 0.1, "2026-11-27", 90.0, [tally]))
+    outcome.keep(tmp_path, outcome.ended("hand", 0, 1.0, "2026-11-26", 30.0, [Tally("bad input by hand", 500)]))
+    text = outcome.report(outcome.kept(tmp_path, order), order)
+    assert "| kills | 40 | 1 |" in text
+    assert "| **all** | 540 | 1 |" in text
+    assert "| kills | 3 | 0.1 | 1.5 | 0 | 2026-11-27 |" in text
+    assert "- kills: 24 signals." in text
+    assert "'run after KILL: lost | a record'" in text
+    assert "Not run: soak." in text
+    outcome.keep(tmp_path, outcome.ended("kills", 4, 0.1, "2026-11-28", 90.0, [Tally("kills", 20)]))
+    assert "| kills | 40 | 0 |" in outcome.report(outcome.kept(tmp_path, order), order)
