@@ -116,10 +116,12 @@ def _execute(
         finally:
             ended.put(None)
 
-    threads = [Thread(target=work) for _ in range(jobs)]
+    threads: list[Thread] = []
     try:
-        for thread in threads:
+        for _ in range(jobs):
+            thread = Thread(target=work)
             thread.start()
+            threads.append(thread)
         working = jobs
         while working:
             found = ended.get()
@@ -130,7 +132,8 @@ def _execute(
             else:
                 yield found
     except BaseException:
-        # stopped by the user, or the disk is full: end the workers, so that the threads that wait for them end too
+        # stopped by the user, the disk is full, or there is no room for so many threads: end the workers, so that the
+        # threads that wait for them end too
         board.clear()
         while any(thread.is_alive() for thread in threads):
             for child in psutil.Process().children(recursive=True):

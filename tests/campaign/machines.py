@@ -16,7 +16,7 @@ from pathlib import Path
 
 from campaign import corpus
 from campaign.cases import LONGEST_LINE, Tally
-from campaign.kills import SUITE, environment
+from campaign.kills import ENDED, SUITE, environment
 from making.command import COMMAND
 
 Limit = Callable[[], None]
@@ -45,6 +45,8 @@ def _place(folder: Path, name: str) -> Path:
     shutil.rmtree(place, ignore_errors=True)
     files = {
         "mine.toml": SUITE.encode(),
+        # without room for its threads a library may wait for ever in a worker
+        "hasty.toml": b"timeout = 120\n" + SUITE.encode(),
         "rows.csv": corpus.csv(),
         "model": corpus.models()["norm"],
         "results/records.jsonl": corpus.lines(corpus.records()),
@@ -58,18 +60,21 @@ def run(
 ) -> subprocess.CompletedProcess[str]:
     """Runs a command under a limit, with variables set, or taken away where they are None."""
     found: dict[str, str | None] = {**environment(place), **(variables or {})}
-    return subprocess.run(
-        [COMMAND, *argv],
-        cwd=place,
-        env={name: value for name, value in found.items() if value is not None},
-        capture_output=True,
-        text=True,
-        errors="replace",
-        timeout=300,
-        check=False,
-        stdin=subprocess.DEVNULL,
-        preexec_fn=limit,
-    )
+    try:
+        return subprocess.run(
+            [COMMAND, *argv],
+            cwd=place,
+            env={name: value for name, value in found.items() if value is not None},
+            capture_output=True,
+            text=True,
+            errors="replace",
+            timeout=ENDED,
+            check=False,
+            stdin=subprocess.DEVNULL,
+            preexec_fn=limit,
+        )
+    except subprocess.TimeoutExpired:
+        return subprocess.CompletedProcess(argv, -1, "", f"it did not end within {ENDED:g} s")
 
 
 def told(tally: Tally, name: str, done: subprocess.CompletedProcess[str], *words: str, used: bool = True) -> None:
@@ -211,9 +216,10 @@ def _narrow(folder: Path, tally: Tally) -> None:
         ("512 MB of addresses", addresses, ("memory", "allocate", "map segment", "thread")),
         ("one core", core, ()),
     ):
+        running = ("run", "hasty.toml", *RUN[2:]) if limit is addresses else RUN
         for argv in (
-            RUN,
-            (*RUN, "--jobs", "8"),
+            running,
+            (*running, "--jobs", "8"),
             ("fit", REFERENCE, "--detector", "knn", "--out", "new"),
             ("score", "model", "rows.csv", "--out", "x.csv"),
             ("report", "results"),
