@@ -58,10 +58,11 @@ def main() -> int:
                 print(f"{tally.kind}: {tally.tried:,} tried, {len(tally.failures):,} failed {tally.note}", flush=True)
                 for failure in tally.failures[: outcome.SHOWN]:
                     print(f"    {failure}", flush=True)
-            if whole and found:
-                seconds = time.monotonic() - began
-                one = outcome.ended(part, arguments.seed, arguments.share, day, seconds, found)
-                outcome.keep(arguments.kept, one)
+                if whole:  # kind by kind: who stops it in the middle of a part has what had ended
+                    seconds = time.monotonic() - began
+                    outcome.keep(
+                        arguments.kept, outcome.ended(part, arguments.seed, arguments.share, day, seconds, found)
+                    )
     text = outcome.report(outcome.kept(arguments.kept, PARTS), PARTS)
     if arguments.report:
         arguments.report.write_text(text)

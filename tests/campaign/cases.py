@@ -61,6 +61,8 @@ class Case:
     """Whether it has to be refused; else it may be used as well."""
     needs: Callable[[str, str], bool] = lambda out, err: True
     """What the output has to say."""
+    seconds: float = MOST_SECONDS
+    """Processor time that it may take; more than a refusal may where it is a whole run, with its report."""
 
 
 def fifo(name: str, file: str, argv: list[str], **more: Any) -> Case:
@@ -230,7 +232,7 @@ def judged(case: Case, place: Path) -> str:
         found.append(f"taken, with exit status {status}: {(out + err)[-300:]!r}")
     if bad := _CONTROL.search(out + err):
         found.append(f"a control character {bad[0]!r} reached the terminal")
-    if seconds > MOST_SECONDS:
+    if seconds > (MOST_SECONDS if status == 2 else case.seconds):
         found.append(f"{seconds:.1f} s of processor time")
     if taken > MOST_MEMORY:
         found.append(f"{taken >> 20} MB more memory")

@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from functools import cache
 from pathlib import Path
 
-from campaign.cases import Case, Kind
+from campaign.cases import MOST_SECONDS, Case, Kind
 
 PREFIX = "guest"
 """Of the modules' names, each of its own: what one case imported must not be the next one's."""
@@ -56,6 +56,8 @@ def capabilities():
 def build(spec, weights, settings):
     {build}
 """
+RUN = 20.0
+"""Seconds of processor time of a run that goes on to its report."""
 LOUD = 'raise KeyError("\\x1b[2J\\u202e\\nsecond line")'
 
 
@@ -90,7 +92,8 @@ def _case(name: str, title: str, group: str, source: str, target: str, argv: Seq
     # a run keeps the trials of others and what became of these; a list shows what works
     refused = command[0] in ("load", "fit")
     writes = ("m",) if refused else ()
-    return Case(f"plug-in: {title}: {' '.join(command)}", command, files, _installed, writes, refused)
+    name = f"plug-in: {title}: {' '.join(command)}"
+    return Case(name, command, files, _installed, writes, refused, seconds=RUN if "--untimed" in argv else MOST_SECONDS)
 
 
 def _installed(folder: Path) -> None:
