@@ -59,19 +59,20 @@ def scoring_products(spec: NetworkSpec, rows: int, draws: int = 1) -> list[Produ
 def training_products(spec: NetworkSpec, batch: int, draws: int = 1, moves: int = 0) -> list[Product]:
     """The products of one training step: the forward pass, then from the output to the input the gradients.
 
-    With Y = X W a layer has the gradients dW = Xᵀ dY and dX = dY Wᵀ; the layer that reads the input needs no dX. Each
-    of the ``moves`` of adversarial training is a forward pass and the dX of every layer, before all else.
+    With Y = X W a layer has the gradients dW = Xᵀ dY and dX = dY Wᵀ; the layer that reads the input needs no dX, but
+    for pseudo-inputs, which go through the encoder behind the rows. Each of the ``moves`` of adversarial training is a
+    forward pass and the dX of every layer that rows go through, before all else.
     """
-    forward = scoring_products(spec, batch, draws)
+    forward, prior = scoring_products(spec, batch, draws), _prior(spec)
     backward = [_gradients(product, first=place == 0) for place, product in enumerate(forward)]
-    moving = [*forward, *map(_back, reversed(forward))] * moves
-    return [*moving, *forward, *chain.from_iterable(reversed(backward))]
+    moving = [*forward, *prior, *map(_back, reversed(forward))] * moves
+    return [*moving, *forward, *prior, *chain.from_iterable(reversed(backward)), *_trained(prior)]
 
 
 def training_parts(spec: NetworkSpec, batch: int, draws: int = 1, moves: int = 0) -> dict[str, Part]:
     """The same by what a library can compute otherwise than as products: each convolutional layer by its name, and
-    the dense ones together."""
-    parts, forward, backward = {}, [], []
+    the dense ones together, with what the few pseudo-inputs go through."""
+    parts, forward, backward, prior = {}, [], [], _prior(spec)
     for place, (name, layer) in enumerate(_layers(spec).items()):
         rows = batch * _times(name, draws)
         product, first = _product(layer, rows), place == 0
@@ -85,13 +86,27 @@ def training_parts(spec: NetworkSpec, batch: int, draws: int = 1, moves: int = 0
             window, stride = layer.window, layer.stride
             step = Convolution(rows, outer, inner, layer.larger, transposed, first, window, stride, moves)
             parts[name] = Part((*(product, _back(product)) * moves, product, *gradients), step)
-    moving = [*forward, *map(_back, reversed(forward))] * moves
-    return {DENSE: Part((*moving, *forward, *chain.from_iterable(reversed(backward)))), **parts}
+    moving = [*forward, *prior, *map(_back, reversed(forward))] * moves
+    dense = (*moving, *forward, *prior, *chain.from_iterable(reversed(backward)), *_trained(prior))
+    return {DENSE: Part(dense), **parts}
 
 
 def flops(products: Iterable[Product]) -> int:
     """Floating-point operations: a multiplication and an addition for each of rows · inner · columns."""
     return sum(2 * math.prod(product) for product in products)
+
+
+def _prior(spec: NetworkSpec) -> list[Product]:
+    """The pass of the pseudo-inputs through encoder and heads; nothing without them."""
+    if spec.prior != "vamp":
+        return []
+    layers = _layers(spec).items()
+    return [_product(layer, spec.components) for name, layer in layers if not name.startswith(("decoder", "output"))]
+
+
+def _trained(prior: list[Product]) -> list[Product]:
+    """The gradients of that pass, those for the pseudo-inputs among them."""
+    return list(chain.from_iterable(_gradients(product, first=False) for product in reversed(prior)))
 
 
 def _gradients(product: Product, first: bool) -> list[Product]:

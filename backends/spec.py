@@ -11,7 +11,7 @@ from backends.adversarial import Adversarial
 from backends.layer import Layer
 
 Kind = Literal["vae", "autoencoder"]
-Prior = Literal["normal", "mixture"]
+Prior = Literal["normal", "mixture", "vamp"]
 Likelihood = Literal["mse", "bce", "gaussian", "diagonal_gaussian"]
 Activation = Literal["relu", "tanh", "sigmoid", "elu", "leaky_relu", "gelu", "silu"]
 Kernel = Literal[3, 5]
@@ -72,10 +72,14 @@ class NetworkSpec:
           the mean over its batches
         - ``diagonal_gaussian``: ½ Σ [ (x̂ − x)² / σ² + log σ² + log 2π ] with a σ² = exp(s) + e⁻¹² of every feature,
           whose s are weights as any other and start at 0
-    prior : of z; ``normal``, N(0, I), or ``mixture``, Σ_j π_j N(z; m_j, diag exp(s_j)) with π = softmax(logits), whose
-        means, log variances and logits are trained, and whose KL is taken at the draws of z
+    prior : of z; the KL to all but the first is taken at the draws of z
+        - ``normal``: N(0, I)
+        - ``mixture``: Σ_j π_j N(z; m_j, diag exp(s_j)) with π = softmax(logits), whose means, log variances and logits
+          are trained
+        - ``vamp``: 1/K Σ_j q(z|u_j), whose pseudo-inputs u_j, rows of the input's own width, are trained and go through
+          the encoder (Tomczak and Welling 2018)
     components : int
-        K of the mixture; 0 for the normal prior.
+        K of the two mixtures; 0 for the normal prior.
     image : (height, width), (steps,) or None
         The features are the pixels of an image, row by row, or the steps of a window of a series, one after another,
         each with all its ``channels``; convolutions run over both directions of an image, or over time. Given if and
@@ -129,8 +133,9 @@ class NetworkSpec:
             raise ValueError(f"prior must be one of {PRIORS}, not {self.prior!r}")
         if self.prior != "normal" and self.kind == "autoencoder":
             raise ValueError(f"the prior {self.prior!r} is one of a latent distribution, and an autoencoder has none")
-        if not isinstance(self.components, int) or (self.components > 0) != (self.prior == "mixture"):
-            raise ValueError(f"a mixture needs components, 1 or more, and has them alone, not {self.components!r}")
+        if type(self.components) is not int or self.components < 0 or bool(self.components) == (self.prior == "normal"):
+            needed = "0 for 'normal'" if self.prior == "normal" else f"1 or more for {self.prior!r}"
+            raise ValueError(f"components are those of the prior, {needed}, not {self.components!r}")
         if bool(self.filters) != (self.image is not None):
             raise ValueError(f"filters and the image's shape go together, not filters {self.filters}, {self.image}")
         if not self.filters and (self.kernel, self.strides, self.decoder) != (3, (), "mirrored"):

@@ -34,6 +34,12 @@ PRIOR = MEANS, LOGVARS, LOGITS = "prior.means", "prior.logvars", "prior.logits"
 """m and s of the mixture's components, each of shape (components, latent), and the logits of their shares."""
 
 
+INPUTS = "prior.inputs"
+"""Pseudo-inputs of the prior ``vamp``, of shape (components, features)."""
+INPUT_NOISE = 0.01
+"""Standard deviation of what is added to the rows that they begin as."""
+
+
 def beside(spec: NetworkSpec) -> dict[str, tuple[int, ...]]:
     """Names and shapes of what is trained beside the layers, in canonical order."""
     found: dict[str, tuple[int, ...]] = {}
@@ -42,6 +48,8 @@ def beside(spec: NetworkSpec) -> dict[str, tuple[int, ...]]:
     if spec.prior == "mixture":
         found |= {MEANS: (spec.components, spec.latent), LOGVARS: (spec.components, spec.latent)}
         found[LOGITS] = (spec.components,)
+    elif spec.prior == "vamp":
+        found[INPUTS] = (spec.components, spec.features)
     return found
 
 
@@ -55,12 +63,17 @@ def shapes(spec: NetworkSpec) -> dict[str, tuple[int, ...]]:
     return found | beside(spec) | ({LOG_SIGMA: (1,)} if spec.likelihood == "gaussian" else {})
 
 
-def initial_weights(spec: NetworkSpec, seed: int) -> dict[str, NDArray[np.float64]]:
-    """Glorot-uniform kernels, U(−√(6 / (in + out)), √(6 / (in + out))) (Glorot and Bengio 2010), and a mixture's means
-    from N(0, 1); all else is zero.
+def initial_weights(spec: NetworkSpec, seed: int, X: NDArray[Any] | None = None) -> dict[str, NDArray[np.float64]]:
+    """Glorot-uniform kernels, U(−√(6 / (in + out)), √(6 / (in + out))) (Glorot and Bengio 2010), a mixture's means
+    from N(0, 1), and pseudo-inputs from the training rows; all else is zero.
 
     A convolution's ``in`` and ``out`` are its channels times the positions of its window, w² or w. Every tensor has a
     stream of its own, keyed by (seed, its position), so that its values depend on no other.
+
+    Parameters
+    ----------
+    X : float array of shape (rows, features), or None
+        The training rows, taken in float32; only pseudo-inputs need them. Without them there is a ValueError.
     """
     weights = {}
     for index, (name, shape) in enumerate(shapes(spec).items()):
@@ -69,9 +82,21 @@ def initial_weights(spec: NetworkSpec, seed: int) -> dict[str, NDArray[np.float6
             weights[name] = stream(seed, Purpose.WEIGHTS, index).uniform(-bound, bound, shape)
         elif name == MEANS:
             weights[name] = stream(seed, Purpose.WEIGHTS, index).standard_normal(shape)
+        elif name == INPUTS:
+            if X is None:
+                raise ValueError("the pseudo-inputs of the prior 'vamp' begin as training rows, and none were given")
+            weights[name] = pseudo_inputs(stream(seed, Purpose.WEIGHTS, index), X, spec.components)
         else:
             weights[name] = np.zeros(shape)
     return weights
+
+
+def pseudo_inputs(generator: np.random.Generator, X: NDArray[Any], count: int) -> NDArray[np.float64]:
+    """So many training rows drawn without repetition, if there are as many, with a little noise on each value: one of
+    the two ways in which the authors of the prior begin. The noise parts rows that are equal, which would stay so."""
+    chosen = generator.choice(len(X), count, replace=len(X) < count)
+    rows = np.asarray(X[chosen], dtype=np.float32).astype(np.float64)
+    return rows + INPUT_NOISE * generator.standard_normal(rows.shape)
 
 
 def sigma(weights: Mapping[str, NDArray[Any]]) -> float | None:

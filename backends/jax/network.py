@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import jax
@@ -134,11 +134,11 @@ class Network(nnx.Module):
     def kl(self, mu: Array, logvar: Array) -> Array:
         if self.spec.kind == "autoencoder":
             return jnp.zeros(len(mu), mu.dtype)
-        if self.spec.prior == "mixture":
-            draws = self.scoring_noise[...]
+        if self.spec.prior != "normal":
+            prior, draws = self.prior(), self.scoring_noise[...]
 
             def add(draw: int, total: Array) -> Array:
-                return total + self.log_ratio(self.sample(mu, logvar, draws[draw]), logvar, draws[draw])
+                return total + self.log_ratio(self.sample(mu, logvar, draws[draw]), logvar, draws[draw], prior)
 
             return jax.lax.fori_loop(0, len(draws), add, jnp.zeros(len(mu), mu.dtype)) / len(draws)
         return self.unit_kl(mu, logvar).sum(-1)
@@ -148,10 +148,19 @@ class Network(nnx.Module):
             return jnp.maximum(self.unit_kl(mu, logvar).mean(0), self.free_bits).sum()
         return self.kl(mu, logvar).mean()
 
-    def log_ratio(self, z: Array, logvar: Array, epsilon: Array) -> Array:
+    def prior(self) -> Sequence[Array]:
+        """Means, log variances and logits of the prior's components; nothing of the normal one."""
         if self.spec.prior == "normal":
+            return ()
+        if self.spec.prior == "vamp":
+            means, logvars = self.encode(self.beside[canonical.INPUTS][...])
+            return means, logvars, jnp.zeros(len(means), means.dtype)
+        return [self.beside[name][...] for name in canonical.PRIOR]
+
+    def log_ratio(self, z: Array, logvar: Array, epsilon: Array, prior: Sequence[Array]) -> Array:
+        if not prior:
             return (jnp.square(z) - jnp.square(epsilon) - logvar).sum(-1) / 2
-        means, logvars, logits = (self.beside[name][...] for name in canonical.PRIOR)
+        means, logvars, logits = prior
         squares = jnp.square(z[..., None, :] - means) / jnp.exp(logvars)
         log_p = nnx.logsumexp(nnx.log_softmax(logits) - (squares + logvars + LOG_TAU).sum(-1) / 2, -1)
         return -(jnp.square(epsilon) + logvar + LOG_TAU).sum(-1) / 2 - log_p
@@ -176,8 +185,8 @@ class Network(nnx.Module):
         if self.importance_samples > 1:
             return self.importance_terms(x, drawn, kl_weight, target)
         output, mu, logvar = self.propagate(self.corrupted(x, drawn), drawn.get(EPSILON), drawn)
-        if self.spec.prior == "mixture":
-            ratio = self.log_ratio(self.sample(mu, logvar, drawn[EPSILON]), logvar, drawn[EPSILON])
+        if self.spec.prior != "normal":
+            ratio = self.log_ratio(self.sample(mu, logvar, drawn[EPSILON]), logvar, drawn[EPSILON], self.prior())
             return self.batch_reconstruction(output, target), ratio.mean()
         return self.batch_reconstruction(output, target), self.batch_kl(mu, logvar)
 
@@ -191,7 +200,7 @@ class Network(nnx.Module):
         masks = {n: jnp.repeat(mask, draws, 0) for n, mask in drawn.items() if n.startswith("decoder")}
         output = self.decode(z.reshape(rows * draws, -1), masks)
         reconstruction = self.reconstruction(output, jnp.repeat(target, draws, 0)).reshape(rows, draws)
-        ratio = self.log_ratio(z, logvar, epsilon)
+        ratio = self.log_ratio(z, logvar, epsilon, self.prior())
         log_weights = -reconstruction - kl_weight * ratio
         kl = jax.lax.stop_gradient((nnx.softmax(log_weights) * ratio).sum(-1).mean())
         return math.log(draws) - nnx.logsumexp(log_weights, -1).mean() - kl_weight * kl, kl
@@ -221,11 +230,11 @@ class Network(nnx.Module):
 
     def importance_bound(self, x: Array) -> tuple[Array]:
         mu, logvar = self.encode(x)
-        draws = self.scoring_noise[...]
+        prior, draws = self.prior(), self.scoring_noise[...]
 
         def add(draw: int, total: Array) -> Array:
             z = self.sample(mu, logvar, draws[draw])
-            log_weight = -self.reconstruction(self.decode(z), x) - self.log_ratio(z, logvar, draws[draw])
+            log_weight = -self.reconstruction(self.decode(z), x) - self.log_ratio(z, logvar, draws[draw], prior)
             return jnp.logaddexp(total, log_weight)
 
         return (math.log(len(draws)) - jax.lax.fori_loop(0, len(draws), add, jnp.full(len(x), -jnp.inf, x.dtype)),)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from itertools import groupby
 from typing import Any
@@ -154,12 +154,12 @@ class Network(keras.Model):
     def kl(self, mu: Array, logvar: Array) -> Array:
         if self.spec.kind == "autoencoder":
             return ops.zeros_like(mu[:, 0])
-        if self.spec.prior == "mixture":
-            draws = self.scoring_noise.shape[0]
+        if self.spec.prior != "normal":
+            prior, draws = self.prior(), self.scoring_noise.shape[0]
 
             def add(draw: int, total: Array) -> Array:
                 epsilon = ops.take(self.scoring_noise, draw, axis=0)
-                return total + self.log_ratio(self.sample(mu, logvar, epsilon), logvar, epsilon)
+                return total + self.log_ratio(self.sample(mu, logvar, epsilon), logvar, epsilon, prior)
 
             return ops.fori_loop(0, draws, add, ops.zeros_like(mu[:, 0])) / draws
         return ops.sum(self.unit_kl(mu, logvar), axis=-1)
@@ -169,10 +169,19 @@ class Network(keras.Model):
             return ops.sum(ops.maximum(ops.mean(self.unit_kl(mu, logvar), axis=0), self.free_bits))
         return ops.mean(self.kl(mu, logvar))
 
-    def log_ratio(self, z: Array, logvar: Array, epsilon: Array) -> Array:
+    def prior(self) -> Sequence[Array]:
+        """Means, log variances and logits of the prior's components; nothing of the normal one."""
         if self.spec.prior == "normal":
+            return ()
+        if self.spec.prior == "vamp":
+            means, logvars = self.encode(ops.convert_to_tensor(self.beside[canonical.INPUTS]))
+            return means, logvars, ops.zeros_like(means[:, 0])
+        return [ops.convert_to_tensor(self.beside[name]) for name in canonical.PRIOR]
+
+    def log_ratio(self, z: Array, logvar: Array, epsilon: Array, prior: Sequence[Array]) -> Array:
+        if not prior:
             return ops.sum(ops.square(z) - ops.square(epsilon) - logvar, axis=-1) / 2
-        means, logvars, logits = (ops.convert_to_tensor(self.beside[name]) for name in canonical.PRIOR)
+        means, logvars, logits = prior
         squares = ops.square(z[..., None, :] - means) / ops.exp(logvars)
         log_p = ops.logsumexp(ops.log_softmax(logits) - ops.sum(squares + logvars + LOG_TAU, axis=-1) / 2, axis=-1)
         return -ops.sum(ops.square(epsilon) + logvar + LOG_TAU, axis=-1) / 2 - log_p
@@ -195,8 +204,8 @@ class Network(keras.Model):
         if self.importance_samples > 1:
             return self.importance_terms(x, drawn, target)
         output, mu, logvar = self.propagate(self.corrupted(x, drawn), drawn.get(EPSILON), drawn[MASKS])
-        if self.spec.prior == "mixture":
-            ratio = self.log_ratio(self.sample(mu, logvar, drawn[EPSILON]), logvar, drawn[EPSILON])
+        if self.spec.prior != "normal":
+            ratio = self.log_ratio(self.sample(mu, logvar, drawn[EPSILON]), logvar, drawn[EPSILON], self.prior())
             return self.batch_reconstruction(output, target), ops.mean(ratio)
         return self.batch_reconstruction(output, target), self.batch_kl(mu, logvar)
 
@@ -208,7 +217,7 @@ class Network(keras.Model):
         masks = {n: ops.repeat(mask, draws, 0) for n, mask in drawn[MASKS].items() if n.startswith("decoder")}
         output = self.decode(ops.reshape(z, (-1, latent)), masks)
         reconstruction = ops.reshape(self.reconstruction(output, ops.repeat(target, draws, 0)), (-1, draws))
-        ratio = self.log_ratio(z, logvar, epsilon)
+        ratio = self.log_ratio(z, logvar, epsilon, self.prior())
         log_weights = -reconstruction - self.kl_weight * ratio
         kl = ops.stop_gradient(ops.mean(ops.sum(ops.softmax(log_weights) * ratio, axis=-1)))
         return math.log(draws) - ops.mean(ops.logsumexp(log_weights, axis=-1)) - self.kl_weight * kl, kl
@@ -239,12 +248,12 @@ class Network(keras.Model):
 
     def importance_bound(self, x: Array) -> tuple[Array]:
         mu, logvar = self.encode(x)
-        draws = self.scoring_noise.shape[0]
+        prior, draws = self.prior(), self.scoring_noise.shape[0]
 
         def add(draw: int, total: Array) -> Array:
             epsilon = ops.take(self.scoring_noise, draw, axis=0)
             z = self.sample(mu, logvar, epsilon)
-            log_weight = -self.reconstruction(self.decode(z), x) - self.log_ratio(z, logvar, epsilon)
+            log_weight = -self.reconstruction(self.decode(z), x) - self.log_ratio(z, logvar, epsilon, prior)
             return ops.logaddexp(total, log_weight)
 
         return (math.log(draws) - ops.fori_loop(0, draws, add, ops.full_like(x[:, 0], -math.inf)),)

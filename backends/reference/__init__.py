@@ -28,6 +28,9 @@ For one batch of B rows, with h the layers' outputs and 1 the indicator:
   log p(z) = log Σ_j π_j N(z; m_j, v_j),  D = log q(z|x) − log p(z) with log q(z|x) = −½ Σ (ε² + logvar + log 2π), which
   stands for the KL where k = 1 too;  with r_j component j's share of p(z):  d log p / dz = Σ_j r_j (m_j − z) / v_j,
   d log p / dm_j = r_j (z − m_j) / v_j,  d log p / ds_j = ½ r_j ((z − m_j)² / v_j − 1),  d log p / da_j = r_j − π_j
+- ``vamp`` prior: the same with m_j = mu(u_j), s_j = logvar(u_j) and π_j = 1/K, without dropout and noise; d m_j and
+  d s_j go back through the heads and the encoder as d mu and d logvar do, add to the gradients of their weights, and
+  end as du_j, dh of the first layer
 - free bits λ: mean KL = Σ_j max(λ, KL_j), KL_j the mean over rows of a unit's part;  for the units whose KL_j is not
   above λ, β_t counts as 0 in both lines
 """

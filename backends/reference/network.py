@@ -95,7 +95,7 @@ class Network:
     def kl(self, mu: Array, logvar: Array) -> Array:
         if self.spec.kind == "autoencoder":
             return np.zeros(len(mu))
-        if self.spec.prior == "mixture":
+        if self.spec.prior != "normal":
             draws = [self.log_ratio(self.sample(mu, logvar, e), logvar, e) for e in self.scoring_noise]
             return np.asarray(np.mean(draws, axis=0))
         return row_sums(self.unit_kl(mu, logvar))
@@ -113,18 +113,25 @@ class Network:
         log_p: Array = np.logaddexp.reduce(self.log_components(z), axis=-1)
         return -row_sums(epsilon**2 + logvar + LOG_TAU) / 2.0 - log_p
 
+    def prior(self) -> tuple[Array, Array, Array]:
+        """m and s of the components of a prior that is a mixture, and the logits of their shares."""
+        if self.spec.prior == "vamp":
+            return *self.encode(self.arrays[canonical.INPUTS]), np.zeros(self.spec.components)
+        means, logvars, logits = (self.arrays[name] for name in canonical.PRIOR)
+        return means, logvars, logits
+
     def log_components(self, z: Array) -> Array:
         """log π_j N(z; m_j, exp(s_j)) of every component of the mixture, shape (rows, components)."""
-        means, logvars, logits = (self.arrays[name] for name in canonical.PRIOR)
+        means, logvars, logits = self.prior()
         shares: Array = logits - np.logaddexp.reduce(logits)
         return shares - row_sums((z[:, None] - means) ** 2 / np.exp(logvars) + logvars + LOG_TAU) / 2.0
 
     def prior_gradient(self, z: Array, weights: Array, gradients: dict[str, Array]) -> Array:
-        """The derivative of −log p(z) for z; those for the mixture's arrays, weighed and summed over rows, go to
-        ``gradients``."""
+        """The derivative of −log p(z) for z; those for m, s and logits, weighed and summed over rows, go to
+        ``gradients``, under the names that they have where they are trained themselves."""
         if self.spec.prior == "normal":
             return z
-        means, logvars, logits = (self.arrays[name] for name in canonical.PRIOR)
+        means, logvars, logits = self.prior()
         logs = self.log_components(z)
         held = np.exp(logs - np.logaddexp.reduce(logs, axis=-1, keepdims=True))[..., None]
         away, counted = (z[:, None] - means) / np.exp(logvars), weights[:, None, None] * held
@@ -200,30 +207,39 @@ class Network:
         draws = self.importance_samples
         masks = {n: np.repeat(mask, draws, axis=0) if n in self.decoder else mask for n, mask in masks.items()}
 
-        def climb(names: list[str], h: Array) -> tuple[list[Array], list[Array]]:
+        def climb(names: list[str], h: Array, masks: Masks) -> tuple[list[Array], list[Array]]:
             """What goes into each of these layers, and out of the last; and each one's a."""
             sums, outputs = [], [h]
             for name in names:
                 sums.append(self.apply(name, outputs[-1]))
-                outputs.append(drop(name, activate(self.spec.activation, sums[-1])))
+                outputs.append(drop(name, activate(self.spec.activation, sums[-1]), masks))
             return outputs, sums
 
-        def drop(name: str, h: Array) -> Array:
+        def drop(name: str, h: Array, masks: Masks) -> Array:
             return h * masks[name] / (1.0 - self.dropout) if name in masks else h
 
         def descend(name: str, h: Array, da: Array) -> Array:
-            kernel = self.arrays[f"{name}.kernel"]
-            gradients[f"{name}.kernel"], gradients[f"{name}.bias"], dh = backward(self.layers[name], h, kernel, da)
+            """Adds up a layer's gradients, since pseudo-inputs go through the encoder too."""
+            *found, dh = backward(self.layers[name], h, self.arrays[f"{name}.kernel"], da)
+            for part, gradient in zip((f"{name}.kernel", f"{name}.bias"), found, strict=True):
+                gradients[part] = gradients[part] + gradient if part in gradients else gradient
             return dh
 
-        encoded, encoder_sums = climb(self.encoder, x if corruption is None else x + self.input_noise * corruption)
+        def fall(names: list[str], outputs: list[Array], sums: list[Array], d: Array, masks: Masks) -> Array:
+            """From the derivative for what comes out of the last of these layers, that for what goes into the first."""
+            for name, h, a in reversed(list(zip(names, outputs, sums, strict=False))):
+                d = descend(name, h, drop(name, d * slope(self.spec.activation, a), masks))
+            return d
+
+        seen = x if corruption is None else x + self.input_noise * corruption
+        encoded, encoder_sums = climb(self.encoder, seen, masks)
         mu = self.apply(self.heads[0], encoded[-1])
         logvar = self.apply(self.heads[1], encoded[-1]) if self.spec.kind == "vae" else np.zeros_like(mu)
         clean, mus, logvars = (np.repeat(array, draws, axis=0) for array in (target, mu, logvar))
-        at_draws = draws > 1 or self.spec.prior == "mixture"
+        at_draws = draws > 1 or self.spec.prior != "normal"
         epsilon = np.zeros_like(mus) if epsilon is None else epsilon.reshape(mus.shape)
         z = self.sample(mus, logvars, epsilon)
-        decoded, decoder_sums = climb(self.decoder, z)
+        decoded, decoder_sums = climb(self.decoder, z, masks)
         output = self.apply("output", decoded[-1])
 
         weights = np.ones(len(x))
@@ -247,8 +263,7 @@ class Network:
             gradients[canonical.LOG_VARIANCE] = (slopes * (v - VARIANCE_FLOOR)).sum(axis=0) / len(x)
             residual = residual / v
         d = descend("output", decoded[-1], residual)
-        for name, h, a in reversed(list(zip(self.decoder, decoded, decoder_sums, strict=False))):
-            d = descend(name, h, drop(name, d * slope(self.spec.activation, a)))
+        d = fall(self.decoder, decoded, decoder_sums, d, masks)
 
         if self.spec.kind == "autoencoder":
             d = descend(self.heads[0], encoded[-1], d)
@@ -265,7 +280,11 @@ class Network:
             d_mu = d_mu + d.reshape(len(x), draws, -1).sum(axis=1)
             d_logvar = d_logvar + through.reshape(len(x), draws, -1).sum(axis=1)
             d = descend(self.heads[0], encoded[-1], d_mu) + descend(self.heads[1], encoded[-1], d_logvar)
-        for name, h, a in reversed(list(zip(self.encoder, encoded, encoder_sums, strict=False))):
-            d = descend(name, h, drop(name, d * slope(self.spec.activation, a)))
+        d = fall(self.encoder, encoded, encoder_sums, d, masks)
 
+        if self.spec.prior == "vamp":
+            inputs, sums = climb(self.encoder, self.arrays[canonical.INPUTS], {})
+            d_means, d_logvars, _ = (gradients.pop(name) for name in canonical.PRIOR)
+            du = descend(self.heads[0], inputs[-1], d_means) + descend(self.heads[1], inputs[-1], d_logvars)
+            gradients[canonical.INPUTS] = fall(self.encoder, inputs, sums, du, {})
         return reconstruction, kl, gradients, d

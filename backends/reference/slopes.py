@@ -57,7 +57,7 @@ def slope(network: Network, function: RowFunction, parts: Sequence[float], x: Ar
         d_x = d_x + parts[0] * counts * direct
         if function == "importance_bound":
             through_ratio(z, e, counts)
-    if vae and len(parts) > 1 and network.spec.prior == "mixture":
+    if vae and len(parts) > 1 and network.spec.prior != "normal":
         for e in network.scoring_noise:
             share = np.full((len(x), 1), parts[1] / len(network.scoring_noise))
             through_ratio(network.sample(mu, logvar, e), e, share)

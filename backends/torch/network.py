@@ -148,10 +148,10 @@ class Network(nn.Module):
     def kl(self, mu: Tensor, logvar: Tensor) -> Tensor:
         if self.spec.kind == "autoencoder":
             return mu.new_zeros(len(mu))
-        if self.spec.prior == "mixture":
-            total = mu.new_zeros(len(mu))
+        if self.spec.prior != "normal":
+            prior, total = self.prior(), mu.new_zeros(len(mu))
             for epsilon in self.scoring_noise:
-                total += self.log_ratio(self.sample(mu, logvar, epsilon), logvar, epsilon)
+                total += self.log_ratio(self.sample(mu, logvar, epsilon), logvar, epsilon, prior)
             return total / len(self.scoring_noise)
         return self.unit_kl(mu, logvar).sum(-1)
 
@@ -160,10 +160,19 @@ class Network(nn.Module):
             return self.unit_kl(mu, logvar).mean(0).clamp(min=self.free_bits).sum()
         return self.kl(mu, logvar).mean()
 
-    def log_ratio(self, z: Tensor, logvar: Tensor, epsilon: Tensor) -> Tensor:
+    def prior(self) -> Sequence[Tensor]:
+        """Means, log variances and logits of the prior's components; nothing of the normal one."""
         if self.spec.prior == "normal":
+            return ()
+        if self.spec.prior == "vamp":
+            means, logvars = self.encode(self.other(canonical.INPUTS))
+            return means, logvars, means.new_zeros(len(means))
+        return [self.other(name) for name in canonical.PRIOR]
+
+    def log_ratio(self, z: Tensor, logvar: Tensor, epsilon: Tensor, prior: Sequence[Tensor]) -> Tensor:
+        if not prior:
             return (z.square() - epsilon.square() - logvar).sum(-1) / 2
-        means, logvars, logits = (self.other(name) for name in canonical.PRIOR)
+        means, logvars, logits = prior
         squares = (z.unsqueeze(-2) - means).square() / logvars.exp()
         log_p = (logits.log_softmax(-1) - (squares + logvars + LOG_TAU).sum(-1) / 2).logsumexp(-1)
         return -(epsilon.square() + logvar + LOG_TAU).sum(-1) / 2 - log_p
@@ -190,8 +199,8 @@ class Network(nn.Module):
         if self.importance_samples > 1:
             return self.importance_terms(x, drawn, kl_weight, target)
         output, mu, logvar = self.propagate(self.corrupted(x, drawn), drawn.get(EPSILON), drawn)
-        if self.spec.prior == "mixture":
-            ratio = self.log_ratio(self.sample(mu, logvar, drawn[EPSILON]), logvar, drawn[EPSILON])
+        if self.spec.prior != "normal":
+            ratio = self.log_ratio(self.sample(mu, logvar, drawn[EPSILON]), logvar, drawn[EPSILON], self.prior())
             return self.batch_reconstruction(output, target), ratio.mean()
         return self.batch_reconstruction(output, target), self.batch_kl(mu, logvar)
 
@@ -207,7 +216,7 @@ class Network(nn.Module):
         masks = {n: drawn[n].repeat_interleave(draws, 0) for n, _ in self.decoder if n in drawn}
         output = self.decode(z.view(rows * draws, -1), masks)
         reconstruction = self.reconstruction(output, target.repeat_interleave(draws, 0)).view(rows, draws)
-        ratio = self.log_ratio(z, logvar, epsilon)
+        ratio = self.log_ratio(z, logvar, epsilon, self.prior())
         log_weights = -reconstruction - kl_weight * ratio
         kl = (log_weights.softmax(1) * ratio).sum(1).mean().detach()
         return math.log(draws) - log_weights.logsumexp(1).mean() - kl_weight * kl, kl
@@ -235,10 +244,10 @@ class Network(nn.Module):
 
     def importance_bound(self, x: Tensor) -> tuple[Tensor]:
         mu, logvar = self.encode(x)
-        total = x.new_full((len(x),), -math.inf)
+        prior, total = self.prior(), x.new_full((len(x),), -math.inf)
         for epsilon in self.scoring_noise:
             z = self.sample(mu, logvar, epsilon)
-            log_weight = -self.reconstruction(self.decode(z), x) - self.log_ratio(z, logvar, epsilon)
+            log_weight = -self.reconstruction(self.decode(z), x) - self.log_ratio(z, logvar, epsilon, prior)
             total = torch.logaddexp(total, log_weight)
         return (math.log(len(self.scoring_noise)) - total,)
 

@@ -17,7 +17,7 @@ from backends.early_stopping import EarlyStopping
 from backends.inference import SIZES
 from backends.interface import Backend, Model, Weights
 from backends.spec import Kind, NetworkSpec, TrainingSettings
-from backends.weights import PRIOR, initial_weights, variances
+from backends.weights import INPUTS, PRIOR, initial_weights, variances
 from bench.detect.detector import Rows
 from bench.detect.explanations import absolute_error, excess_cross_entropy, occlusion, shares, squared_error
 from bench.detect.sanity import Mahalanobis
@@ -119,7 +119,7 @@ class Autoencoder:
 
     def prepare(self, X: Rows) -> None:
         """Builds the network from its canonical weights and takes the rows onto the device."""
-        weights = initial_weights(self.spec, self.settings.seed)
+        weights = initial_weights(self.spec, self.settings.seed, X)
         self.model = self.backend.build(self.spec, weights, self.settings)
         self.model.load_data(np.asarray(X, dtype=np.float32))
         self.early_stopping = EarlyStopping(self.patience)
@@ -281,7 +281,12 @@ class VAE(Autoencoder):
         if self.spec.prior == "normal":
             return points
         weights = self.model.export_weights()
-        means, logvars, logits = (np.asarray(weights[name], dtype=np.float64) for name in PRIOR)
+        prior: list[Rows]
+        if self.spec.prior == "vamp":
+            prior = [*self.encode(weights[INPUTS]), np.zeros(self.spec.components)]
+        else:
+            prior = [weights[name] for name in PRIOR]
+        means, logvars, logits = (np.asarray(array, dtype=np.float64) for array in prior)
         shares = np.exp(logits - logits.max())
         chosen = rng.choice(len(shares), count, p=shares / shares.sum())
         return np.asarray(means[chosen] + np.exp(logvars[chosen] / 2) * points)

@@ -39,7 +39,7 @@ class Network:
         ``tanh``, ``sigmoid``, ``elu``, ``leaky_relu``, ``gelu`` or ``silu``.
     likelihood : ``mse`` (default), ``gaussian``, ``diagonal_gaussian``, or ``bce`` for values in [0, 1]
     prior, components : str and int, default ``normal`` and 0
-        Of z; ``mixture`` with so many components is another.
+        Of z; ``mixture`` and ``vamp`` with so many components are others.
     beta : float, default 1.0
         Weight of the KL term; a plain autoencoder has none.
     importance_samples : int, default 1

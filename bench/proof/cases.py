@@ -125,6 +125,17 @@ def cases(precision: Precision, device: Device = "cpu", mode: str = "idiomatic",
         # KLs of units lie on both sides of the free bits; the epochs are the 4th to the 13th, of cycles of 5
         free = replace(base, beta=0.9, free_bits=0.2, kl_warmup_epochs=2, kl_cycle_epochs=5)
         found.append(Case("free bits, cycles", "blobs", small, free, epochs=10))
+        found.append(
+            Case(
+                "vamp",
+                "blobs",
+                replace(small, prior="vamp", components=3),
+                replace(base, beta=1.3, weight_decay=0.05, input_noise=0.2, dropout=0.2, seed=2**24 + 1),
+                epochs=10,
+                scores=("elbo", "kl", "iwae"),
+                slopes=("kl",),
+            )
+        )
     images = {"digits": (8, 8)} if quick else {"digits": (8, 8), "odd": (7, 7), "images": (28, 28)}
     activations: dict[str, Activation] = {"digits": "sigmoid", "odd": "tanh", "images": "relu"}
     for data, (height, width) in images.items():

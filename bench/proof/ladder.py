@@ -104,7 +104,7 @@ def climb(backend: Backend, case: Case, data: Data) -> tuple[Observed, Model]:
 
     train, validation = (data[f"{case.data}/{part}"][: case.rows] for part in ("train", "validation"))
     batch = train[: case.settings.batch_size]
-    start = starting_weights(case)
+    start = starting_weights(case, train)
     model = backend.build(case.spec, start, case.settings)
     note_all(INITIAL, "", model.export_weights())
     for name, rows in zip(("mu", "logvar"), model.encode(validation), strict=True):
@@ -165,10 +165,10 @@ def climb(backend: Backend, case: Case, data: Data) -> tuple[Observed, Model]:
     return observed, model
 
 
-def starting_weights(case: Case) -> dict[str, NDArray[np.float64]]:
-    """Canonical weights; for all but a case that is trained as a user would, with biases and a log σ that are not 0,
-    since zeros would hide one that is never loaded."""
-    weights = canonical.initial_weights(case.spec, seed=0)
+def starting_weights(case: Case, train: Rows) -> dict[str, NDArray[np.float64]]:
+    """Canonical weights for these training rows; for all but a case that is trained as a user would, with biases and a
+    log σ that are not 0, since zeros would hide one that is never loaded."""
+    weights = canonical.initial_weights(case.spec, 0, train)
     if not case.whole:
         rng = np.random.default_rng(1)
         weights |= {name: rng.normal(0, 0.1, array.shape) for name, array in weights.items() if not array.any()}

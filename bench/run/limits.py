@@ -87,8 +87,9 @@ def _work(scenario: Scenario, shape: Shape) -> Parts:
 
 def _flops_per_sample(scenario: Scenario, shape: Shape) -> int:
     assert scenario.training is not None
-    products = training_products(scenario.network(*shape), 1, scenario.training.importance_samples, scenario.moves)
-    return flops(products)
+    batch = scenario.training.batch_size
+    products = training_products(scenario.network(*shape), batch, scenario.training.importance_samples, scenario.moves)
+    return flops(products) // batch
 
 
 def _places(scenario: Scenario) -> list[Place]:

@@ -73,7 +73,10 @@ class Crew:
         self.detectors = [self.detectors[place] for place in taken]
         lanes = lanes if 2 * len(taken) > lanes else len(taken)
         self.idle = lanes - len(taken)
-        weights = [initial_weights(one.spec, one.settings.seed) for one in self.detectors]
+        weights = [
+            initial_weights(one.spec, one.settings.seed, data.X_train)
+            for one, data in zip(self.detectors, self.data, strict=True)
+        ]
         name = self.trials[0].scenario.backend
         assert name is not None
         settings = [one.settings for one in self.detectors]

@@ -145,7 +145,7 @@ class SelfCheck:
         What it may take is counted in the processor's time, which the company of other programs does not stretch."""
         begun = time.process_time()
         settings = replace(self.settings, precision="float64", device="cpu", mode="idiomatic")
-        start = initial_weights(self.spec, self.settings.seed)
+        start = initial_weights(self.spec, self.settings.seed, self.X)
         start = {name: array.astype(self.settings.storage).astype(np.float64) for name, array in start.items()}
         golden, rounded = (reference.build(self.spec, start, settings) for _ in range(2))
         round_steps(rounded, BITS[self.settings.precision])

@@ -16,6 +16,8 @@ NETWORKS = {
     "projected": NetworkSpec(63, (10,), 4, image=(9, 7), filters=(3, 5), kernel=5, strides=(1, 2), decoder="projected"),
     "windows": NetworkSpec(45, (10,), 4, image=(9,), filters=(3, 5), kernel=5, strides=(1, 2), decoder="projected"),
     "convolutions alone": NetworkSpec(64, (), 2, likelihood="bce", image=(8, 8), filters=(4,)),
+    "pseudo-inputs": NetworkSpec(20, (128, 64), 8, prior="vamp", components=30),
+    "convolutional pseudo-inputs": NetworkSpec(63, (10,), 4, image=(9, 7), filters=(3,), prior="vamp", components=5),
 }
 
 
@@ -57,7 +59,7 @@ def test_the_decoder_runs_once_for_every_draw():
 
 
 def test_moved_inputs_cost_a_forward_pass_and_the_gradients_of_what_each_layer_takes(run):
-    spec, batch = NETWORKS["dense"], 256
+    spec, batch = NETWORKS["pseudo-inputs"], 256
     assert run(counted, "torch", spec, batch, 3)[0] == flops(training_products(spec, batch, moves=3))
 
 

@@ -15,7 +15,7 @@ from backends import randomness
 from backends.interface import BackendError, Model
 from backends.reference import Network, Optimizer, ReferenceModel, build, forward
 from backends.spec import ACTIVATIONS, DECODERS, LIKELIHOODS, NetworkSpec, TrainingSettings, contradiction
-from backends.weights import LOG_SIGMA, LOG_VARIANCE, PRIOR, initial_weights, sigma, variances
+from backends.weights import INPUTS, LOG_SIGMA, LOG_VARIANCE, PRIOR, initial_weights, shapes, sigma, variances
 
 PLAIN = TrainingSettings(seed=1)
 
@@ -31,7 +31,7 @@ parts = {
     "kind": st.sampled_from(["vae", "autoencoder"]),
     "likelihood": st.sampled_from(LIKELIHOODS),
     "activation": st.sampled_from(ACTIVATIONS),
-    "components": st.sampled_from([0, 1, 3]),
+    "prior": st.sampled_from([("normal", 0), ("mixture", 1), ("mixture", 3), ("vamp", 1), ("vamp", 3)]),
 }
 FORMULAS = {
     "relu": lambda a: np.maximum(0, a),
@@ -45,9 +45,9 @@ FORMULAS = {
 """The activations as docs/model.md writes them."""
 
 
-def make_spec(components: int, kind: str, **parts) -> NetworkSpec:
-    mixture = {"prior": "mixture", "components": components} if components and kind == "vae" else {}
-    return NetworkSpec(kind=kind, **mixture, **parts)
+def make_spec(prior: tuple[str, int], kind: str, **parts) -> NetworkSpec:
+    name, components = prior if kind == "vae" else ("normal", 0)
+    return NetworkSpec(kind=kind, prior=name, components=components, **parts)
 
 
 networks = st.builds(make_spec, features=st.integers(1, 5), **parts) | st.builds(
@@ -61,9 +61,12 @@ networks = st.builds(make_spec, features=st.integers(1, 5), **parts) | st.builds
 
 
 def make_network(spec: NetworkSpec, asked: TrainingSettings) -> Network:
-    rng = np.random.default_rng(asked.seed)
-    weights = {name: rng.normal(0, 0.6, array.shape) for name, array in initial_weights(spec, asked.seed).items()}
-    return Network(spec, weights, asked)
+    return Network(spec, make_weights(spec, asked.seed), asked)
+
+
+def make_weights(spec: NetworkSpec, seed: int) -> dict[str, np.ndarray]:
+    rng = np.random.default_rng(seed)
+    return {name: rng.normal(0, 0.6, shape) for name, shape in shapes(spec).items()}
 
 
 def loss(network: Network, x, epsilon, masks, kl_weight: float, corruption=None) -> float:
@@ -73,10 +76,10 @@ def loss(network: Network, x, epsilon, masks, kl_weight: float, corruption=None)
         kernel, bias = network.arrays[f"{name}.kernel"], network.arrays[f"{name}.bias"]
         return forward(network.layers[name], h[None], kernel, bias)[0]
 
-    def hidden(part: str, row: int, h: np.ndarray) -> np.ndarray:
+    def hidden(part: str, row: int | None, h: np.ndarray) -> np.ndarray:
         for name in (name for name in network.layers if name.startswith(part)):
             h = FORMULAS[network.spec.activation](apply(name, h))
-            if name in masks:
+            if name in masks and row is not None:
                 h = h * masks[name][row] / (1 - network.dropout)
         return h
 
@@ -87,6 +90,10 @@ def loss(network: Network, x, epsilon, masks, kl_weight: float, corruption=None)
             means, logvars, logits = (network.arrays[name] for name in PRIOR)
             each = norm.logpdf(z, means, np.exp(logvars / 2)).sum(axis=1)
             log_p = np.log(np.exp(each) @ np.exp(logits) / np.exp(logits).sum())
+        elif network.spec.prior == "vamp":
+            encoded = [hidden("encoder", None, u) for u in network.arrays[INPUTS]]
+            each = [norm.logpdf(z, apply("mu", h), np.exp(apply("logvar", h) / 2)).sum() for h in encoded]
+            log_p = np.log(np.mean(np.exp(each)))
         return norm.logpdf(z, mu, np.exp(logvar / 2)).sum() - log_p
 
     def bound(row: int, mu: np.ndarray, logvar: np.ndarray) -> float:
@@ -119,7 +126,7 @@ def loss(network: Network, x, epsilon, masks, kl_weight: float, corruption=None)
             z = mu if epsilon is None else mu + np.exp(logvar / 2) * epsilon[row]
             units.append(-0.5 * (1 + logvar - mu**2 - np.exp(logvar)))
             kl = 0.0 if network.free_bits else sum(units[-1])
-            kl = log_ratio(z, mu, logvar) if network.spec.prior == "mixture" else kl
+            kl = log_ratio(z, mu, logvar) if network.spec.prior != "normal" else kl
         else:
             z = apply("latent", encoded)
         output = apply("output", hidden("decoder", row, z))
@@ -190,8 +197,7 @@ def test_gradient_equals_finite_differences_of_the_written_loss(
 @settings(deadline=None, max_examples=40, derandomize=True)
 def test_slopes_equal_finite_differences_of_the_scores(spec, seed):
     rng = np.random.default_rng(seed)
-    weights = {name: rng.normal(0, 0.6, array.shape) for name, array in initial_weights(spec, seed).items()}
-    model = build(spec, weights, TrainingSettings(precision="float64", beta=0.7, seed=seed))
+    model = build(spec, make_weights(spec, seed), TrainingSettings(precision="float64", beta=0.7, seed=seed))
     X, row, step = rng.random((3, spec.features)), int(rng.integers(3)), 1e-6
     place = int(rng.integers(spec.features))
     for kind in spec.scores:

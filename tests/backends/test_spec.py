@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -15,7 +16,7 @@ from backends.spec import SCORES, NetworkSpec, TrainingSettings, contradiction
 from backends.weights import initial_weights
 
 DENSE = NetworkSpec(20, (128, 64), 8)
-MIXTURE = {"prior": "mixture", "components": 3}
+MIXTURE, VAMP = ({"prior": prior, "components": 3} for prior in ("mixture", "vamp"))
 IMAGES = NetworkSpec(784, (16,), 2, likelihood="bce", image=(28, 28), filters=(32, 64))
 
 
@@ -28,10 +29,13 @@ IMAGES = NetworkSpec(784, (16,), 2, likelihood="bce", image=(28, 28), filters=(3
         ({"features": 2, "kind": "gan"}, "kind must be one of"),
         ({"features": 2, "likelihood": "poisson"}, "likelihood must be one of"),
         ({"features": 2, "activation": "swish"}, "activation must be one of"),
-        ({"features": 2, "prior": "vamp"}, "prior must be one of"),
-        ({"features": 2, "prior": "mixture"}, "a mixture needs components, 1 or more, and has them alone, not 0"),
-        ({"features": 2, "components": 2}, "a mixture needs components, 1 or more, and has them alone, not 2"),
+        ({"features": 2, "prior": "vampire"}, "prior must be one of"),
+        ({"features": 2, "prior": "mixture"}, "components are those of the prior, 1 or more for 'mixture', not 0"),
+        ({"features": 2, "prior": "vamp", "components": -1}, "of the prior, 1 or more for 'vamp', not -1"),
+        ({"features": 2, "components": 2}, "components are those of the prior, 0 for 'normal', not 2"),
+        ({"features": 2, "components": -2}, "components are those of the prior, 0 for 'normal', not -2"),
         ({"features": 2, "kind": "autoencoder", **MIXTURE}, "the prior 'mixture' is one of a latent distribution"),
+        ({"features": 2, "kind": "autoencoder", **VAMP}, "the prior 'vamp' is one of a latent distribution"),
         ({"features": 6, "filters": (4,)}, "filters and the image's shape go together"),
         ({"features": 6, "image": (2, 3)}, "filters and the image's shape go together"),
         ({"features": 6, "image": (2, 3), "filters": (4, 0)}, "layer widths must be positive integers"),
@@ -230,6 +234,8 @@ def test_the_kl_weight_rises_anew_in_every_cycle():
         ({}, {"importance_samples": 2, "free_bits": 0.5}, "free_bits are of the ELBO's KL by units, and the bound of"),
         (MIXTURE, {"free_bits": 0.5}, "free_bits are of a KL by units, and that of the prior 'mixture' has no such"),
         (MIXTURE, {"beta": 0.0}, "the prior 'mixture' has no part in the loss with beta = 0"),
+        (VAMP, {"free_bits": 0.5}, "free_bits are of a KL by units, and that of the prior 'vamp' has no such parts"),
+        (VAMP, {"beta": 0.0}, "the prior 'vamp' has no part in the loss with beta = 0"),
         ({}, {"free_bits": 0.5, "beta": 0.0}, "free_bits is about the KL, which has no part in the loss with beta = 0"),
     ],
 )
@@ -237,6 +243,6 @@ def test_settings_that_say_nothing_of_a_network_are_refused_in_one_line(network,
     spec, asked = NetworkSpec(3, **network), TrainingSettings(precision="float64", **settings)
     assert str(contradiction(spec, asked)).startswith(line)
     with pytest.raises(BackendError, match=f"^{line}"):
-        reference.build(spec, initial_weights(spec, 0), asked)
+        reference.build(spec, initial_weights(spec, 0, np.zeros((3, 3))), asked)
     assert contradiction(NetworkSpec(3), replace(asked, beta=1.0, importance_samples=1)) is None
     assert contradiction(NetworkSpec(3), replace(asked, beta=1.0, free_bits=0.0)) is None

@@ -77,7 +77,11 @@ parts = {
     "kind": st.sampled_from(["vae", "autoencoder"]),
     "likelihood": st.sampled_from(["mse", "bce", "gaussian", "diagonal_gaussian"]),
 }
-mixtures = {"prior": st.just("mixture"), "components": st.integers(1, 3), "kind": st.just("vae")}
+mixtures = {
+    "prior": st.sampled_from(["mixture", "vamp"]),
+    "components": st.integers(1, 3),
+    "kind": st.just("vae"),
+}
 
 
 @given(
@@ -95,7 +99,7 @@ mixtures = {"prior": st.just("mixture"), "components": st.integers(1, 3), "kind"
 @settings(deadline=None, max_examples=30)
 def test_a_file_gives_back_network_order_and_every_bit(tmp_path_factory, spec, dtype):
     path = tmp_path_factory.mktemp("weights") / "w.safetensors"
-    arrays = {name: np.asfortranarray(a.astype(dtype)) for name, a in weights.initial_weights(spec, 2).items()}
+    arrays = {name: np.asfortranarray(a.astype(dtype)) for name, a in start(spec, 2).items()}
     weights.save(path, arrays, spec)
     loaded_spec, loaded = weights.load(path)
     assert loaded_spec == spec
@@ -103,6 +107,36 @@ def test_a_file_gives_back_network_order_and_every_bit(tmp_path_factory, spec, d
     for name in arrays:
         assert loaded[name].dtype == dtype
         np.testing.assert_array_equal(loaded[name], arrays[name])
+
+
+def start(spec: NetworkSpec, seed: int, rows: int = 40) -> dict[str, np.ndarray]:
+    return weights.initial_weights(spec, seed, np.arange(rows * spec.features).reshape(rows, -1))
+
+
+def test_pseudo_inputs_begin_near_training_rows_that_the_seed_chooses_and_none_twice():
+    spec = NetworkSpec(5, (3,), 2, prior="vamp", components=30)
+    first, again, other = (start(spec, seed)["prior.inputs"] for seed in (0, 0, 1))
+    np.testing.assert_array_equal(first, again)
+    noise = first - np.round(first)
+    assert noise.std() == pytest.approx(0.01, rel=0.2)
+    chosen = np.round(first[:, 0] / 5)
+    np.testing.assert_array_equal(np.round(first), 5 * chosen[:, None] + np.arange(5))
+    assert len(set(chosen)) == 30
+    assert set(chosen) != set(np.round(other[:, 0] / 5))
+    # all else is as without them
+    plain = weights.initial_weights(NetworkSpec(5, (3,), 2), 0)
+    assert all(np.array_equal(plain[name], array) for name, array in start(spec, 0).items() if name in plain)
+
+
+def test_of_few_training_rows_pseudo_inputs_take_some_again_and_differ_all_the_same():
+    found = start(NetworkSpec(5, (), 2, prior="vamp", components=9), 0, rows=4)["prior.inputs"]
+    assert len(np.unique(np.round(found), axis=0)) <= 4
+    assert len(np.unique(found, axis=0)) == 9
+
+
+def test_pseudo_inputs_without_training_rows_are_refused_in_one_line():
+    with pytest.raises(ValueError, match=r"^the pseudo-inputs of the prior 'vamp' begin as training rows, and none"):
+        weights.initial_weights(NetworkSpec(5, prior="vamp", components=9), 0)
 
 
 def test_saving_weights_of_another_network_writes_nothing(tmp_path):

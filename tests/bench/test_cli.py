@@ -105,7 +105,10 @@ def refused(done: subprocess.CompletedProcess[str], *parts: str) -> None:
             ["vae: free_bits are"],
         ),
         (ONE.replace("norm", "vae") + 'training = { prior = "mixtur" }\n', ["did you mean 'mixture'?"]),
-        (ONE.replace("norm", "vae") + 'training = { prior = "mixture" }\n', ["vae: a mixture needs components, 1 or"]),
+        (
+            ONE.replace("norm", "vae") + 'training = { prior = "mixture" }\n',
+            ["vae: components are those of the prior, 1 or more for 'mixture'"],
+        ),
         (
             ONE.replace("norm", "autoencoder") + 'training = { prior = "mixture", components = 3 }\n',
             ["autoencoder: the prior 'mixture' is one of a latent distribution"],

@@ -29,8 +29,8 @@ def counted(name: str, spec: NetworkSpec, batch: int, moves: int = 0) -> tuple[i
     """Floating-point operations of one training step and of one forward pass over a batch of rows."""
     adversarial = Adversarial("pgd", 0.1, moves) if moves else None
     settings = TrainingSettings(batch_size=batch, threads=1, adversarial=adversarial)
-    model = backends.load(name).build(spec, initial_weights(spec, 0), settings)
     rows = np.random.default_rng(0).random((batch, spec.features), dtype=np.float32)
+    model = backends.load(name).build(spec, initial_weights(spec, 0, rows), settings)
     model.load_data(rows)
     with counter() as training:
         model.run_epoch(0)

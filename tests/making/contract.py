@@ -75,7 +75,7 @@ def make_model(name: str, case: Case) -> Model:
 
 
 def make_weights(case: Case) -> Weights:
-    weights = initial_weights(case.spec, seed=1)
+    weights = initial_weights(case.spec, 1, make_rows(case.rows, case.spec.features))
     rng = np.random.default_rng(2)  # biases and a log σ of zero would hide one that is never loaded
     return weights | {key: rng.normal(0, 0.1, value.shape) for key, value in weights.items() if not value.any()}
 
@@ -90,7 +90,7 @@ def train_again(name: str, case: Case, compile_first: bool = False) -> tuple[Out
     one."""
     backend, settings = Reusing(module(name)), case.settings
     other = replace(settings, seed=settings.seed + 1, beta=settings.beta + 0.5, kl_warmup_epochs=1)
-    first = backend.build(case.spec, initial_weights(case.spec, seed=2), other)
+    first = backend.build(case.spec, initial_weights(case.spec, 2, make_rows(case.rows, case.spec.features)), other)
     outcome(first, replace(case, settings=other, epochs=2, compile=compile_first), scale=0.5)
     lost = {name: np.full_like(array, np.nan) for name, array in first.export_weights().items()}
     first.import_weights(lost)

@@ -222,6 +222,26 @@ def test_a_mixture_is_drawn_from_by_its_shares_and_is_what_the_kl_is_to(data):
     assert found > 20  # the standard normal is nowhere near
 
 
+def test_pseudo_inputs_begin_as_training_rows_and_the_prior_is_drawn_from_their_posteriors(data):
+    spec = NetworkSpec(data.features, (8,), 2, prior="vamp", components=3)
+    settings = TrainingSettings(precision="float64")
+    detector = registry.load("vae")(backend=reference, spec=spec, settings=settings, epochs=1)
+    detector.prepare(data.X_train)
+    inputs = detector.model.export_weights()["prior.inputs"]
+    assert np.abs(inputs[:, None] - data.X_train).max(axis=2).min(axis=1).max() < 0.05
+    detector.fit(data.X_train)
+    # two pseudo-inputs at one place, so that it has two thirds of the points
+    rows = data.X_val[[0, 0, 5]].astype(np.float64)
+    detector.model.import_weights(detector.model.export_weights() | {"prior.inputs": rows})
+    means, logvars = detector.encode(rows)
+    points = detector.draw_prior(6000, np.random.default_rng(0))
+    shares = np.array([2 / 3, 1 / 3])
+    np.testing.assert_allclose(points.mean(axis=0), shares @ means[1:], atol=0.06)
+    spread = shares @ (np.exp(logvars[1:]) + means[1:] ** 2) - (shares @ means[1:]) ** 2
+    np.testing.assert_allclose(points.var(axis=0), spread, rtol=0.1)
+    assert detector.posterior(data.X_val)["mean_kl"] == pytest.approx(detector.score(data.X_val, "kl").mean())
+
+
 def test_an_unknown_detector_names_the_nearest():
     with pytest.raises(ValueError, match="did you mean 'knn'"):
         registry.load("knnn")

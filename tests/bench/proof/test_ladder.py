@@ -74,7 +74,9 @@ def test_no_optimiser_likelihood_activation_or_network_is_left_off_the_ladder():
         lambda case: case.settings.free_bits > 0 and case.gradients,
         lambda case: case.settings.input_noise > 0 and case.gradients,
         lambda case: case.settings.importance_samples > 1 and case.settings.dropout > 0 and case.gradients,
-        lambda case: case.spec.components > 1 and case.settings.weight_decay > 0 and case.steps,
+        lambda case: case.spec.prior == "mixture" and case.settings.weight_decay > 0 and case.steps,
+        lambda case: case.spec.prior == "vamp" and case.settings.weight_decay > 0 and case.steps and case.gradients,
+        lambda case: case.spec.prior == "vamp" and case.settings.dropout > 0 and case.settings.input_noise > 0,
         *(
             lambda case, name=name: (
                 case.settings.adversarial and case.settings.adversarial.method == name and case.gradients and case.steps
@@ -91,6 +93,7 @@ def test_no_optimiser_likelihood_activation_or_network_is_left_off_the_ladder():
     ],
     ids=[
         *("annealing", "beta", "dropout", "early stopping", "cycles", "free bits", "noisy rows", "draws", "mixture"),
+        *("pseudo-inputs", "pseudo-inputs beside dropout and noise"),
         *(*ATTACKS, "slopes over draws", "slopes"),
         *(f"decay in {o}" for o in get_args(Optimizer)),
         "momentum",
@@ -142,13 +145,17 @@ def test_every_case_climbs_as_it_was_asked_to():
         assert settings.random_source == "shared"
 
 
-def test_a_bias_that_is_never_loaded_would_be_seen():
+def start(case, data):
+    return ladder.starting_weights(case, data[f"{case.data}/train"][: case.rows])
+
+
+def test_a_bias_that_is_never_loaded_would_be_seen(data):
     for case in WHOLE:
-        weights = ladder.starting_weights(case)
+        weights = start(case, data)
         biases = [array for array in weights.values() if array.ndim == 1]
         assert case.whole or all(np.any(bias) for bias in biases)
-    assert np.abs(ladder.starting_weights(find("bce"))["output.bias"]).max() > 16
-    assert ladder.starting_weights(find("gaussian"))["output.log_sigma"] < -0.5, "σ² could be taken for σ"
+    assert np.abs(start(find("bce"), data)["output.bias"]).max() > 16
+    assert start(find("gaussian"), data)["output.log_sigma"] < -0.5, "σ² could be taken for σ"
 
 
 # ----------------------------------------------------------------------------------------------------- what is seen
@@ -159,14 +166,15 @@ def test_the_step_that_should_leave_the_gradient_leaves_it(case, data):
     seen = shown(reference, replace(case, steps=0, epochs=0), data)[ladder.GRADIENTS]
     batch = data[f"{case.data}/train"][: case.settings.batch_size].astype(np.float64)
     drawn = randomness.shared_epoch(case.spec, case.settings, ladder.ANNEALED_EPOCH, len(batch))
-    network = reference.build(case.spec, ladder.starting_weights(case), case.settings).network
+    weights = start(case, data)
+    network = reference.build(case.spec, weights, case.settings).network
     weight = case.settings.kl_weight(ladder.ANNEALED_EPOCH)
-    model = reference.build(case.spec, ladder.starting_weights(case), case.settings)
+    model = reference.build(case.spec, weights, case.settings)
     model.load_data(batch)
     rows, drawing = batch[drawn.order], (drawn.noise, drawn.masks, weight, drawn.corruption)
     *_, gradients = network.gradient(model.moved(rows, *drawing), *drawing, rows)
-    assert list(seen) == [f"{case.name} · {name}" for name in ladder.starting_weights(case)]
-    assert gradients.keys() == ladder.starting_weights(case).keys() - {LOG_SIGMA}
+    assert list(seen) == [f"{case.name} · {name}" for name in weights]
+    assert gradients.keys() == weights.keys() - {LOG_SIGMA}
     for name, gradient in gradients.items():
         assert verify.difference("relative to the largest", seen[f"{case.name} · {name}"], gradient) < 1e-16
 

@@ -55,7 +55,7 @@ def trial(
         change(model)
         return model
 
-    model = build(spec, initial_weights(spec, settings.seed), settings)
+    model = build(spec, initial_weights(spec, settings.seed, X), settings)
     model.load_data(X)
     left = []
     for epoch in range(EPOCHS):
@@ -78,8 +78,12 @@ def test_a_trial_without_a_fault_follows_and_says_how_far():
 
 @pytest.mark.parametrize(
     "spec",
-    [NetworkSpec(6, (8,), 2, "autoencoder"), NetworkSpec(6, (8,), 2, likelihood="gaussian")],
-    ids=["autoencoder", "gaussian"],
+    [
+        NetworkSpec(6, (8,), 2, "autoencoder"),
+        NetworkSpec(6, (8,), 2, likelihood="gaussian"),
+        NetworkSpec(6, (8,), 2, prior="vamp", components=3),
+    ],
+    ids=["autoencoder", "gaussian", "vamp"],
 )
 def test_other_networks_are_followed_too(spec):
     assert trial(spec=spec)["followed"] is True

@@ -1,4 +1,4 @@
-"""Faults in the richer models: free bits, cycles, noisy rows, the importance-weighted bound, variances, the mixture."""
+"""Faults in the richer models: free bits, cycles, noisy rows, the importance-weighted bound, variances, the priors."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from bench.proof import ladder, native
 from making.faults.draws import of_torch
 from making.faults.planting import fault, patch
 
-FREE, MIXTURE = "free bits, cycles", "mixture, draws"
+FREE, MIXTURE, VAMP = "free bits, cycles", "mixture, draws", "vamp"
 
 # ------------------------------------------------------------------------------------------------ free bits and cycles
 
@@ -201,17 +201,71 @@ def prior_not_trained(module: Any) -> Any:
     ops = module.keras.ops
 
     def fixed(real: Any) -> Any:
-        return lambda self, z, logvar, epsilon: real(_Still(self, ops), z, logvar, epsilon)
+        return lambda self: [ops.stop_gradient(part) + 0 * part for part in real(self)]
 
-    return patch(module.network.Network, "log_ratio", fixed)
+    return patch(module.network.Network, "prior", fixed)
 
 
-class _Still:
-    """A network whose prior lets no gradient through."""
+# ------------------------------------------------------------------------------------------------------ pseudo-inputs
 
-    def __init__(self, network: Any, ops: Any) -> None:
-        self.spec = network.spec
-        self.beside = {
-            name: ops.stop_gradient(ops.convert_to_tensor(weight)) + 0 * weight
-            for name, weight in network.beside.items()
-        }
+
+@fault("torch", ladder.GRADIENTS, VAMP)
+def encoder_without_pseudo_inputs(module: Any) -> Any:
+    """pseudo-inputs whose gradient stops at the encoder's output, as if their posteriors were constants"""
+
+    def cut(real: Any) -> Any:
+        return lambda self: [part.detach() + 0 * part for part in real(self)]
+
+    return patch(module.network.Network, "prior", cut)
+
+
+@fault("jax", ladder.GRADIENTS, VAMP)
+def variances_that_stay(module: Any) -> Any:
+    """pseudo-inputs whose posteriors' variances are taken for constants"""
+    stop = module.jax.lax.stop_gradient
+
+    def cut(real: Any) -> Any:
+        def prior(self: Any) -> Any:
+            means, logvars, logits = real(self)
+            return means, stop(logvars), logits
+
+        return prior
+
+    return patch(module.network.Network, "prior", cut)
+
+
+@fault("keras", ladder.LOSS, VAMP)
+def posteriors_added_up(module: Any) -> Any:
+    """the sum of the pseudo-inputs' posteriors instead of their mean"""
+    return mock.patch.object(module.keras.ops, "log_softmax", lambda a: a)
+
+
+@fault("jax", ladder.LOSS, VAMP)
+def points_of_pseudo_inputs(module: Any) -> Any:
+    """a prior of unit Gaussians around the pseudo-inputs' means, whatever their variances"""
+
+    def unit(real: Any) -> Any:
+        def prior(self: Any) -> Any:
+            means, logvars, logits = real(self)
+            return means, 0 * logvars, logits
+
+        return prior
+
+    return patch(module.network.Network, "prior", unit)
+
+
+@fault("torch", ladder.LOSS, VAMP)
+def pseudo_inputs_dropped(module: Any) -> Any:
+    """pseudo-inputs that dropout acts on as on the first rows of their batch"""
+
+    def dropping(real: Any) -> Any:
+        def batch_terms(self: Any, x: Any, drawn: Any, *others: Any) -> Any:
+            inputs = self.other("prior.inputs")
+            masks = {name: array[: len(inputs)] for name, array in drawn.items() if name.startswith("encoder")}
+            prior = *self.encode(inputs, masks), x.new_zeros(len(inputs))
+            with mock.patch.object(self, "prior", return_value=prior):
+                return real(self, x, drawn, *others)
+
+        return batch_terms
+
+    return patch(module.network.Network, "batch_terms", dropping)
