@@ -29,6 +29,9 @@ WORTH = 30.0
 """Seconds that the trials which are left would train for, below which another number of lanes is not tried: its program
 has to be compiled, which takes some seconds."""
 
+COMPILED = 5.0
+"""Seconds that another program of lanes takes to compile, about."""
+
 Progress = Callable[[Trial, str, int, int], None]
 Ended = tuple[Trial, Record]
 
@@ -73,6 +76,13 @@ class Pace:
             return 2 * largest
         return self.best()
 
+    def program(self, trials: int) -> int:
+        """How many lanes so many trials are trained in: a program that is there already takes fewer than it has lanes,
+        as long as less than half of them are idle, or they idle for less time than another program takes to compile."""
+        there = min((lanes for lanes in self.rates if lanes >= max(trials, 2)), default=trials)
+        idle = there - trials
+        return there if idle < trials or idle * self.seconds < COMPILED else trials
+
     def why_alone(self) -> str:
         """Why no lanes are used."""
         if self.refused is not None:
@@ -113,9 +123,7 @@ class Crews:
             # another job may have taken what was first, and left trials of a shape that is not known yet
             pace = self.paces.get(shape(trials[0].scenario)) if len(trials) > 1 else None
             if pace is not None:
-                # a program that is there already takes fewer trials than it has lanes
-                full = wanted if wanted in pace.rates and 2 * len(trials) > wanted else len(trials)
-                yield from self._together(line, trials, full, pace)
+                yield from self._together(line, trials, pace.program(len(trials)), pace)
             else:
                 yield from ((trial, self._alone(trial)) for trial in trials)
 

@@ -63,15 +63,16 @@ class Crew:
         many epochs the longest training runs, the places of the trials that are in, and the lanes.
 
         Out are those whose network is another one than the first's: data with categories have other columns under
-        another seed, where training does not see all of them. Lanes of which over half would be idle are not built.
+        another seed, where training does not see all of them. Without them no lanes are built of which half are idle.
 
         Raises ValueError, in one line, where the trials do not fit into lanes of one program.
         """
         taken = [place for place, one in enumerate(self.detectors) if one.spec == self.detectors[0].spec]
+        if len(taken) < len(self.trials) and 2 * len(taken) <= lanes:
+            lanes = len(taken)
         self.trials = [self.trials[place] for place in taken]
         self.data = [self.data[place] for place in taken]
         self.detectors = [self.detectors[place] for place in taken]
-        lanes = lanes if 2 * len(taken) > lanes else len(taken)
         self.idle = lanes - len(taken)
         weights = [
             initial_weights(one.spec, one.settings.seed, data.X_train)

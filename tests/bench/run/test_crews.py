@@ -143,7 +143,7 @@ def test_lanes_are_no_more_than_asked_for_than_there_is_memory_for_and_than_othe
     assert worker.crews == [(3, 3), (3, 3)]
     worker = Worker({})
     run(worker, 1.0, 8, 8, jobs=2)
-    assert worker.crews == [(4, 4), (2, 2)], "half of what is left, each time"
+    assert worker.crews == [(4, 4), (2, 4)], "half of what is left, each time, in a program that is there"
     worker = Worker({}, room={"bytes": 1, "most": 3, "refused": "the backend has no lanes"})
     found = run(worker, 1.0, 3, 4)
     assert worker.crews == []
@@ -161,6 +161,17 @@ def test_a_record_tells_its_lane_and_a_lane_that_diverges_costs_no_other(run):
     assert "peak_memory_bytes" not in found.records[0]["metrics"]
     assert ("training 3 lanes", 1, 2) in found.told
     assert "lane 3 of 3" in progress.line(found.trials[2], found.records[2])
+
+
+def test_few_trials_take_a_program_that_is_there_where_idle_lanes_cost_less_than_another_one():
+    pace = crews.Pace()
+    pace.learn(15, 100.0, 0.4)
+    assert [pace.program(trials) for trials in (15, 8, 3, 2)] == [15, 15, 15, 2]
+    assert pace.program(16) == 16
+    pace.learn(4, 100.0, 0.4)
+    assert pace.program(3) == 4
+    pace.seconds = 10.0
+    assert [pace.program(trials) for trials in (8, 7, 3, 2)] == [15, 7, 4, 2]
 
 
 def test_trials_whose_networks_differ_are_trained_in_crews_of_their_own(run):
