@@ -81,7 +81,12 @@ class Crew:
         name = self.trials[0].scenario.backend
         assert name is not None
         settings = [one.settings for one in self.detectors]
-        self.lanes = self.shelf.lanes(name, self.detectors[0].spec, self._filled(weights), self._filled(settings))
+        taken_bytes = lanes * lane_bytes(
+            self.detectors[0].spec, settings[0], max(len(data.X_train) for data in self.data)
+        )
+        self.lanes = self.shelf.lanes(
+            name, self.detectors[0].spec, self._filled(weights), self._filled(settings), taken_bytes
+        )
         self.lanes.load_data(self._filled([data.X_train for data in self.data]))
         self.lanes.compile()
         self.stopping = [EarlyStopping(one.patience) for one in self.detectors]

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from datasets.dataset import Dataset
 
 MOST_BYTES = 256 << 20
-"""Of data sets that are kept."""
+"""Of data sets that are kept, and of lanes."""
 
 
 class Shelf:
@@ -23,7 +23,7 @@ class Shelf:
     def __init__(self) -> None:
         self.sets: dict[tuple[str, int, Path | None], Dataset] = {}
         self.backends: dict[str, Reusing] = {}
-        self.crews: dict[Any, Lanes] = {}
+        self.crews: dict[Any, tuple[Lanes, int]] = {}
 
     def data(self, reference: str, *, seed: int, data_dir: Path | None) -> Dataset:
         """``datasets.load``, or what it gave before; nobody may write to its arrays."""
@@ -51,9 +51,15 @@ class Shelf:
         return self.backends[name]
 
     def lanes(
-        self, name: str, spec: NetworkSpec, weights: Sequence[Weights], settings: Sequence[TrainingSettings]
+        self,
+        name: str,
+        spec: NetworkSpec,
+        weights: Sequence[Weights],
+        settings: Sequence[TrainingSettings],
+        taken: int,
     ) -> Lanes:
-        """A backend's lanes for these trainings; the last ones, started anew, where their program fits.
+        """A backend's lanes for these trainings, which take so many bytes; earlier ones, started anew, where their
+        program fits. The latest are kept: under some seeds networks have other columns, and seeds alternate.
 
         Raises ValueError, in one line, where one program does not fit all.
         """
@@ -63,12 +69,15 @@ class Shelf:
         if any(lanes.alike(one) != lanes.alike(settings[0]) for one in settings):
             raise ValueError("the settings of the lanes differ in more than lanes can have of their own")
         key = name, spec, lanes.alike(settings[0]), len(settings)
-        if (found := self.crews.pop(key, None)) is not None:
+        found, _ = self.crews.pop(key, (None, 0))
+        if found is not None:
             found.restart(weights, settings)
         else:
             build: Any = backends.load(name)
             found = build.build_lanes(spec, weights, settings)
-        self.crews = {key: found}
+        self.crews[key] = found, taken
+        while sum(held for _, held in self.crews.values()) > MOST_BYTES and len(self.crews) > 1:
+            del self.crews[next(iter(self.crews))]
         return found
 
 
