@@ -7,6 +7,7 @@ import sys
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
+from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -92,12 +93,19 @@ def opened(address: Address) -> Iterator[Client]:
 
 
 def greet(client: Client) -> None:
-    """Says where the dashboard is, if the scheduler has one, and warns of a scheduler that anybody may use."""
+    """Says where the dashboard is, or why there is none, and warns of a scheduler that anybody may use."""
     scheduler = client.scheduler.address
     if warning := unencrypted(scheduler):
         print(f"warning: {warning}", file=sys.stderr)
-    if client.scheduler_info().get("services", {}).get("dashboard"):
-        print(f"Dask's dashboard: {client.dashboard_link}", file=sys.stderr, flush=True)
+    if not client.scheduler_info().get("services", {}).get("dashboard"):
+        return
+    try:
+        client.run_on_scheduler(version, "bokeh")
+    except PackageNotFoundError:
+        told = "Dask's dashboard needs bokeh, which is not installed where the scheduler runs: pip install bokeh"
+    else:
+        told = f"Dask's dashboard: {client.dashboard_link}"
+    print(told, file=sys.stderr, flush=True)
 
 
 def threads(client: Client, suite: Suite, out: Path) -> int:

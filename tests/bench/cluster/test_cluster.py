@@ -10,7 +10,9 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from importlib.metadata import PackageNotFoundError
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any, ClassVar
 
 import numpy as np
@@ -247,6 +249,26 @@ def wait(condition, otherwise: str) -> None:
 
 
 # ----------------------------------------------------------------------------------------- without a process
+
+
+@pytest.mark.parametrize(
+    ("installed", "said"), [(True, "Dask's dashboard: http://head:8787/status"), (False, "pip install bokeh")]
+)
+def test_a_dashboard_is_named_only_where_its_pages_can_be_drawn(installed, said, capsys):
+    class Client:
+        scheduler = SimpleNamespace(address="tcp://127.0.0.1:1")
+        dashboard_link = "http://head:8787/status"
+
+        def scheduler_info(self) -> dict[str, Any]:
+            return {"services": {"dashboard": 8787}}
+
+        def run_on_scheduler(self, function: Any, *asked: str) -> str:
+            if not installed:
+                raise PackageNotFoundError(asked[0])
+            return "3.0"
+
+    connection.greet(Client())
+    assert said in one_line(capsys.readouterr().err)
 
 
 def test_a_worker_that_comes_back_at_its_address_is_lost_first_and_asked_anew(tmp_path, monkeypatch):
