@@ -28,7 +28,8 @@ def lines(
     machines = {name: letter for letter, name in enumerate(dict.fromkeys(w.machine for w in usable), start=1)}
     environments = list(dict.fromkeys(worker.environment_hash for worker in usable))
     told = [
-        f"{len(workers)} workers on {len(machines)} machines, {len(environments)} environments"
+        f"{_many(len(workers), 'worker')} on {_many(len(machines), 'machine')}, "
+        f"{_many(len(environments), 'environment')}"
         + ("" if len(environments) < 2 else "; rates of different environments are shown apart")
     ]
     for address, worker in sorted(workers.items()):
@@ -53,3 +54,7 @@ def lines(
         if usable and None not in (reasons := [worker.cannot(Trial("", scenario, 0, 0, timed)) for worker in usable])
     ]
     return told + nowhere, bool(usable) and len(usable) == len(workers) and not strange and not nowhere
+
+
+def _many(number: int, what: str) -> str:
+    return f"{number} {what}" if number == 1 else f"{number} {what}s"

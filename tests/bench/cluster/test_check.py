@@ -35,6 +35,7 @@ def test_the_odd_machine_is_named_with_why():
     assert "jax 0.8, most have 0.9" in odd
     assert told.index("c at tcp://c:1") < told.index(odd)
     assert check(machine("a"), machine("b"))[1]
+    assert check(machine("a"))[0].startswith("1 worker on 1 machine, 1 environment\n")
 
 
 def test_what_a_worker_lacks_and_what_can_run_nowhere_is_said():
