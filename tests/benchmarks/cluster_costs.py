@@ -3,7 +3,8 @@
     python tests/benchmarks/cluster_costs.py --planned 10000 --trials 200
 
 Two workers on this machine answer at once with a record and arrays that were measured before; scheduler and client
-share this process, so its processor time is that of both.
+share this process, so its processor time is that of both. What placing a trial costs is measured apart, without
+processes, for up to ten thousand workers.
 """
 
 from __future__ import annotations
@@ -12,7 +13,10 @@ import argparse
 import sys
 import tempfile
 import time
+from collections import deque
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import msgspec
 import psutil
@@ -20,9 +24,12 @@ import psutil
 from bench.cluster import connection
 from bench.cluster.address import Address
 from bench.cluster.executor import OnCluster
+from bench.cluster.placement import Placement
+from bench.cluster.workers import Memory, Worker
 from bench.run import runner
 from bench.run.side_by_side import SideBySide
 from bench.suites import fits, suite
+from bench.suites.scenario import Scenario, Trial
 
 
 class Silent:
@@ -50,6 +57,23 @@ class Answered(OnCluster):
         super()._submit(assignment, what, reply, request)
 
 
+def place(scenarios: Sequence[Scenario], environment: Mapping[str, Any], workers: int) -> None:
+    """Prints what the client takes to place quality trials on so many workers of one thread."""
+    many = max(5000, 3 * workers)
+    trials = [Trial("costs", scenarios[seed % len(scenarios)], seed, 0, False) for seed in range(many)]
+    found = Placement(trials, retries=0, memory=Memory({}), mixed=False, homes={})
+    began = time.process_time()
+    found.join(*(Worker(f"w{i}", f"w{i}", "h", f"m{i}", 1, 1, 8 << 30, environment) for i in range(workers)))
+    running = deque(iter(found.next, None))
+    sent = time.process_time() - began
+    began = time.process_time()
+    for _ in range(1000):
+        found.ended(running.popleft())
+        running.extend(iter(found.next, None))
+    each = (time.process_time() - began) / 1000
+    print(f"{workers:,} workers: {sent:.2f} s of a core before all have work, then {each * 1e3:.2f} ms a trial")
+
+
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("--planned", type=int, default=10_000)
@@ -67,6 +91,8 @@ def main() -> int:
         content = (Path(home) / "one" / record["arrays"]).read_bytes()
         encoded = msgspec.json.encode(record | {"cluster": {"worker": "0", "host": "h", "machine": "m"}})
         print(f"a record has {len(encoded):,} bytes, its arrays {len(content):,}")
+        for workers in (2, 100, 1000, 10_000):
+            place(chosen.scenarios(1), record["environment"], workers)
         with connection.opened(Address(local=2)) as client:
             for many, name in ((asked.trials, "trials"), (asked.planned, "planned")):
                 before = psutil.Process().memory_info().rss

@@ -65,18 +65,23 @@ class Processes:
             log.close()
         return None
 
-    def kill(self, name: str) -> None:
-        """Kills one process; of a worker's nanny (``nanny-0``) the nanny, of a worker the process below it."""
+    def kill(self, name: str) -> bool:
+        """Kills one process; of a worker's nanny (``nanny-0``) the nanny, of a worker the process below it.
+
+        Whether it was there to be killed.
+        """
         process = self.alive[name.replace("nanny", "worker")]
         if process.poll() is not None:
-            return
+            return False
         if name.startswith("worker"):
-            children = psutil.Process(process.pid).children()
-            for child in children:
-                if "spawn_main" in " ".join(child.cmdline()):
-                    child.kill()
-            return
+            below = [
+                child for child in psutil.Process(process.pid).children() if "spawn_main" in " ".join(child.cmdline())
+            ]
+            for child in below:
+                child.kill()
+            return bool(below)
         os.kill(process.pid, signal.SIGKILL)
+        return True
 
     def close(self) -> None:
         for process in self.alive.values():
@@ -135,8 +140,7 @@ def main() -> int:
                     return 1
                 if sum(killed.values()) < asked.kills and time.monotonic() > due:
                     name = chance.choice(["worker-0", "worker-1", "nanny-0", "nanny-1", "scheduler", "client"])
-                    processes.kill(name)
-                    killed[name.partition("-")[0]] += 1
+                    killed[name.partition("-")[0]] += processes.kill(name)
                     due = time.monotonic() + chance.uniform(0.5, 1.5) * asked.pause
                 time.sleep(0.2)
         finally:
