@@ -251,6 +251,18 @@ def wait(condition, otherwise: str) -> None:
 # ----------------------------------------------------------------------------------------- without a process
 
 
+def test_what_quietens_workers_is_named_as_dask_names_it_and_told_to_those_who_start_their_own():
+    import dask
+    import distributed  # noqa: F401 (brings its settings)
+
+    told = (Path(__file__).parents[3] / "docs" / "cluster.md").read_text()
+    for name in connection.QUIET:
+        assert dask.config.get(name, None) is not None, name
+    for name in ("worker.profile.enabled", "admin.tick.interval", "admin.system-monitor.interval"):
+        assert f"distributed.{name}" in connection.QUIET
+        assert "DASK_DISTRIBUTED__" + name.replace(".", "__").replace("-", "_").upper() + "=" in told
+
+
 @pytest.mark.parametrize(
     ("installed", "said"), [(True, "Dask's dashboard: http://head:8787/status"), (False, "pip install bokeh")]
 )
