@@ -178,7 +178,9 @@ def _spent(child: int) -> float:
 
 
 def _serve(kind: Kind, folder: Path, batch: Sequence[int], write: int) -> None:
-    warnings.resetwarnings()  # as for a user, not as the tests have them
+    warnings.resetwarnings()  # as for a user, not as the tests have them; libraries ask whether there are any filters
+    for category in (DeprecationWarning, PendingDeprecationWarning, ImportWarning, ResourceWarning):
+        warnings.simplefilter("ignore", category)
     for module in kind.warm:
         __import__(module)
     home = os.environ.copy()
