@@ -50,6 +50,7 @@ def main() -> int:
     with tempfile.TemporaryDirectory(prefix="campaign-") as folder:
         os.environ["XDG_STATE_HOME"] = f"{folder}/state"
         corpus.made()
+        commit = outcome.revision()
         for part in parts:
             day, began, found = time.strftime("%Y-%m-%d"), time.monotonic(), []
             for tally in _tallies(part, Path(folder), arguments):
@@ -61,7 +62,8 @@ def main() -> int:
                 if whole:  # kind by kind: who stops it in the middle of a part has what had ended
                     seconds = time.monotonic() - began
                     outcome.keep(
-                        arguments.kept, outcome.ended(part, arguments.seed, arguments.share, day, seconds, found)
+                        arguments.kept,
+                        outcome.ended(part, arguments.seed, arguments.share, day, seconds, commit, found),
                     )
     text = outcome.report(outcome.kept(arguments.kept, PARTS), PARTS)
     if arguments.report:

@@ -57,9 +57,12 @@ def revision() -> str:
     return (found or "unknown") + ("+" if said("status", "--porcelain", "--untracked-files=no") else "")
 
 
-def ended(part: str, seed: int, share: float, day: str, seconds: float, tallies: Sequence[Tally]) -> Outcome:
+def ended(
+    part: str, seed: int, share: float, day: str, seconds: float, commit: str, tallies: Sequence[Tally]
+) -> Outcome:
+    """``commit`` is the ``revision`` that there was when the part began."""
     python = platform.python_version()
-    return Outcome(part, seed, share, day, seconds, revision(), python, os.cpu_count() or 1, tuple(tallies))
+    return Outcome(part, seed, share, day, seconds, commit, python, os.cpu_count() or 1, tuple(tallies))
 
 
 def keep(folder: Path, outcome: Outcome) -> None:

@@ -162,8 +162,8 @@ def test_parts_that_ran_one_by_one_make_one_report(tmp_path):
     order = ("hand", "kills", "soak")
     for seed, failures in ((3, []), (4, ["run after KILL: lost | a record"])):
         tally = Tally("kills", 20, failures, 60.0, f"{20 + seed} signals")
-        outcome.keep(tmp_path, outcome.ended("kills", seed, 0.1, "2026-11-27", 90.0, [tally]))
-    outcome.keep(tmp_path, outcome.ended("hand", 0, 1.0, "2026-11-26", 30.0, [Tally("bad input by hand", 500)]))
+        outcome.keep(tmp_path, outcome.ended("kills", seed, 0.1, "2026-11-27", 90.0, "abc", [tally]))
+    outcome.keep(tmp_path, outcome.ended("hand", 0, 1.0, "2026-11-26", 30.0, "abc", [Tally("bad input by hand", 500)]))
     text = outcome.report(outcome.kept(tmp_path, order), order)
     assert "| kills | 40 | 1 |" in text
     assert "| **all** | 540 | 1 |" in text
@@ -171,5 +171,5 @@ def test_parts_that_ran_one_by_one_make_one_report(tmp_path):
     assert "- kills: 24 signals." in text
     assert "'run after KILL: lost | a record'" in text
     assert "Not run: soak." in text
-    outcome.keep(tmp_path, outcome.ended("kills", 4, 0.1, "2026-11-28", 90.0, [Tally("kills", 20)]))
+    outcome.keep(tmp_path, outcome.ended("kills", 4, 0.1, "2026-11-28", 90.0, "abc", [Tally("kills", 20)]))
     assert "| kills | 40 | 0 |" in outcome.report(outcome.kept(tmp_path, order), order)
