@@ -59,8 +59,12 @@ class Service:
     def capabilities(self, backend: str) -> dict[str, Any]:
         """What a backend reports of itself in this process."""
         import backends
+        from backends.interface import Capabilities
 
-        found: dict[str, Any] = msgspec.to_builtins(backends.load(backend).capabilities())
+        told = backends.load(backend).capabilities()
+        if not isinstance(told, Capabilities):  # another distribution's
+            raise TypeError(f"capabilities() of the backend {backend!r} returned {type(told).__name__}")
+        found: dict[str, Any] = msgspec.to_builtins(told)
         return found
 
     def prepare(self, trial: Mapping[str, Any], slowdown: float = 0.0, check: bool = False) -> dict[str, Any]:

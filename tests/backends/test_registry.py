@@ -11,6 +11,7 @@ from types import SimpleNamespace
 import pytest
 
 import backends
+from bench.worker.__main__ import Service
 
 FRAMEWORKS = ("torch", "tensorflow", "keras", "jax", "flax", "optax")
 
@@ -120,6 +121,12 @@ def test_a_backend_of_another_distribution_that_cannot_be_imported_says_why(newc
     with pytest.raises(ImportError, match="cannot run here: ") as caught:
         backends.load("newcomer")
     assert reason in str(caught.value)
+
+
+def test_a_backend_that_does_not_tell_what_it_can_do_is_told_of_in_the_worker(newcomer):
+    newcomer("def capabilities(): pass\ndef build(spec, weights, settings): pass\n")
+    with pytest.raises(TypeError, match=r"capabilities\(\) of the backend 'newcomer' returned NoneType"):
+        Service().capabilities("newcomer")
 
 
 def test_a_backends_source_is_found_without_its_framework(process):
