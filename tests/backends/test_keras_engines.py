@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib
 import os
 from dataclasses import replace
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -169,8 +170,12 @@ def test_another_engine_than_the_processs_gets_one_line(run):
 @pytest.mark.parametrize(("name", "engine"), [("keras", "tensorflow"), ("keras-jax", "jax"), ("keras-torch", "torch")])
 def test_the_name_chooses_the_engine_whatever_the_user_has_set(monkeypatch, name, engine):
     monkeypatch.setenv("KERAS_BACKEND", "openvino")
-    monkeypatch.setattr(importlib, "import_module", lambda module: (module, os.environ["KERAS_BACKEND"]))
-    assert backends.load(name) == ("backends.keras", engine)
+
+    def imported(module: str) -> SimpleNamespace:
+        return SimpleNamespace(found=(module, os.environ["KERAS_BACKEND"]), capabilities=dict, build=dict)
+
+    monkeypatch.setattr(importlib, "import_module", imported)
+    assert backends.load(name).found == ("backends.keras", engine)
 
 
 def test_variants_run_only_where_they_are_named():

@@ -308,5 +308,5 @@ def _tree(place: Path) -> set[tuple[str, int, int]]:
 def _entries(place: Path) -> Iterator[tuple[str, int, int]]:
     for path in place.rglob("*"):
         facts = path.lstat()
-        if not path.is_dir():
+        if not path.is_dir() and path.suffix != ".pyc":  # Python's own, of a plug-in's code
             yield str(path.relative_to(place)), facts.st_size, facts.st_mtime_ns

@@ -121,7 +121,7 @@ def trainings() -> list[Case]:
         _training("a mixture below nothing", 'prior = "mixture"\ncomponents = -1'),
         _training("a mixture of billions", 'prior = "mixture"\ncomponents = 1000000000000'),
         _training("a mixture of one and a half", 'prior = "mixture"\ncomponents = 1.5'),
-        _training("components without a mixture", "components = 10", "mixture"),
+        _training("components without a mixture", "components = 10", "components are those of the prior"),
         _training("a likelihood that is none", 'likelihood = "poisson"'),
         _training("no draws", "importance_samples = 0"),
         _training("billions of draws", "importance_samples = 1000000000000"),
