@@ -95,7 +95,9 @@ class Tally:
         if os.environ.get("CAMPAIGN_LOUD"):
             print(time.strftime("%X"), "" if holds else "FAILED", name[:150], "" if holds else why[:700], flush=True)
         if not holds:
-            self.failures.append(f"{name}: {why}" if why else name)
+            told = f"{name}: {why}" if why else name
+            # where this environment lies is nobody's business, and differs from one machine to the next
+            self.failures.append(told.replace(sys.prefix, Path(sys.prefix).name))
 
 
 def run(kind: Kind, folder: Path, numbers: Sequence[int] | None = None, until: float = float("inf")) -> Tally:
