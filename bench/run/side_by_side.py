@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Generator, Iterable, Iterator
-from contextlib import suppress
+from collections.abc import Callable, Generator, Iterable, Iterator, Mapping
 from itertools import chain, groupby
 from pathlib import Path
 from queue import SimpleQueue
 from tempfile import TemporaryDirectory
-from threading import Thread
+from threading import Thread, get_ident
 from typing import Any
-
-import psutil
 
 from bench.environment import environment
 from bench.proof import known
@@ -24,6 +21,7 @@ from bench.run.lines import Board, Line, lines
 from bench.run.trial import Series
 from bench.suites.scenario import Trial
 from bench.suites.suite import Lanes
+from bench.worker.process import WorkerProcess
 
 
 class SideBySide:
@@ -51,6 +49,10 @@ class SideBySide:
         here = self.environment()
         proofs = known.known(here)
         found: dict[str, Limits | str] = {}
+        workers: dict[int, WorkerProcess] = {}
+
+        def launched(worker: WorkerProcess) -> None:
+            workers[get_ident()] = worker
 
         def run_line(line: Line) -> Iterator[tuple[Trial, Record]]:
             first = line.first()
@@ -63,6 +65,7 @@ class SideBySide:
                 self_check=plan.self_check,
                 warm=plan.warm(first),
                 cache=_cache(plan, first, Path(shared)),
+                launched=launched,
             ) as series:
                 for trial, record in Crews(series, self.lanes, self.jobs, display.doing).records(line):
                     yield trial, completed(trial, record)
@@ -86,7 +89,7 @@ class SideBySide:
                     for line in board:
                         yield from run_line(line)
                 else:
-                    yield from _execute(board, run_line, self.jobs)
+                    yield from _execute(board, run_line, self.jobs, workers)
 
 
 def _cache(plan: Plan, trial: Trial, shared: Path) -> Path | None:
@@ -102,9 +105,12 @@ def _rounds(trials: Iterable[Trial]) -> Iterable[list[Trial]]:
 
 
 def _execute(
-    board: Board, run_line: Callable[[Line], Iterator[tuple[Trial, Record]]], jobs: int
+    board: Board,
+    run_line: Callable[[Line], Iterator[tuple[Trial, Record]]],
+    jobs: int,
+    workers: Mapping[int, WorkerProcess],
 ) -> Generator[tuple[Trial, Record]]:
-    """Runs lines, ``jobs`` at a time, and gives each record as its trial ends."""
+    """Runs lines, ``jobs`` at a time, and gives each record as its trial ends; ``workers`` has each thread's latest."""
     ended: SimpleQueue[tuple[Trial, Record] | BaseException | None] = SimpleQueue()
 
     def work() -> None:
@@ -136,9 +142,8 @@ def _execute(
         # threads that wait for them end too
         board.clear()
         while any(thread.is_alive() for thread in threads):
-            for child in psutil.Process().children(recursive=True):
-                with suppress(psutil.NoSuchProcess):
-                    child.kill()
+            for worker in list(workers.values()):
+                worker.kill()
             for thread in threads:
                 thread.join(0.1)
         raise

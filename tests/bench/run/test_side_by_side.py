@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import subprocess
 import threading
 
 import pytest
@@ -10,7 +11,11 @@ from bench.run import side_by_side
 
 
 class Board(list):
-    """Lines that nobody has taken yet."""
+    """Lines that nobody has taken yet; each goes to one thread."""
+
+    def __iter__(self):
+        while self:
+            yield self.pop(0)
 
 
 def test_a_thread_that_cannot_be_started_ends_those_that_were_and_says_so(monkeypatch):
@@ -33,6 +38,34 @@ def test_a_thread_that_cannot_be_started_ends_those_that_were_and_says_so(monkey
         return iter(())
 
     with pytest.raises(RuntimeError, match="can't start new thread"):
-        list(side_by_side._execute(Board([1, 2, 3]), run_line, jobs=4))
+        list(side_by_side._execute(Board([1, 2, 3]), run_line, jobs=4, workers={}))
     assert waiting.is_set()
     assert not any(thread.is_alive() for thread in started)
+
+
+def test_a_run_that_stops_ends_its_own_workers_and_no_other_process_of_the_program_that_runs_it(process):
+    class Worker:
+        def __init__(self):
+            self.process = subprocess.Popen(["sleep", "60"])
+            self.kill = self.process.kill
+
+    strangers = subprocess.Popen(["sleep", "60"])
+    workers, started = {}, threading.Event()
+
+    def run_line(line):
+        if line == "fails":
+            assert started.wait(30)
+            raise OSError("no space left on device")
+        worker = workers[threading.get_ident()] = Worker()
+        started.set()
+        worker.process.wait(30)
+        return iter(())
+
+    try:
+        with pytest.raises(OSError, match="no space left"):
+            list(side_by_side._execute(Board(["waits", "fails"]), run_line, jobs=2, workers=workers))
+        assert [worker.process.poll() for worker in workers.values()] == [-9]
+        assert strangers.poll() is None
+    finally:
+        strangers.kill()
+        strangers.wait()
