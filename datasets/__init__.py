@@ -18,8 +18,8 @@ import functools
 import inspect
 import math
 import re
-from collections.abc import Callable, Iterable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Iterable, Mapping
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from importlib import import_module
 from pathlib import Path
@@ -27,6 +27,7 @@ from typing import Any, Literal, get_args, get_origin
 from urllib.parse import quote, unquote
 
 from datasets.dataset import Dataset, DatasetError, Provenance, Request, SourceFile
+from datasets.strangers import guarded
 
 __all__ = [
     "DISTRIBUTION",
@@ -256,18 +257,8 @@ def _parameters(family: str, loader: Loader) -> list[inspect.Parameter]:
     return found
 
 
-@contextmanager
-def _guarded(family: str, what: str, *passing: type[BaseException]) -> Iterator[None]:
-    """Turns what a loader of another distribution raises into one line; what ours raise is a fault and passes on.
-
-    So does a lack of memory, which the command or the trial tells, and what is ``passing``.
-    """
-    try:
-        yield
-    except (Exception, SystemExit) as error:
-        if family in REGISTRY or isinstance(error, (DatasetError, MemoryError, *passing)):
-            raise
-        raise DatasetError(f"{what} raised {type(error).__name__}: {error}") from error
+def _guarded(family: str, what: str, *passing: type[BaseException]) -> AbstractContextManager[None]:
+    return guarded(what, DatasetError, *passing, ours=family in REGISTRY)
 
 
 def _convert(text: str, parameter: inspect.Parameter, reference: str) -> int | float | str | bool:

@@ -9,8 +9,8 @@ from __future__ import annotations
 import importlib
 import importlib.util
 import inspect
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
+from contextlib import AbstractContextManager
 from functools import cache
 from importlib.metadata import entry_points
 from types import MappingProxyType
@@ -20,6 +20,7 @@ from backends.interface import BackendError
 from bench.detect.detector import DetectorError
 from bench.detect.guests import GUEST, guest
 from bench.messages import nearest
+from datasets.strangers import guarded
 
 NO_PARAMETERS: Mapping[str, Any] = MappingProxyType({})
 
@@ -58,30 +59,20 @@ def names() -> tuple[str, ...]:
     return (*REGISTRY, *(name for name in _plugins() if name not in REGISTRY))
 
 
-@contextmanager
-def guarded(name: str, doing: str, *passing: type[BaseException]) -> Iterator[None]:
-    """Turns what a detector of another distribution raises into one line; what ours raise is a fault and passes on.
-
-    So does a lack of memory, which the command or the trial tells, and what is ``passing``.
-    """
-    try:
-        yield
-    except (Exception, SystemExit) as error:
-        if name in REGISTRY or isinstance(error, (DetectorError, MemoryError, *passing)):
-            raise
-        raise DetectorError(f"detector {name}: {doing} raised {type(error).__name__}: {error}") from error
+def _guarded(name: str, doing: str, *passing: type[BaseException]) -> AbstractContextManager[None]:
+    return guarded(f"detector {name}: {doing}", DetectorError, *passing, ours=name in REGISTRY)
 
 
 def load(name: str) -> type[Any]:
     """The class behind a name; DetectorError names the nearest valid one, or says why there is none behind it."""
     if name.startswith(GUEST):
-        with guarded(name, "asking PyOD for it"):
+        with _guarded(name, "asking PyOD for it"):
             return guest(name.removeprefix(GUEST))
     target = REGISTRY.get(name) or _plugins().get(name)
     if target is None:
         raise DetectorError(f"no detector {name!r}{nearest(name, names())}")
     module, _, attribute = target.partition(":")
-    with guarded(name, f"importing {target}"):
+    with _guarded(name, f"importing {target}"):
         loaded: type[Any] = getattr(importlib.import_module(module), attribute)
     if name not in REGISTRY:
         _check(name, target, loaded)
@@ -126,7 +117,7 @@ def load_required(name: str, parameters: Mapping[str, Any] = NO_PARAMETERS) -> t
     for part in (detector, *others):
         for module in getattr(part, "requires", ()):
             try:
-                with guarded(name, f"importing {module}", ModuleNotFoundError):
+                with _guarded(name, f"importing {module}", ModuleNotFoundError):
                     importlib.import_module(module)
             except ModuleNotFoundError as error:
                 raise BackendError(f"{name} needs {error.name}, which is not installed") from error
@@ -140,7 +131,7 @@ def _packages(detector: type[Any]) -> list[str]:
 def _parts(name: str, parameters: Mapping[str, Any]) -> list[type[Any]]:
     """The detector, and those that it is made of."""
     detector = load(name)
-    with guarded(name, "naming its parts"):
+    with _guarded(name, "naming its parts"):
         others = tuple(detector.parts(**parameters)) if hasattr(detector, "parts") else ()
     return [detector, *map(load, others)]
 
@@ -173,7 +164,7 @@ def parameters(name: str) -> dict[str, Any] | None:
         return {}
     if hasattr(detector, "options"):
         return None if detector.options is None else dict.fromkeys(detector.options, Any)
-    with guarded(name, "reading the types of its parameters"):
+    with _guarded(name, "reading the types of its parameters"):
         hints = get_type_hints(detector.__init__)
     own = [key for key in inspect.signature(detector.__init__).parameters if key not in ("self", "seed", "threads")]
     return {key: hints.get(key, Any) for key in own}
