@@ -1,7 +1,6 @@
 """The proof that the backends are one model: every backend climbs the ladder, and each rung compares them all.
 
-Each backend is held against the reference and against every other. A rung holds where no error is over its bound; the
-first that does not tells where two models part: which case, which step, which tensor.
+Each backend is held against the reference and against every other.
 """
 
 from __future__ import annotations
@@ -11,11 +10,10 @@ import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import ExitStack, suppress
-from dataclasses import dataclass
 from datetime import UTC, datetime
-from itertools import combinations
+from itertools import product
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import msgspec
 import numpy as np
@@ -25,18 +23,19 @@ from safetensors.numpy import save_file
 import backends
 import datasets
 from backends.interface import BackendError, Capabilities
-from backends.spec import SCORES, Device, Precision, TrainingSettings
+from backends.spec import Device, Precision, TrainingSettings
 from bench.environment import environment, environment_hash, revision, source_digest
-from bench.proof import compiled, known, ladder, lanes, native
+from bench.proof import compiled, known, ladder, native
 from bench.proof.cases import Case, cases
 from bench.proof.coverage import kind_of
+from bench.proof.judging import areas, judge
 from bench.proof.known import SCHEMA, Result
-from bench.proof.ladder import REFERENCE, Data, Observed, Rows
+from bench.proof.ladder import REFERENCE, Data, Rows
 from bench.suites.scenario import Scenario
 from bench.worker.process import TrialFailed, WorkerProcess
 
-TIMEOUT = 900.0
-"""Seconds a backend may climb; far more than it needs on any machine that is worth a benchmark."""
+TIMEOUT = 1800.0
+"""Seconds a backend may climb beside the others; far more than it needs on any machine that is worth a benchmark."""
 
 BLOBS = "blobs?rows=16900"
 """9,633 training rows: 75 batches of 128 and a partial one, 3,750 steps in 50 epochs."""
@@ -45,46 +44,9 @@ TEST_STRIDE = 4
 DIGITS = "digits:4"
 
 Progress = Callable[[str], None]
-Measure = Literal[
-    "largest difference",
-    "relative to the largest",
-    "relative to the norm",
-    "relative, row by row",
-    "share of what chance allows",
-]
-
-
-@dataclass(frozen=True)
-class Rule:
-    """How a rung measures a difference, and what it allows; None where it only reports."""
-
-    measure: Measure
-    float64: float | None
-    float32: float | None
-
-
-RULES: dict[str, Rule] = {
-    # float32: half a unit in the last place, which storing a weight costs
-    ladder.INITIAL: Rule("relative to the largest", 0.0, 2.0**-24),
-    ladder.FORWARD: Rule("relative to the largest", 1e-12, 1e-5),
-    ladder.LOSS: Rule("relative to the largest", 1e-12, 1e-5),
-    ladder.GRADIENTS: Rule("relative to the largest", 1e-11, 1e-5),
-    ladder.STEPS: Rule("relative to the norm", 1e-9, 1e-3),
-    ladder.EPOCH: Rule("relative to the largest", 1e-10, 1e-5),
-    # float32: ten times what rounding the first weights moves the reference by (docs/equality.md)
-    ladder.TRAINING_LOSSES: Rule("relative to the largest", 1e-9, 3e-2),
-    # In float32 rounding is amplified from step to step, so that these tell of it and judge nothing.
-    ladder.TRAINING_WEIGHTS: Rule("largest difference", 1e-9, None),
-    ladder.SCORING: Rule("relative, row by row", 1e-9, None),
-    ladder.EXCHANGE: Rule("relative, row by row", 1e-10, 1e-4),
-    ladder.AUC: Rule("largest difference", 1e-12, 1e-2),
-    ladder.MANY: Rule("relative to the largest", 1e-12, 1e-5),
-    ladder.SAVED: Rule("largest difference", 0.0, 0.0),
-    native.LOSSES: Rule("relative to the largest", 1e-10, 1e-5),
-    native.WEIGHTS: Rule("relative to the norm", 1e-9, 1e-3),
-    lanes.LANES: Rule("relative to the norm", 1e-9, 1e-3),
-    **dict.fromkeys(native.CHANCE, Rule("share of what chance allows", 1.0, 1.0)),
-}
+Climber = tuple[str, Precision]
+THE_REFERENCE: Climber = (REFERENCE, "float64")
+"""It climbs once, and stands beside the backends in every precision."""
 
 
 class VerifyError(ValueError):
@@ -163,7 +125,7 @@ def verify(
 
 
 def _climb(
-    climbing: list[str],
+    names: Sequence[str],
     precisions: Sequence[Precision],
     device: Device,
     mode: str,
@@ -171,39 +133,43 @@ def _climb(
     home: Path,
     progress: Progress,
 ) -> tuple[dict[str, Any], dict[str, dict[str, str]], dict[str, TrialFailed], list[dict[str, Any]]]:
-    """The environment, the backends' versions, what kept backends from climbing, and one ladder a precision."""
+    """The environment, the backends' versions, what kept backends from climbing, and one ladder a precision.
+
+    Each climbs each precision in a process of its own, all at a time: some take much longer than others, and no core
+    should wait for them.
+    """
     troubles: dict[str, TrialFailed] = {}
     with ExitStack() as stack:
-        places = dict.fromkeys(climbing, device) | {REFERENCE: "cpu"}
+        places = dict.fromkeys(product(names, precisions), device) | {THE_REFERENCE: "cpu"}
         more = compiled.variables()
-        workers = {n: stack.enter_context(WorkerProcess(1, p, TIMEOUT, variables=more)) for n, p in places.items()}
+        workers = {who: stack.enter_context(WorkerProcess(1, p, TIMEOUT, variables=more)) for who, p in places.items()}
         pool = stack.enter_context(ThreadPoolExecutor(len(workers)))
         # The way out, also that of Ctrl-C: the processes end, so that the threads that wait for their replies do, and
         # only then are the pipes closed, since a thread that waits on a closed pipe would wait on.
         for worker in workers.values():
             stack.callback(worker.kill)
 
-        def ask(command: str, requests: Mapping[str, Sequence[Any]]) -> dict[str, Future[dict[str, Any]]]:
-            return {name: pool.submit(workers[name].request, command, *more) for name, more in requests.items()}
+        def ask(command: str, requests: Mapping[Climber, Sequence[Any]]) -> dict[Climber, Future[dict[str, Any]]]:
+            return {who: pool.submit(workers[who].request, command, *more) for who, more in requests.items()}
 
-        def replies(pending: Mapping[str, Future[dict[str, Any]]]) -> dict[str, dict[str, Any]]:
+        def replies(pending: Mapping[Climber, Future[dict[str, Any]]]) -> dict[Climber, dict[str, Any]]:
             """Of all that could reply; the others climb no further."""
             found = {}
-            for name, future in pending.items():
+            for who, future in pending.items():
                 try:
-                    found[name] = future.result()
+                    found[who] = future.result()
                 except TrialFailed as failed:
-                    if name == REFERENCE:
+                    if who == THE_REFERENCE:
                         raise VerifyError(f"the reference could not climb: {failed.reason}") from None
-                    troubles[name] = failed
+                    troubles.setdefault(who[0], failed)
             return found
 
-        progress(f"{', '.join(climbing)} import their frameworks")
-        importing = ask("capabilities", {name: (name,) for name in climbing})
+        progress(f"{', '.join(names)} import their frameworks")
+        importing = ask("capabilities", {who: who[:1] for who in workers if who != THE_REFERENCE})
         data, labels = rows_and_labels()
         save_file(dict(data), home / ladder.DATA_FILE)
         here = environment()
-        imported = {name: msgspec.convert(reply, Capabilities) for name, reply in replies(importing).items()}
+        imported = {name: msgspec.convert(reply, Capabilities) for (name, _), reply in replies(importing).items()}
         versions = {name: dict(found.versions) for name, found in imported.items()}
         for name, found in imported.items():
             wanted = TrainingSettings(random_source="shared", device=device, mode=mode, precision=precisions[0])
@@ -211,23 +177,26 @@ def _climb(
                 found.check(wanted)
             except BackendError as error:
                 troubles[name] = TrialFailed("skipped", str(error))
+        climbing = [name for name in names if name not in troubles]
+        if not climbing:
+            return here, versions, troubles, []
 
+        progress(f"{', '.join(climbing)} climb in {' and '.join(precisions)}")
+        requests: dict[Climber, Sequence[Any]] = {
+            (name, precision): (name, str(home), precision, device, mode, quick)
+            for name, precision in product(climbing, precisions)
+        }
+        requests[THE_REFERENCE] = (REFERENCE, str(home), "float64", "cpu", "idiomatic", quick)
+        arrived = replies(ask("climb", requests))
         ladders: list[dict[str, Any]] = []
-        golden: Observed = {}
-        for precision in precisions if set(climbing) - set(troubles) else ():
-            climbing = [name for name in climbing if name not in troubles]
-            progress(f"{', '.join(climbing)} climb in {precision}")
-            requests: dict[str, Sequence[Any]] = {n: (n, str(home), precision, device, mode, quick) for n in climbing}
-            if not golden:
-                requests[REFERENCE] = (REFERENCE, str(home), "float64", "cpu", "idiomatic", quick)
-            owners = [*replies(ask("climb", requests)), *([REFERENCE] if golden else [])]
-            exchanged = replies(ask("exchange", dict.fromkeys(owners, (owners,))))
-            golden = golden or ladder.read(home / ladder.observed_file(REFERENCE))
-            observed = {n: ladder.read(home / ladder.observed_file(n)) for n in exchanged if n != REFERENCE}
-            observed[REFERENCE] = dict(golden)
-            expected = {n: ladder.read(home / ladder.expected_file(n)) for n in exchanged if n != REFERENCE}
+        for precision in precisions:
+            owners = [who for who in arrived if who[1] == precision or who == THE_REFERENCE]
+            exchanged = replies(ask("exchange", dict.fromkeys(owners, (owners, precision))))
+            observed = {who[0]: ladder.read(home / ladder.observed_file(*who)) for who in exchanged}
+            expected = {who[0]: ladder.read(home / ladder.expected_file(*who)) for who in exchanged}
             for name, seen in observed.items():
-                seen |= ladder.read(home / ladder.exchanged_file(name)) | {ladder.AUC: areas(seen, labels, precision)}
+                seen |= ladder.read(home / ladder.exchanged_file(name, precision))
+                seen[ladder.AUC] = areas(seen, labels, precision)
             whole = cases(precision, quick=quick)[0]
             steps = whole.epochs * (len(data["blobs/train"]) // whole.settings.batch_size)
             judged = judge(observed, precision, expected)
@@ -285,106 +254,6 @@ def _arenas(scenarios: Sequence[Scenario]) -> dict[tuple[Device, str], list[Scen
         if scenario.backend and scenario.mode and backends.unavailable(scenario.backend) is None:
             arenas.setdefault((scenario.device, scenario.mode), []).append(scenario)
     return arenas
-
-
-def judge(
-    observed: Mapping[str, Observed], precision: Precision, expected: Mapping[str, Observed] | None = None
-) -> dict[str, Any]:
-    """Compares what the climbers showed: each backend with the reference, then each pair; one entry per rung.
-
-    On the rungs that a backend climbs ``ALONE`` it is held against what is ``expected`` of it.
-    """
-    names = [name for name in observed if name != REFERENCE]
-    with_reference = [(name, REFERENCE) for name in names if REFERENCE in observed]
-    rungs = []
-    first_failure = None
-    for name in ladder.RUNGS:
-        if not any(seen.get(name) for seen in observed.values()):
-            continue  # no case that climbed has such a rung
-        rule = RULES[name]
-        bound: float | None = getattr(rule, precision)
-        alone = name in ladder.ALONE
-        comparisons = []
-        for pair in [*with_reference, *([] if alone else combinations(names, 2))]:
-            a, b = (observed[side].get(name, {}) for side in pair)
-            if alone:
-                b = (expected or {}).get(pair[0], {}).get(name, {})
-                if not a and not b:
-                    continue  # nothing of the kind is drawn
-            # in float32 the reference, which is float64, shows more than a backend
-            alike = precision == "float64" or REFERENCE not in pair or alone
-            error, where = _compare(rule.measure, a, b, bound, alike)
-            passed = bound is None or error <= bound
-            shown = error if np.isfinite(error) else None
-            comparisons.append({"between": list(pair), "error": shown, "where": where, "passed": passed})
-            if not passed and first_failure is None:
-                first_failure = {"rung": name, "between": list(pair), "where": where, "error": shown, "bound": bound}
-        passed = all(comparison["passed"] for comparison in comparisons)
-        rungs.append(
-            {"name": name, "measure": rule.measure, "bound": bound, "passed": passed, "comparisons": comparisons}
-        )
-    return {
-        "precision": precision,
-        "passed": first_failure is None,
-        "first_failure": first_failure,
-        "rungs": rungs,
-    }
-
-
-def areas(observed: Observed, labels: NDArray[np.int8], precision: Precision) -> dict[str, NDArray[np.float64]]:
-    """The ROC AUC of every kind of score that the test rows were given; not a number where the scores are not.
-
-    In float32 without that of KL alone: of a network that is trained to its end it tells little of an anomaly, and
-    rounding the first weights alone moves it by more than any bound (docs/equality.md).
-    """
-    from sklearn.metrics import roc_auc_score
-
-    told = [kind for kind in SCORES if precision == "float64" or kind != "kl"]
-    return {
-        kind: np.array(roc_auc_score(labels, values) if np.isfinite(values).all() else np.nan)
-        for kind, values in observed[ladder.SCORING].items()
-        if kind in told
-    }
-
-
-def difference(measure: Measure, a: NDArray[Any], b: NDArray[Any]) -> float:
-    """How far ``a`` is from ``b``; infinite where their shapes differ or either is not finite."""
-    if a.shape != b.shape or not (np.isfinite(a).all() and np.isfinite(b).all()):
-        return float("inf")
-    if np.array_equal(a, b):
-        return 0.0
-    with np.errstate(all="ignore"):
-        apart = np.abs(a - b)
-        error = apart.max()
-        if measure == "relative to the largest":
-            error = error / np.abs(b).max()
-        elif measure == "relative to the norm":
-            error = np.linalg.norm(apart) / np.linalg.norm(b)
-        elif measure == "relative, row by row":
-            error = np.max(apart[apart > 0] / np.abs(b[apart > 0]))
-    # not a number where both norms under- or overflow; a maximum over several errors would lose it
-    return float("inf") if np.isnan(error) else float(error)
-
-
-def _compare(
-    measure: Measure,
-    a: Mapping[str, NDArray[Any]],
-    b: Mapping[str, NDArray[Any]],
-    bound: float | None,
-    alike: bool,
-) -> tuple[float, str]:
-    """The largest error and the place of the first one over the bound, or else of the largest.
-
-    What ``a`` shows ``b`` has to show too, and where they are ``alike`` the other way round.
-    """
-    errors = {
-        what: difference(measure, a[what], b[what]) if what in a and what in b else float("inf")
-        for what in {**a, **(b if alike else {})}
-    }
-    if not errors:
-        return float("inf"), "nothing was observed"
-    over = [what for what, error in errors.items() if bound is not None and error > bound]
-    return max(errors.values()), over[0] if over else max(errors, key=lambda what: errors[what])
 
 
 def rows_and_labels() -> tuple[Data, NDArray[np.int8]]:

@@ -12,7 +12,7 @@ from reports.arrays import Shelf
 from reports.blocks import Block, Cell, Column, Fold, Prose, code, table
 from reports.sections.columns import all_named
 from reports.tables.frames import Row
-from reports.tables.paired import differences
+from reports.tables.paired import RESAMPLED_SEEDS, differences
 from reports.tables.settings import networks, varying
 
 
@@ -26,9 +26,10 @@ def fold(
     leader, found = compared
     who = " on ".join([code(leader["detector"]), *([code(leader["backend"])] if leader["backend"] else [])])
     said = (
-        f"ROC AUC of each row minus that of {who}, on the same resamples of the same test rows (seed by seed, the "
-        "mean over seeds, with a standard error as if the seeds shared all rows); p after Holm over the "
-        f"{len(found)} comparisons. What other weights would change is in none of it."
+        f"ROC AUC of each row minus that of {who} on the same test rows, the mean over seeds. The standard error is "
+        f"that of resamples of these rows, the same for both, as if the seeds shared all rows (of {RESAMPLED_SEEDS} "
+        f"seeds at most); p after Holm over the {len(found)} comparisons. What other weights would change is in none "
+        "of it."
     )
     columns = [
         *all_named(("detector", "backend", *varying(networks(found)))),

@@ -17,8 +17,8 @@ from reports.tables.trials import having
 
 Records = Sequence[Mapping[str, Any]]
 
-_MOST_TRIALS = 3
-"""Seeds of a row that are compared."""
+RESAMPLED_SEEDS = 3
+"""Seeds whose test rows are resampled for the standard error; the difference itself is over all seeds."""
 _RESAMPLED = 1_500_000
 """Rows weighed for each comparison and seed; from 200 to 1,000 resamples."""
 
@@ -63,23 +63,25 @@ def _scored(row: Row, finished: pd.DataFrame, records: Records, shelf: Shelf) ->
     own = finished[finished["scenario"] == row["scenario"]].sort_values(["seed", "round"]).drop_duplicates("seed")
     found: Scored = {}
     for seed, checksum, position in zip(own["seed"], own["checksum"], own["position"], strict=True):
-        if len(found) < _MOST_TRIALS and (scored := shelf.scores(records[position])) is not None:
+        if (scored := shelf.scores(records[position])) is not None:
             found[seed, checksum] = scored
     return found
 
 
 def compared(leader: Scored, other: Scored) -> tuple[float, float, float, float] | None:
     """The mean difference other − leader, its 95 % interval and its two-sided p; None without rows in common."""
-    values, errors = [], []
+    values: list[float] = []
+    errors: list[float] = []
     for key, (ours, labels) in leader.items():
         theirs = other.get(key)
         if theirs is None or not np.array_equal(labels, theirs[1]):
             continue
-        drawn = weights(labels, min(1_000, max(200, _RESAMPLED // len(labels))))
-        gaps = aucs(theirs[0], labels, drawn) - aucs(ours, labels, drawn)
         whole = np.ones((1, len(labels)), dtype=np.float32)
         values.append(float(aucs(theirs[0], labels, whole)[0] - aucs(ours, labels, whole)[0]))
-        errors.append(float(gaps.std(ddof=1)))
+        if len(errors) < RESAMPLED_SEEDS:
+            drawn = weights(labels, min(1_000, max(200, _RESAMPLED // len(labels))))
+            gaps = aucs(theirs[0], labels, drawn) - aucs(ours, labels, drawn)
+            errors.append(float(gaps.std(ddof=1)))
     if not values:
         return None
     value, error = float(np.mean(values)), float(np.mean(errors))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from bench.proof import ladder, native, verify
+from bench.proof import judging, ladder, native
 from making.fault_runs import follow, observe
 from making.faults import FAULTS, Fault
 
@@ -17,7 +17,7 @@ def climb(run_faulty, fault: Fault):
     """The ladder with this backend and the reference on it."""
     seen = run_faulty(observe, fault.backend, fault.cases, fault.precision, fault.rung, fault.name, fault.mode)
     right = run_faulty(observe, ladder.REFERENCE, fault.cases, "float64", fault.rung, None)
-    return verify.judge({fault.backend: dict(seen), ladder.REFERENCE: dict(right)}, fault.precision)
+    return judging.judge({fault.backend: dict(seen), ladder.REFERENCE: dict(right)}, fault.precision)
 
 
 @pytest.mark.parametrize("fault", SHARED.values(), ids=SHARED)

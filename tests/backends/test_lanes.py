@@ -8,7 +8,7 @@ import pytest
 from backends.adversarial import Adversarial
 from backends.lanes import lane_bytes, refusal
 from backends.spec import NetworkSpec, TrainingSettings
-from bench.proof import lanes, verify
+from bench.proof import judging, lanes
 from making.lanes import FAULTS, judged
 
 
@@ -24,7 +24,7 @@ def test_each_lane_is_the_same_training_alone(backend, run, mode, precision, qui
 def test_a_fault_in_the_lanes_is_caught(run, planted):
     found = run(judged, "jax", "tuned", "float64", True, planted)
     (failure,) = [one for one in found if not one["passed"]]
-    assert failure["error"] > 1e3 * verify.RULES[lanes.LANES].float64
+    assert failure["error"] > 1e3 * judging.RULES[lanes.LANES].float64
 
 
 def test_what_lanes_do_not_train_is_refused_with_a_reason():

@@ -11,7 +11,7 @@ from unittest import mock
 import numpy as np
 
 from backends import weights as canonical
-from bench.proof import ladder, native, verify
+from bench.proof import judging, ladder, native, verify
 from making.contract import module
 from making.faults import FAULTS
 
@@ -114,6 +114,6 @@ def wrong_rungs(name: str, mode: str, precision: str, planted: str | None, case:
             observed, expected = native.climb(backend, case, rows)
         except RuntimeError as error:
             return [{"name": native.ORDER, "where": str(error)}]
-    judged = verify.judge({name: observed, ladder.REFERENCE: {}}, precision, {name: expected})  # type: ignore[arg-type]
+    judged = judging.judge({name: observed, ladder.REFERENCE: {}}, precision, {name: expected})  # type: ignore[arg-type]
     wrong = [rung for rung in judged["rungs"] if not rung["passed"]]
     return [{"name": rung["name"]} | rung["comparisons"][0] for rung in wrong]

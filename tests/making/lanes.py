@@ -8,7 +8,7 @@ from unittest import mock
 
 import numpy as np
 
-from bench.proof import ladder, lanes, verify
+from bench.proof import judging, ladder, lanes
 from making.contract import module
 from making.fault_runs import data, faulty
 
@@ -53,7 +53,7 @@ def judged(name: str, mode: str, precision: str, quick: bool, planted: str | Non
             shown, alone = lanes.climb(module(name), case, data()[0])
             observed |= shown
             expected |= alone
-    found = verify.judge(
+    found = judging.judge(
         {name: {lanes.LANES: observed}, ladder.REFERENCE: {}},  # type: ignore[dict-item]
         precision,  # type: ignore[arg-type]
         {name: {lanes.LANES: expected}},

@@ -12,7 +12,7 @@ from backends import randomness, reference
 from backends.adversarial import ATTACKS
 from backends.spec import ACTIVATIONS, DECODERS, SCORES, Likelihood, Optimizer
 from backends.weights import LOG_SIGMA
-from bench.proof import ladder, native, verify
+from bench.proof import judging, ladder, native, verify
 from bench.proof.ladder import Case
 
 WHOLE = ladder.cases("float64")
@@ -176,7 +176,7 @@ def test_the_step_that_should_leave_the_gradient_leaves_it(case, data):
     assert list(seen) == [f"{case.name} · {name}" for name in weights]
     assert gradients.keys() == weights.keys() - {LOG_SIGMA}
     for name, gradient in gradients.items():
-        assert verify.difference("relative to the largest", seen[f"{case.name} · {name}"], gradient) < 1e-16
+        assert judging.difference("relative to the largest", seen[f"{case.name} · {name}"], gradient) < 1e-16
 
 
 def test_the_early_stopping_case_stops_early_and_ends_with_the_weights_of_its_best_epoch(data):

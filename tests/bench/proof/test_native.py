@@ -9,7 +9,7 @@ import pytest
 
 from backends import reference
 from backends.inference import Inference
-from bench.proof import ladder, native, verify
+from bench.proof import judging, ladder, native, verify
 
 CASES = [replace(case, rows=min(case.rows, 1_500)) for case in native.cases("float64")]
 
@@ -34,7 +34,7 @@ class Changed:
 @pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
 def test_the_reference_follows_itself_on_every_rung(case, data):
     observed, expected = native.climb(reference, case, data)
-    judged = verify.judge({"itself": observed, ladder.REFERENCE: {}}, "float64", {"itself": expected})
+    judged = judging.judge({"itself": observed, ladder.REFERENCE: {}}, "float64", {"itself": expected})
     assert judged["passed"], judged["first_failure"]
     assert {rung["name"] for rung in judged["rungs"]} >= {native.LOSSES, native.WEIGHTS, native.ORDER, native.SEEDS}
 

@@ -11,6 +11,7 @@ import pandas as pd
 import pytest
 from safetensors.numpy import save_file
 from scipy.stats import friedmanchisquare, wilcoxon
+from sklearn.metrics import roc_auc_score
 from statsmodels.stats.multitest import multipletests
 
 from reports import figures, tables
@@ -40,6 +41,15 @@ def test_a_paired_difference_sees_what_two_intervals_would_not() -> None:
     assert p < 0.001
     equal = paired.compared({key: (scores, labels)}, {key: (scores, labels)})
     assert equal == (0, 0, 0, 1)
+
+
+def test_a_paired_difference_is_the_mean_over_all_seeds() -> None:
+    leader = {(float(seed), "c"): scored(seed, 1.5) for seed in range(2 * paired.RESAMPLED_SEEDS)}
+    other = {key: (scores - key[0] * 0.1 * labels, labels) for key, (scores, labels) in leader.items()}
+    found = paired.compared(leader, other)
+    assert found is not None
+    gaps = [roc_auc_score(other[key][1], other[key][0]) - roc_auc_score(*leader[key][::-1]) for key in leader]
+    assert found[0] == pytest.approx(np.mean(gaps), abs=1e-12)
 
 
 def test_rows_of_another_seed_or_with_other_labels_are_no_pairs() -> None:
