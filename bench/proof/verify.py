@@ -11,7 +11,6 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import ExitStack, suppress
 from datetime import UTC, datetime
-from itertools import product
 from pathlib import Path
 from typing import Any
 
@@ -30,12 +29,12 @@ from bench.proof.cases import Case, cases
 from bench.proof.coverage import kind_of
 from bench.proof.judging import areas, judge
 from bench.proof.known import SCHEMA, Result
-from bench.proof.ladder import REFERENCE, Data, Rows
+from bench.proof.ladder import REFERENCE, Data, Observed, Rows
 from bench.suites.scenario import Scenario
 from bench.worker.process import TrialFailed, WorkerProcess
 
-TIMEOUT = 1800.0
-"""Seconds a backend may climb beside the others; far more than it needs on any machine that is worth a benchmark."""
+TIMEOUT = 900.0
+"""Seconds a backend may climb; far more than it needs on any machine that is worth a benchmark."""
 
 BLOBS = "blobs?rows=16900"
 """9,633 training rows: 75 batches of 128 and a partial one, 3,750 steps in 50 epochs."""
@@ -44,9 +43,6 @@ TEST_STRIDE = 4
 DIGITS = "digits:4"
 
 Progress = Callable[[str], None]
-Climber = tuple[str, Precision]
-THE_REFERENCE: Climber = (REFERENCE, "float64")
-"""It climbs once, and stands beside the backends in every precision."""
 
 
 class VerifyError(ValueError):
@@ -125,7 +121,7 @@ def verify(
 
 
 def _climb(
-    names: Sequence[str],
+    climbing: list[str],
     precisions: Sequence[Precision],
     device: Device,
     mode: str,
@@ -133,43 +129,39 @@ def _climb(
     home: Path,
     progress: Progress,
 ) -> tuple[dict[str, Any], dict[str, dict[str, str]], dict[str, TrialFailed], list[dict[str, Any]]]:
-    """The environment, the backends' versions, what kept backends from climbing, and one ladder a precision.
-
-    Each climbs each precision in a process of its own, all at a time: some take much longer than others, and no core
-    should wait for them.
-    """
+    """The environment, the backends' versions, what kept backends from climbing, and one ladder a precision."""
     troubles: dict[str, TrialFailed] = {}
     with ExitStack() as stack:
-        places = dict.fromkeys(product(names, precisions), device) | {THE_REFERENCE: "cpu"}
+        places = dict.fromkeys(climbing, device) | {REFERENCE: "cpu"}
         more = compiled.variables()
-        workers = {who: stack.enter_context(WorkerProcess(1, p, TIMEOUT, variables=more)) for who, p in places.items()}
+        workers = {n: stack.enter_context(WorkerProcess(1, p, TIMEOUT, variables=more)) for n, p in places.items()}
         pool = stack.enter_context(ThreadPoolExecutor(len(workers)))
         # The way out, also that of Ctrl-C: the processes end, so that the threads that wait for their replies do, and
         # only then are the pipes closed, since a thread that waits on a closed pipe would wait on.
         for worker in workers.values():
             stack.callback(worker.kill)
 
-        def ask(command: str, requests: Mapping[Climber, Sequence[Any]]) -> dict[Climber, Future[dict[str, Any]]]:
-            return {who: pool.submit(workers[who].request, command, *more) for who, more in requests.items()}
+        def ask(command: str, requests: Mapping[str, Sequence[Any]]) -> dict[str, Future[dict[str, Any]]]:
+            return {name: pool.submit(workers[name].request, command, *more) for name, more in requests.items()}
 
-        def replies(pending: Mapping[Climber, Future[dict[str, Any]]]) -> dict[Climber, dict[str, Any]]:
+        def replies(pending: Mapping[str, Future[dict[str, Any]]]) -> dict[str, dict[str, Any]]:
             """Of all that could reply; the others climb no further."""
             found = {}
-            for who, future in pending.items():
+            for name, future in pending.items():
                 try:
-                    found[who] = future.result()
+                    found[name] = future.result()
                 except TrialFailed as failed:
-                    if who == THE_REFERENCE:
+                    if name == REFERENCE:
                         raise VerifyError(f"the reference could not climb: {failed.reason}") from None
-                    troubles.setdefault(who[0], failed)
+                    troubles[name] = failed
             return found
 
-        progress(f"{', '.join(names)} import their frameworks")
-        importing = ask("capabilities", {who: who[:1] for who in workers if who != THE_REFERENCE})
+        progress(f"{', '.join(climbing)} import their frameworks")
+        importing = ask("capabilities", {name: (name,) for name in climbing})
         data, labels = rows_and_labels()
         save_file(dict(data), home / ladder.DATA_FILE)
         here = environment()
-        imported = {name: msgspec.convert(reply, Capabilities) for (name, _), reply in replies(importing).items()}
+        imported = {name: msgspec.convert(reply, Capabilities) for name, reply in replies(importing).items()}
         versions = {name: dict(found.versions) for name, found in imported.items()}
         for name, found in imported.items():
             wanted = TrainingSettings(random_source="shared", device=device, mode=mode, precision=precisions[0])
@@ -177,26 +169,23 @@ def _climb(
                 found.check(wanted)
             except BackendError as error:
                 troubles[name] = TrialFailed("skipped", str(error))
-        climbing = [name for name in names if name not in troubles]
-        if not climbing:
-            return here, versions, troubles, []
 
-        progress(f"{', '.join(climbing)} climb in {' and '.join(precisions)}")
-        requests: dict[Climber, Sequence[Any]] = {
-            (name, precision): (name, str(home), precision, device, mode, quick)
-            for name, precision in product(climbing, precisions)
-        }
-        requests[THE_REFERENCE] = (REFERENCE, str(home), "float64", "cpu", "idiomatic", quick)
-        arrived = replies(ask("climb", requests))
         ladders: list[dict[str, Any]] = []
-        for precision in precisions:
-            owners = [who for who in arrived if who[1] == precision or who == THE_REFERENCE]
-            exchanged = replies(ask("exchange", dict.fromkeys(owners, (owners, precision))))
-            observed = {who[0]: ladder.read(home / ladder.observed_file(*who)) for who in exchanged}
-            expected = {who[0]: ladder.read(home / ladder.expected_file(*who)) for who in exchanged}
+        golden: Observed = {}
+        for precision in precisions if set(climbing) - set(troubles) else ():
+            climbing = [name for name in climbing if name not in troubles]
+            progress(f"{', '.join(climbing)} climb in {precision}")
+            requests: dict[str, Sequence[Any]] = {n: (n, str(home), precision, device, mode, quick) for n in climbing}
+            if not golden:
+                requests[REFERENCE] = (REFERENCE, str(home), "float64", "cpu", "idiomatic", quick)
+            owners = [*replies(ask("climb", requests)), *([REFERENCE] if golden else [])]
+            exchanged = replies(ask("exchange", dict.fromkeys(owners, (owners,))))
+            golden = golden or ladder.read(home / ladder.observed_file(REFERENCE))
+            observed = {n: ladder.read(home / ladder.observed_file(n)) for n in exchanged if n != REFERENCE}
+            observed[REFERENCE] = dict(golden)
+            expected = {n: ladder.read(home / ladder.expected_file(n)) for n in exchanged if n != REFERENCE}
             for name, seen in observed.items():
-                seen |= ladder.read(home / ladder.exchanged_file(name, precision))
-                seen[ladder.AUC] = areas(seen, labels, precision)
+                seen |= ladder.read(home / ladder.exchanged_file(name)) | {ladder.AUC: areas(seen, labels, precision)}
             whole = cases(precision, quick=quick)[0]
             steps = whole.epochs * (len(data["blobs/train"]) // whole.settings.batch_size)
             judged = judge(observed, precision, expected)
