@@ -81,6 +81,10 @@ EXACT = {
         replace(SHARED, dropout=0.25),
         scores=ELBO,
     ),
+    "windows_pseudo_inputs": Case(
+        NetworkSpec(20, (6,), 2, image=(5,), filters=(3, 4), strides=(1, 2), prior="vamp", components=3),
+        replace(SHARED, beta=0.5, input_noise=0.2, dropout=0.2, weight_decay=0.1),
+    ),
 }
 DEEP, IMAGES, GAUSSIAN = (EXACT[name] for name in ("vae_mse_deep_warmup", "convolutional_odd_dropout", "vae_gaussian"))
 OPTIMIZERS = {

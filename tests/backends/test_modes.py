@@ -53,6 +53,11 @@ CASES = {
         replace(SHARED, optimizer="sgd", momentum=0.8, learning_rate=0.002, weight_decay=0.1),
         scores=ELBO,
     ),
+    "windows_pseudo_inputs": Case(
+        NetworkSpec(20, (6,), 2, image=(5,), filters=(3, 4), strides=(1, 2), prior="vamp", components=3),
+        replace(SHARED, beta=0.7, kl_warmup_epochs=2),
+        scores=ELBO,
+    ),
 }
 MODES = ("fused", "xla", "tuned")
 
