@@ -126,15 +126,25 @@ def _variants(frame: pd.DataFrame, records: Sequence[Mapping[str, Any]]) -> list
         # a record holds a key that is younger than others only where it is not left at its default; of what is a table
         # of its own, such as adversarial, that is none
         absent = {k: "no" if any(isinstance(s.get(k), dict) for s in settings) else "default" for k in differing}
+        usual = {k: _usual([repr(s.get(k)) for s in settings]) for k in differing}
         texts = [
-            ", ".join(f"{k} {_plain(s[k])}" if k in s else f"{absent[k]} {k}" for k in differing) for s in settings
+            ", ".join(
+                f"{k} {_plain(s[k])}" if k in s else f"{absent[k]} {k}" for k in differing if repr(s.get(k)) != usual[k]
+            )
+            for s in settings
         ]
         for told, row in zip(texts, scenarios, strict=True):
-            alone = told and texts.count(told) == 1
+            alone = differing and texts.count(told) == 1
             names[(*key, row["scenario"])] = told if alone else f"scenario {row['scenario'][:8]}"
     if not names:
         return [""] * len(frame)
     return [names.get(key, "") for key in frame[[*label, "scenario"]].itertuples(index=False, name=None)]
+
+
+def _usual(values: Sequence[str]) -> str | None:
+    """What more than half of the scenarios have, so that only the others tell of it: a plain network needs no words."""
+    value, count = Counter(values).most_common(1)[0]
+    return value if 2 * count > len(values) else None
 
 
 def _plain(value: object) -> str:
