@@ -2,7 +2,7 @@
 
 Whatever the machine does meanwhile it does to all of them, so their ratios are worth more than their rates. By hand:
 
-    python tests/making/turns.py mnist-one-class:1 conv_vae jax/idiomatic jax/tuned --threads 2 --likelihood bce
+    python tests/making/turns.py mnist-one-class:1 conv_vae jax/idiomatic jax/tuned --set 'likelihood="bce"'
 """
 
 from __future__ import annotations
