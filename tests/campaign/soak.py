@@ -49,7 +49,8 @@ def campaign(folder: Path, seconds: float) -> Tally:
                     with contextlib.redirect_stdout(log), contextlib.redirect_stderr(log):
                         status = cli.main(argv)
                     log.seek(0)
-                    good = status in (0, 1, 3) and "Traceback" not in (said := log.read())
+                    said = log.read()
+                    good = status in (0, 1, 3) and "Traceback" not in said
                     tally.expect(
                         f"{' '.join(argv)} of loop {len(held)}",
                         good,
