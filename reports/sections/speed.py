@@ -311,7 +311,7 @@ def _more(found: Sequence[sweeps.Curves]) -> list[Block]:
 
 
 def _peer(peers: speed.Peers, said: str) -> list[Block]:
-    peer = f"{code(peers.detector)} ({words(f'{peers.library} {peers.version}'.strip())})"
+    peer = f"{code(peers.detector)} ({words(f'{peers.package} {peers.version}'.strip())})"
     blocks: list[Block] = [Heading(3, f"Beside {peer}{said}")]
     if peers.comparisons:
         telling = varying((c.ours for c in peers.comparisons), ("device", "threads", "arithmetic", "batch", "variant"))

@@ -33,11 +33,12 @@ def differences(
     body = [row for row in rows(block) if row["primary"] and math.isfinite(row["roc_auc"])]
     if len(body) < 2 or not having(records, "arrays", finished["position"]).any():
         return None
-    scored = {row["scenario"]: _scored(row, finished, records, shelf) for row in body}
     leader = body[0]
+    best = _scored(leader, finished, records, shelf)
     found = []
     for row in body[1:]:
-        difference = compared(scored[leader["scenario"]], scored[row["scenario"]])
+        # one row's scores at a time: those of many seeds of large test sets are large together
+        difference = compared(best, _scored(row, finished, records, shelf))
         if difference is not None:
             found.append(row | dict(zip(("difference", "low", "high", "p"), difference, strict=True)))
     if not found:

@@ -179,7 +179,7 @@ class Peers:
 
     environment: str
     detector: str
-    library: str
+    package: str
     version: str
     differences: list[str]
     comparisons: list[Peer]

@@ -122,20 +122,21 @@ def _variants(frame: pd.DataFrame, records: Sequence[Mapping[str, Any]]) -> list
             for row in scenarios
         ]
         keys = list(dict.fromkeys(k for s in settings for k in s))
-        differing = [k for k in keys if len({repr(s.get(k)) for s in settings}) > 1]
+        seen = {k: [repr(s.get(k)) for s in settings] for k in keys}
+        usual = {k: _usual(values) for k, values in seen.items() if len(set(values)) > 1}
         # a record holds a key that is younger than others only where it is not left at its default; of what is a table
         # of its own, such as adversarial, that is none
-        absent = {k: "no" if any(isinstance(s.get(k), dict) for s in settings) else "default" for k in differing}
-        usual = {k: _usual([repr(s.get(k)) for s in settings]) for k in differing}
+        absent = {k: "no" if any(isinstance(s.get(k), dict) for s in settings) else "default" for k in usual}
         texts = [
             ", ".join(
-                f"{k} {_plain(s[k])}" if k in s else f"{absent[k]} {k}" for k in differing if repr(s.get(k)) != usual[k]
+                f"{k} {_plain(s[k])}" if k in s else f"{absent[k]} {k}"
+                for k, common in usual.items()
+                if seen[k][place] != common
             )
-            for s in settings
+            for place, s in enumerate(settings)
         ]
         for told, row in zip(texts, scenarios, strict=True):
-            alone = differing and texts.count(told) == 1
-            names[(*key, row["scenario"])] = told if alone else f"scenario {row['scenario'][:8]}"
+            names[(*key, row["scenario"])] = told if texts.count(told) == 1 else f"scenario {row['scenario'][:8]}"
     if not names:
         return [""] * len(frame)
     return [names.get(key, "") for key in frame[[*label, "scenario"]].itertuples(index=False, name=None)]
