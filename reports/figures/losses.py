@@ -28,7 +28,7 @@ def loss(panels: Sequence[dict[str, Any]]) -> Canvas:
         spans = ((0, 2), (2, 4)) if single else ((2 * column, 2 * column + 1), (2 * column + 1, 2 * column + 2))
         pair = [drawn.add_subplot(places[row, start:end]) for start, end in spans]
         pair[0].set_title(words(panel["name"], 34))
-        pair[1].set_title("logarithmic", color="#666666")
+        pair[1].set_title("logarithmic", color="#666666", loc="right")  # a long name reaches above this panel
         pair[0].set_ylabel("loss")
         for axes, logarithmic in zip(pair, (False, True), strict=True):
             _panel(axes, panel["lines"], logarithmic)
