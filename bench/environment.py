@@ -8,8 +8,9 @@ import platform
 import subprocess
 import sys
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, lru_cache
 from importlib.metadata import PackageNotFoundError, version
 from importlib.util import find_spec
 from pathlib import Path
@@ -94,12 +95,17 @@ def machine() -> dict[str, Any]:
 
 def packages() -> dict[str, str]:
     """Installed versions of ``PACKAGES``, read from metadata."""
+    folders = [folder for folder in map(Path, sys.path) if folder.name in ("site-packages", "dist-packages")]
+    return dict(_versions(tuple((folder, folder.stat().st_mtime_ns) for folder in folders if folder.is_dir())))
+
+
+@lru_cache(maxsize=1)
+def _versions(installed: tuple[tuple[Path, int], ...]) -> dict[str, str]:
+    """Read anew where a folder of packages has changed: a worker of a cluster asks for each of its trials."""
     found = {}
     for name in PACKAGES:
-        try:
+        with suppress(PackageNotFoundError):
             found[name] = version(name)
-        except PackageNotFoundError:
-            continue
     return found
 
 

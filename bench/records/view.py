@@ -9,11 +9,9 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator, Mapping, Sequence
-from concurrent.futures import ProcessPoolExecutor
 from itertools import pairwise, repeat
 from pathlib import Path
 from typing import Any, Literal, NamedTuple, Required, TypedDict, overload
-from warnings import catch_warnings, filterwarnings
 
 import msgspec
 import numpy as np
@@ -22,7 +20,7 @@ from numpy.typing import NDArray
 from bench.records import store
 from bench.records.record import REQUIRED, SCHEMA, Record
 from reports import surveys
-from reports.processes import die_with
+from reports.processes import mapped
 
 _PIECE = 2 * 2**20
 """Bytes decoded at a time: what comes of them stays in a processor's cache until columns have it."""
@@ -82,7 +80,7 @@ def read(runs: Mapping[str, Path], processes: int = 1) -> tuple[View, list[str]]
         A directory has no records file.
     """
     work = [(number, run, share) for number, run in enumerate(runs) for share in shares(runs[run], _SHARE)]
-    parts = _parts([share for _, _, share in work], processes if len(work) > len(runs) else 1)
+    parts = mapped(_part, [share for _, _, share in work], processes if len(work) > len(runs) else 1)
     warnings: list[str] = []
     places: list[Places] = []
     last: dict[tuple[Any, ...], int] = {}
@@ -124,16 +122,6 @@ def shares(directory: Path, most: int = 2**62) -> list[Share]:
             file.seek(min(edges[-1] + most, size))
             edges.append(store.past_line(file, size))
     return [(directory, start, end) for start, end in pairwise(edges)] or [(directory, 0, 0)]
-
-
-def _parts(work: Sequence[Share], processes: int) -> list[_Part]:
-    if processes < 2:
-        return list(map(_part, work))
-    with catch_warnings():
-        # what is copied has idle threads of numpy's, which nothing in a copy waits for
-        filterwarnings("ignore", ".*fork", DeprecationWarning)
-        with ProcessPoolExecutor(processes, initializer=die_with, initargs=(os.getpid(),)) as pool:
-            return list(pool.map(_part, work))
 
 
 def _part(share: Share) -> _Part:

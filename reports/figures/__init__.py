@@ -6,18 +6,14 @@ with fixed identifiers, the same bytes for the same data.
 
 from __future__ import annotations
 
-import os
-import signal
-import warnings
 from collections.abc import Callable, Sequence
-from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
 from functools import partial
 from importlib import import_module
 from typing import Any
 
 from reports.blocks import Drawing
-from reports.processes import die_with
+from reports.processes import mapped
 
 DRAWERS = {
     "answer": "answer",
@@ -62,19 +58,9 @@ def draw(drawings: Sequence[Drawing], png: bool = False, processes: int = 1) -> 
 
     # those with many panels first, so that no process is left with one at the end
     order = sorted(range(len(drawings)), key=lambda place: drawings[place].kind not in ("scores", "loss", "plane"))
-    with warnings.catch_warnings():
-        # what is copied has idle threads of numpy's, which nothing in a copy waits for
-        warnings.filterwarnings("ignore", ".*fork", DeprecationWarning)
-        with ProcessPoolExecutor(processes, initializer=_begin, initargs=(os.getpid(),)) as pool:
-            drawn = list(pool.map(partial(_draw, png), [drawings[place] for place in order]))
+    drawn = mapped(partial(_draw, png), [drawings[place] for place in order], processes)
     by_place = dict(zip(order, drawn, strict=True))
     return [by_place[place] for place in range(len(drawings))]
-
-
-def _begin(parent: int) -> None:
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C ends the process that waits, and it ends these
-    signal.signal(signal.SIGTERM, signal.SIG_DFL)
-    die_with(parent)
 
 
 def _draw(png: bool, drawing: Drawing) -> Drawn:
