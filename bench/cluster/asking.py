@@ -51,8 +51,10 @@ def described(client: Client, asked: Mapping[str, Any], addresses: Sequence[str]
         return {}
     try:
         replies = client.run(task.describe, msgspec.json.encode(asked), workers=list(addresses), on_error="return")
-    except Exception as error:  # a worker that went away meanwhile
-        return dict.fromkeys(addresses, _unusable(error))
+    except Exception as error:  # one went away meanwhile, or says what cannot be sent
+        if len(addresses) == 1:
+            return {addresses[0]: _unusable(error)}
+        return {address: found for one in addresses for address, found in described(client, asked, [one]).items()}
     return {
         address: msgspec.json.decode(reply, type=Worker) if isinstance(reply, bytes) else _unusable(reply)
         for address, reply in replies.items()

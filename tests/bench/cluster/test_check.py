@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
+import msgspec
+
+from bench.cluster import asking
 from bench.cluster.check import lines
 from bench.cluster.workers import Worker
 from bench.quality.thresholds import Threshold
@@ -54,3 +57,15 @@ def test_a_worker_that_did_not_answer_is_refused_in_one_line():
     told, well = lines({"tcp://x:1": "vaebench is not installed there"}, ())
     assert told[1] == "tcp://x:1: refused: vaebench is not installed there"
     assert not well
+
+
+def test_one_worker_whose_answer_cannot_be_sent_is_refused_alone():
+    class Client:
+        def run(self, function: Any, question: bytes, *, workers: list[str], on_error: str) -> dict[str, bytes]:
+            if "tcp://odd:1" in workers:
+                raise AssertionError
+            return dict.fromkeys(workers, msgspec.json.encode(machine("a")))
+
+    found = asking.described(Client(), {}, ["tcp://a:1", "tcp://odd:1", "tcp://b:1"])
+    assert found["tcp://odd:1"] == "it did not answer: AssertionError"
+    assert [found[f"tcp://{name}:1"] for name in "ab"] == [machine("a")] * 2

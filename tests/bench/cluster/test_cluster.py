@@ -19,7 +19,7 @@ import numpy as np
 import psutil
 import pytest
 
-from bench.cluster import connection
+from bench.cluster import connection, task
 from bench.cluster.address import ClusterError
 from bench.cluster.executor import OnCluster
 from bench.cluster.placement import Placement
@@ -32,6 +32,17 @@ TWO = """
     seeds = [0, 1]
     [[scenarios]]
     detectors = ["norm"]
+"""
+PROBE = """
+import json, sys
+from distributed import Client
+
+def told(names, dask_worker):
+    callbacks = dask_worker.periodic_callbacks
+    return list(sys.modules), {name: callbacks[name].is_running() for name in names}
+
+from bench.cluster.task import CLOCKED
+print(json.dumps(list(Client(sys.argv[1]).run(told, CLOCKED).values())))
 """
 FAULTY = '''
 """Detectors that end or outlast the worker of the cluster that they run beside."""
@@ -173,14 +184,14 @@ def test_timed_trials_run_in_turn_beside_an_idle_worker_without_frameworks(bench
     assert all(record["metrics"]["train_samples_per_second"] > 0 for record in records)
     assert {record["threads"] for record in records} == {records[0]["environment"]["machine"]["cores"]}
     assert max(record["cluster"]["dask_cpu_share"] for record in records) < 0.1
-    probe = (
-        "import sys; from distributed import Client; c = Client(sys.argv[1]); import json;"
-        "print(json.dumps(sorted(set().union(*c.run(lambda: list(__import__('sys').modules)).values()))))"
+    probe = subprocess.run(
+        [sys.executable, "-c", PROBE, cluster.address], capture_output=True, text=True, check=True, timeout=60
     )
-    loaded = subprocess.run(
-        [sys.executable, "-c", probe, cluster.address], capture_output=True, text=True, check=True, timeout=60
-    )
-    assert not {"torch", "tensorflow", "keras", "jax"} & set(json.loads(loaded.stdout))
+    workers = json.loads(probe.stdout)
+    assert len(workers) == 2
+    for loaded, clocked in workers:
+        assert not {"torch", "tensorflow", "keras", "jax"} & set(loaded)
+        assert clocked == dict.fromkeys(task.CLOCKED, True), "what was stopped beside a timed trial goes on after it"
 
 
 def test_a_file_of_the_user_is_sent_to_workers_that_do_not_have_it(bench, cluster, read_records, tmp_path):
@@ -258,9 +269,8 @@ def test_what_quietens_workers_is_named_as_dask_names_it_and_told_to_those_who_s
     told = (Path(__file__).parents[3] / "docs" / "cluster.md").read_text()
     for name in connection.QUIET:
         assert dask.config.get(name, None) is not None, name
-    for name in ("worker.profile.enabled", "admin.tick.interval", "admin.system-monitor.interval"):
-        assert f"distributed.{name}" in connection.QUIET
-        assert "DASK_DISTRIBUTED__" + name.replace(".", "__").replace("-", "_").upper() + "=" in told
+    assert "distributed.worker.profile.enabled" in connection.QUIET
+    assert "DASK_DISTRIBUTED__WORKER__PROFILE__ENABLED=" in told
 
 
 @pytest.mark.parametrize(
