@@ -45,10 +45,10 @@ def _best(material: Material) -> str:
         return f"**{_on_one(standings[0])}**"
     wins = Counter(s.leader["detector"] for s in standings if clear(s))
     if not wins:
-        return f"**No detector can be named best on any of {len(standings)} data sets.**"
+        return f"**No detector can be named best on any of {_counted(standings)}.**"
     ranked = sorted(wins.items(), key=lambda item: (-item[1], item[0]))
     clauses = [f"{code(detector)} on {count}" for detector, count in ranked]
-    clauses[0] = f"{code(ranked[0][0])} detects best on {ranked[0][1]} of {len(standings)} data sets"
+    clauses[0] = f"{code(ranked[0][0])} detects best on {ranked[0][1]} of {_counted(standings)}"
     undecided = len(standings) - sum(wins.values())
     rest = f"; on {undecided} none can be named best" if undecided else ""
     return f"**{listing(clauses, 4)}{rest}.**"
@@ -100,11 +100,9 @@ def _doubts(material: Material) -> str:
     standings = [s for s in material.standings if not s.by_chance]
     unbeaten = [s for s in standings if any(row["detector"] in palette.SANITY for row in (s.leader, *s.rivals))]
     if unbeaten:
-        doubts.append(f"no trained detector beats a sanity line on {_sets(unbeaten, len(material.standings))}")
+        doubts.append(f"no trained detector beats a sanity line on {_sets(unbeaten, material.standings)}")
     if trivial := [s for s in standings if s.trivial and s not in unbeaten]:
-        doubts.append(
-            f"{_sets(trivial, len(material.standings))} is trivial" if len(trivial) == 1 else "some are trivial"
-        )
+        doubts.append(f"{_sets(trivial, material.standings)} is trivial" if len(trivial) == 1 else "some are trivial")
     if (material.first_scores["collapsed"] > 0).any():
         doubts.append("a posterior collapsed")
     marks = Counter(mark for marked in finished["marks"] for mark in marked)
@@ -117,5 +115,11 @@ def _doubts(material: Material) -> str:
     return f"{checked}; to doubt: {said}." if checked else f"To doubt: {said}."
 
 
-def _sets(standings: Sequence[Standing], of: int) -> str:
-    return code(standings[0].dataset) if len(standings) == 1 else f"{len(standings)} of {of} data sets"
+def _sets(standings: Sequence[Standing], of: Sequence[Standing]) -> str:
+    return code(standings[0].dataset) if len(standings) == 1 else f"{len(standings)} of {_counted(of)}"
+
+
+def _counted(standings: Sequence[Standing]) -> str:
+    """How many there are, and of what: quality of two environments is never averaged."""
+    environments = {standing.environment for standing in standings}
+    return f"{len(standings)} {'data sets' if len(environments) == 1 else 'pairs of data set and environment'}"

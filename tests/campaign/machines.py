@@ -132,7 +132,7 @@ def full(folder: Path, tally: Tally, sizes: Sequence[int], only: Sequence[str] =
     for most in [] if only else sizes[:: 3 if len(sizes) > 3 else 2]:
         place = _place(folder, "full")
         title = f"a disk with room for {most:,} bytes a file: run"
-        told(tally, title, run(place, RUN, _size(most)), "File too large", "too large")
+        told(tally, title, run(place, RUN, _size(most)), "File too large", "too large", "temporary directory")
         done = run(place, RUN)
         tally.expect(f"{title}: goes on where there is room", done.returncode == 0, done.stderr[-400:])
         whole(tally, title, place)

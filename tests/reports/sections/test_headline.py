@@ -16,6 +16,11 @@ def told(records: list[dict[str, Any]]) -> str:
     return markdown.blocks(headline(Material(records))).replace("\u00a0", " ")
 
 
+def best(records: list[dict[str, Any]]) -> str:
+    """What stands before the details."""
+    return markdown.blocks(answer(Material(records))).split("<details>")[0].replace("\u00a0", " ")
+
+
 def test_a_clear_winner_is_named_with_its_lead(record: Any) -> None:
     text = told([record(auc=0.95), record(detector="knn", auc=0.70), record(detector="norm", auc=0.57)])
     assert "`vae` (`torch`) is best, ROC AUC 0.950 [0.940, 0.960], 0.25 ahead of `knn` at 0.700" in text
@@ -121,7 +126,7 @@ SLOW = {"idiomatic": [100.0, 110.0, 105.0], "tuned": [92.0, 103.0, 98.0]}
 
 
 def test_a_mode_that_promises_speed_and_is_slower_stands_on_the_first_screen(run: Any) -> None:
-    first = markdown.blocks(answer(Material(two_modes(run, SLOW)))).split("<details>")[0].replace("\u00a0", " ")
+    first = best(two_modes(run, SLOW))
     assert "**`tuned` is slower than `idiomatic` here: `torch` on `digits:4`, 0.93 [0.91, 0.95]" in first
     assert "`torch` on `digits:4` in scoring, 0.93" in first
     assert "**`tuned` is slower than `idiomatic` here: `torch` on `digits:4`, 0.93" in told(two_modes(run, SLOW))
@@ -146,3 +151,11 @@ def test_a_slower_mode_tells_of_marks_and_of_what_tells_it_from_others(run: Any)
     text = told([*one, *other])
     assert "`torch` on `digits:4`, 1 thread, 0.40; " in text
     assert "`torch` on `digits:4`, 2 threads, 0.50 (marked `disturbed`)" in text
+
+
+def test_one_data_set_in_two_environments_is_not_counted_as_two_data_sets(record: Any) -> None:
+    here = [record(auc=0.95), record(detector="knn", auc=0.70)]
+    there = [one | {"environment_hash": "f" * 16} for one in here]
+    assert "`vae` detects best on 2 of 2 pairs of data set and environment" in best(here + there)
+    more = [record("blobs", auc=0.95), record("blobs", "knn", auc=0.70)]
+    assert "`vae` detects best on 2 of 2 data sets" in best(here + more)
