@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -12,7 +13,7 @@ from scipy.special import ndtr
 
 from reports.arrays import Shelf
 from reports.tables.frames import Row, rows
-from reports.tables.resampling import Labels, Scores, aucs, weights
+from reports.tables.resampling import Labels, Scores, Weights, aucs, weights
 from reports.tables.trials import having
 
 Records = Sequence[Mapping[str, Any]]
@@ -34,11 +35,11 @@ def differences(
     if len(body) < 2 or not having(records, "arrays", finished["position"]).any():
         return None
     leader = body[0]
-    best = _scored(leader, finished, records, shelf)
+    best = Leader(_scored(leader, finished, records, shelf))
     found = []
     for row in body[1:]:
         # one row's scores at a time: those of many seeds of large test sets are large together
-        difference = compared(best, _scored(row, finished, records, shelf))
+        difference = best.compared(_scored(row, finished, records, shelf))
         if difference is not None:
             found.append(row | dict(zip(("difference", "low", "high", "p"), difference, strict=True)))
     if not found:
@@ -69,22 +70,38 @@ def _scored(row: Row, finished: pd.DataFrame, records: Records, shelf: Shelf) ->
     return found
 
 
-def compared(leader: Scored, other: Scored) -> tuple[float, float, float, float] | None:
-    """The mean difference other − leader, its 95 % interval and its two-sided p; None without rows in common."""
-    values: list[float] = []
-    errors: list[float] = []
-    for key, (ours, labels) in leader.items():
-        theirs = other.get(key)
-        if theirs is None or not np.array_equal(labels, theirs[1]):
-            continue
-        whole = np.ones((1, len(labels)), dtype=np.float32)
-        values.append(float(aucs(theirs[0], labels, whole)[0] - aucs(ours, labels, whole)[0]))
-        if len(errors) < RESAMPLED_SEEDS:
-            drawn = weights(labels, min(1_000, max(200, _RESAMPLED // len(labels))))
-            gaps = aucs(theirs[0], labels, drawn) - aucs(ours, labels, drawn)
-            errors.append(float(gaps.std(ddof=1)))
-    if not values:
-        return None
-    value, error = float(np.mean(values)), float(np.mean(errors))
-    p = 2 * float(ndtr(-abs(value) / error)) if error > 0 else float(value == 0)
-    return value, value - 1.959964 * error, value + 1.959964 * error, p
+class Leader:
+    """The row that all others of a data set are compared with; what is of its own scores is worked out once."""
+
+    def __init__(self, scored: Scored) -> None:
+        self.scored = scored
+        self.aucs = {key: _auc(*found) for key, found in scored.items()}
+        self._resampled = lru_cache(RESAMPLED_SEEDS)(self._resample)
+
+    def compared(self, other: Scored) -> tuple[float, float, float, float] | None:
+        """The mean difference other − leader, its 95 % interval and its two-sided p; None without rows in common."""
+        values: list[float] = []
+        errors: list[float] = []
+        for key, (_, labels) in self.scored.items():
+            theirs = other.get(key)
+            if theirs is None or not np.array_equal(labels, theirs[1]):
+                continue
+            values.append(_auc(*theirs) - self.aucs[key])
+            if len(errors) < RESAMPLED_SEEDS:
+                drawn, ours = self._resampled(key)
+                errors.append(float((aucs(theirs[0], labels, drawn) - ours).std(ddof=1)))
+        if not values:
+            return None
+        value, error = float(np.mean(values)), float(np.mean(errors))
+        p = 2 * float(ndtr(-abs(value) / error)) if error > 0 else float(value == 0)
+        return value, value - 1.959964 * error, value + 1.959964 * error, p
+
+    def _resample(self, key: tuple[float, str]) -> tuple[Weights, Scores]:
+        """The weights of the resamples, and the AUCs with them."""
+        scores, labels = self.scored[key]
+        drawn = weights(labels, min(1_000, max(200, _RESAMPLED // len(labels))))
+        return drawn, aucs(scores, labels, drawn)
+
+
+def _auc(scores: Scores, labels: Labels) -> float:
+    return float(aucs(scores, labels, np.ones((1, len(labels)), dtype=np.float32))[0])

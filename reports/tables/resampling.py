@@ -28,13 +28,14 @@ def weights(labels: Labels, resamples: int, seed: int = 0) -> Weights:
 
 def aucs(scores: Scores, labels: Labels, weights: Weights) -> Scores:
     """The ROC AUC of each resample; a tie counts one half (Hanley and McNeil 1982)."""
-    order = np.argsort(scores, kind="stable")
-    starts = np.flatnonzero(np.append(True, np.diff(scores[order]) != 0))
-    drawn, anomalous = weights[:, order], labels[order]
-    anomalies = np.add.reduceat(drawn * anomalous, starts, axis=1, dtype=np.float64)
-    normal = np.add.reduceat(drawn * ~anomalous, starts, axis=1, dtype=np.float64)
-    below = np.cumsum(normal, axis=1) - 0.5 * normal
-    return np.asarray((anomalies * below).sum(axis=1) / (anomalies.sum(axis=1) * normal.sum(axis=1)))
+    places = np.flatnonzero(~labels)
+    places = places[np.argsort(scores[places], kind="stable")]
+    below = np.zeros((len(weights), len(places) + 1))  # how many normal rows each number of the first of them weighs
+    np.cumsum(weights[:, places], axis=1, out=below[:, 1:])
+    less, no_more = (np.searchsorted(scores[places], scores[labels], side) for side in ("left", "right"))
+    drawn = weights[:, labels].astype(np.float64)
+    above = np.einsum("ij,ij->i", drawn, below[:, less]) + np.einsum("ij,ij->i", drawn, below[:, no_more])
+    return np.asarray(0.5 * above / (drawn.sum(axis=1) * below[:, -1]))
 
 
 def roc_band(scores: Scores, labels: Labels, weights: Weights) -> tuple[Scores, Scores]:

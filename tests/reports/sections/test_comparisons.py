@@ -34,19 +34,19 @@ def test_a_paired_difference_sees_what_two_intervals_would_not() -> None:
     scores, labels = scored(0, 1.5)
     worse = scores - 0.15 * labels
     key = (0.0, "c")
-    found = paired.compared({key: (scores, labels)}, {key: (worse, labels)})
+    found = paired.Leader({key: (scores, labels)}).compared({key: (worse, labels)})
     assert found is not None
     value, low, high, p = found
     assert low < value < high < 0
     assert p < 0.001
-    equal = paired.compared({key: (scores, labels)}, {key: (scores, labels)})
+    equal = paired.Leader({key: (scores, labels)}).compared({key: (scores, labels)})
     assert equal == (0, 0, 0, 1)
 
 
 def test_a_paired_difference_is_the_mean_over_all_seeds() -> None:
     leader = {(float(seed), "c"): scored(seed, 1.5) for seed in range(2 * paired.RESAMPLED_SEEDS)}
     other = {key: (scores - key[0] * 0.1 * labels, labels) for key, (scores, labels) in leader.items()}
-    found = paired.compared(leader, other)
+    found = paired.Leader(leader).compared(other)
     assert found is not None
     gaps = [roc_auc_score(other[key][1], other[key][0]) - roc_auc_score(*leader[key][::-1]) for key in leader]
     assert found[0] == pytest.approx(np.mean(gaps), abs=1e-12)
@@ -54,8 +54,8 @@ def test_a_paired_difference_is_the_mean_over_all_seeds() -> None:
 
 def test_rows_of_another_seed_or_with_other_labels_are_no_pairs() -> None:
     one, (scores, labels) = scored(0, 1.0), scored(1, 1.0)
-    assert paired.compared({(0.0, "c"): one}, {(1.0, "c"): one}) is None
-    assert paired.compared({(0.0, "c"): one}, {(0.0, "c"): (scores, ~labels)}) is None
+    assert paired.Leader({(0.0, "c"): one}).compared({(1.0, "c"): one}) is None
+    assert paired.Leader({(0.0, "c"): one}).compared({(0.0, "c"): (scores, ~labels)}) is None
 
 
 @pytest.mark.parametrize("p", [[0.03], [0.02, 0.5, 0.01, 0.01, 0.04], [0.9, 0.8], [1.0, 0.0, 0.3]])
