@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -18,12 +17,12 @@ from bench.detect import registry
 from bench.detect.detector import DetectorError
 from bench.keep import models
 from bench.keep.models import Model, ModelError
-from bench.messages import one_line
 from bench.quality.metrics import Quality, quality
 from bench.suites import fits, suite
 from bench.suites.building import built
 from bench.suites.scenario import Scenario
 from bench.suites.suite import Suite
+from datasets.strangers import guarded
 
 
 @dataclass(frozen=True)
@@ -98,7 +97,10 @@ def fit(chosen: Suite, scenario: Scenario, *, seed: int, data_dir: Path | None, 
     kinds = models.kinds(scenario, scores)
     fits.check(chosen, data_dir)
     data = datasets.load(scenario.dataset, seed=seed, data_dir=data_dir)
-    with _strangers(scenario):
+    foreign = [scenario.detector] if scenario.detector not in registry.REGISTRY else []
+    if scenario.backend is not None and scenario.backend not in backends.REGISTRY:
+        foreign.append(scenario.backend)
+    with guarded(" on ".join(foreign), ModelError, DetectorError, BackendError, ours=not foreign):
         detector = built(
             scenario,
             data.features,
@@ -126,19 +128,3 @@ def fit(chosen: Suite, scenario: Scenario, *, seed: int, data_dir: Path | None, 
     own = (*getattr(detector, "streamed", ()), *scenario.shrunk(len(data.X_train)))
     notes = dict.fromkeys((*data.provenance.notes, *own))
     return Fitted(model, epochs, found, tuple(notes), "time steps" if data.series is not None else "rows")
-
-
-@contextmanager
-def _strangers(scenario: Scenario) -> Iterator[None]:
-    """Turns what a detector or a backend of another distribution raises into one line; what ours raise is a fault."""
-    try:
-        yield
-    except (ModelError, DetectorError, BackendError, MemoryError):
-        raise
-    except (Exception, SystemExit) as error:
-        foreign = [scenario.detector] if scenario.detector not in registry.REGISTRY else []
-        if scenario.backend is not None and scenario.backend not in backends.REGISTRY:
-            foreign.append(scenario.backend)
-        if not foreign:
-            raise
-        raise ModelError(f"{' on '.join(foreign)} raised {type(error).__name__}: {one_line(error)}") from error
