@@ -4,7 +4,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 STAMP := .venv/.installed
 
-.PHONY: bench test check quick-tests setup lint benchmarks campaign track showcase constraints clean
+.PHONY: bench test all-tests check quick-tests setup lint benchmarks campaign track showcase constraints clean
 
 bench: setup
 	@$(BIN)/bench run quick --verify
@@ -18,12 +18,14 @@ export PYTHONDONTWRITEBYTECODE :=
 MORE := PYTEST_XDIST_AUTO_NUM_WORKERS=$$(( $$($(BIN)/python -c 'import os; print(os.cpu_count() or 1)') + 1 ))
 PYTEST := $(BIN)/python -m pytest --numprocesses auto --maxprocesses 4 --dist loadgroup --no-loadscope-reorder
 
+# lint beside the tests, since one worker ends alone
 test: setup
-	$(MORE) $(PYTEST)
-	@$(MAKE) --no-print-directory lint
+	@$(MAKE) --no-print-directory --jobs=2 lint all-tests
 
-# between two edits: nothing that starts a process, loads a framework or reads published data; lint beside it, since one
-# worker ends alone
+all-tests: setup
+	$(MORE) $(PYTEST)
+
+# between two edits: nothing that starts a process, loads a framework or reads published data
 check: setup
 	@$(MAKE) --no-print-directory --jobs=2 lint quick-tests
 
