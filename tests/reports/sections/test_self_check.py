@@ -36,10 +36,11 @@ OLD = {"timed": True}
             [trial(True), OTHER, OTHER, OLD],
             "1 of 1 timed trials followed the reference; 2 of other detectors have no reference.",
         ),
+        ([trial(None, steps=0)] * 2, "None of 2 timed trials could be followed in the time there is."),
         ([OLD, OTHER, trial(True, timed=False), {"timed": True, "self_check": "damaged"}], ""),
         ([], ""),
     ],
-    ids=["all", "not all", "some cannot", "others", "nothing told", "none"],
+    ids=["all", "not all", "some cannot", "others", "no time", "nothing told", "none"],
 )
 def test_the_sentence_counts_what_followed_and_names_what_could_not(record, records, said):
     table = trials([record(seed=seed, **told) for seed, told in enumerate(records)])
