@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import os
 import struct
 import tokenize
 import warnings
@@ -38,7 +39,9 @@ def stream_npy(place: Path, path: str, rows: int) -> Iterator[NDArray[Any]]:
     """So many rows of the array at a time."""
     try:
         with place.open("rb") as file:
-            _header(file)
+            shape, _, dtype = _header(file)
+            if not dtype.hasobject:
+                _measured(shape, dtype, os.fstat(file.fileno()).st_size - file.tell())
         X = np.load(place, mmap_mode="r", allow_pickle=False)
         require(isinstance(X, np.ndarray), f"{path}: is an archive of arrays, whose name ends in .npz")
     except DatasetError:
@@ -56,6 +59,7 @@ def read_npz(content: bytes, path: str, limit: int) -> tuple[NDArray[Any], NDArr
     with _opened(io.BytesIO(content), path) as archive:
         for name in ("X", "y"):
             require(f"{name}.npy" in archive.namelist(), f"{path}: wants the arrays X and y; there is no array {name}")
+            _once(archive, name, path)
             arrays[name] = _member(archive, name, path, limit)
     X, y = arrays["X"], arrays["y"]
     if y.ndim == 2 and y.shape[1] == 1:
@@ -71,8 +75,11 @@ def stream_npz(place: Path, path: str, rows: int, limit: int) -> Iterator[NDArra
     """So many rows of the array X at a time, as long as they lie one behind the other in the archive."""
     with place.open("rb") as file, _opened(file, path) as archive:
         require("X.npy" in archive.namelist(), f"{path}: wants the array X; there are: {', '.join(archive.namelist())}")
+        _once(archive, "X", path)
         with archive.open("X.npy") as member:
             shape, by_columns, dtype = _header(member)
+            if not dtype.hasobject:
+                _measured(shape, dtype, archive.getinfo("X.npy").file_size - member.tell())
         if by_columns or dtype.hasobject or len(shape) != 2:
             X = _checked(_member(archive, "X", path, limit), path)
             for start in range(0, len(X), rows):
@@ -113,6 +120,10 @@ def _no_npy(path: str, error: BaseException) -> DatasetError:
     return DatasetError(f"{path}: not an intact .npy of a plain array ({first_line(error)})")
 
 
+def _once(archive: zipfile.ZipFile, name: str, path: str) -> None:
+    require(archive.namelist().count(f"{name}.npy") == 1, f"{path}: holds the array {name} more than once")
+
+
 def _member(archive: zipfile.ZipFile, name: str, path: str, limit: int) -> NDArray[Any]:
     """A whole array of an archive, within bounds."""
     check_size(archive.getinfo(f"{name}.npy").file_size, path, limit)
@@ -122,18 +133,28 @@ def _member(archive: zipfile.ZipFile, name: str, path: str, limit: int) -> NDArr
 
 
 def _array(file: IO[bytes], size: int) -> NDArray[Any]:
-    """The array of a file of so many bytes, which its header must not exceed: NumPy would set the memory aside."""
+    """The array of a file of so many bytes."""
     shape, _, dtype = _header(file)
-    count = 1
-    for length in shape:
-        count *= length
-    if not dtype.hasobject and count * dtype.itemsize > size:
-        raise ValueError(f"its header promises {count * dtype.itemsize:,} bytes, and it has {size:,}")
+    if not dtype.hasobject:
+        _measured(shape, dtype, size - file.tell())
     file.seek(0)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         found: NDArray[Any] = np.lib.format.read_array(file, allow_pickle=False)
     return found
+
+
+def _measured(shape: tuple[int, ...], dtype: np.dtype[Any], size: int) -> None:
+    """ValueError where a header promises anything but the bytes that follow it.
+
+    For more NumPy would set the memory aside; with fewer it would leave out what is a second array, or read numbers of
+    another type or width than were written.
+    """
+    promised = dtype.itemsize
+    for length in shape:
+        promised *= length
+    if promised != size:
+        raise ValueError(f"its header promises {promised:,} bytes, and {size:,} follow")
 
 
 def _header(member: IO[bytes]) -> tuple[tuple[int, ...], bool, np.dtype[Any]]:

@@ -117,6 +117,20 @@ def _intact(path: str) -> Iterator[None]:
         raise DatasetError(f"{path}: not an intact parquet file ({first_line(error)})") from error
 
 
+@contextmanager
+def legible(column: Any, name: str, path: str) -> Iterator[None]:
+    """`DatasetError` where a column's type, or a value of it, has nothing that Python can hold."""
+    try:
+        yield
+    except (pa.ArrowException, ValueError, OverflowError) as error:
+        if isinstance(error, DatasetError):
+            raise
+        kind = first_line(ValueError(str(column.type)))
+        raise DatasetError(
+            f"{path}: column {name!r} is of type {kind}, and a value of it cannot be read ({first_line(error)})"
+        ) from error
+
+
 def stream(place: Path, path: str, columns: Sequence[str] | None, rows: int, limit: int) -> Iterator[pa.RecordBatch]:
     """Some rows at a time of the columns that are wanted and there, or of all that are not nested."""
     with _intact(path), place.open("rb") as source:

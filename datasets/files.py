@@ -14,7 +14,7 @@ from typing import Literal
 import numpy as np
 
 from datasets import columns, labels, tables, times, windows
-from datasets.columns import Asked, items
+from datasets.columns import Asked, items, shown
 from datasets.dataset import Dataset, Provenance, Request, SourceFile, require
 from datasets.preprocessing import Impute, encode
 from datasets.readings import Decimal
@@ -155,6 +155,9 @@ def load_file(
         table = tables.whole(content, path, encoding=encoding, skip=skip)
     name = labels.column(list(table.columns), label, path)
     known = labels.read(table, name, items(normal), path, skip=skip)
+    for option, taken in (("keep", keep), ("text", text)):
+        both = sorted(set(items(taken)) & set(items(drop)))
+        require(not both, f"{path}: ?{option} and ?drop both name {shown(both)}")
     asked = Asked(items(keep), items(text), (*items(drop), *([time] if time else [])), items(missing), decimal, skip)
     found = columns.features(table, name, asked, path)
     chosen_rows = known.present[found.rows]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -9,6 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from datasets import columnar
 from datasets.columns import column as named
 from datasets.columns import counted, shown, were
 from datasets.dataset import require
@@ -75,7 +77,8 @@ def read(table: Table, name: str, normal: Sequence[str], path: str, *, skip: boo
     A cell that is empty, or in a CSV file one of the words for missing, is no label, unless it is named among the
     values that mean `normal`. A stray word where labels are numbers is refused, or, to `skip` bad lines, no label.
     """
-    values, codes = _coded(table.columns[name])
+    with columnar.legible(table.columns[name], name, path):
+        values, codes = _coded(table.columns[name])
     words = _words(values)
     asked = [_number(word) if word not in words and _number(word) in words else word for word in normal]
     gaps = frozenset(word for word in words if word == "" or (table.written and word in MISSING)) - set(asked)
@@ -177,4 +180,6 @@ def _is_number(word: str) -> bool:
 
 def _number(word: str) -> str:
     """A whole number without a point, anything else as it is."""
+    if re.fullmatch("[+-]?[0-9]{1,4000}", word):  # by its digits: floats are too coarse for long ones
+        return str(int(word))
     return str(int(float(word))) if _is_number(word) and float(word).is_integer() else word

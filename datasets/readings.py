@@ -116,7 +116,8 @@ class Reading:
             return f"^(?:{sign}{gap}{number}|{number}[{_MINUS}]|\\({number}\\){words})$"
         unit = re.escape(self.unit)
         return (
-            f"^(?:{sign}{gap}{unit}{gap}{sign}{number}|{sign}{number}{gap}{unit}|{number}[{_MINUS}]?{gap}{unit}[{_MINUS}]?"
+            f"^(?:(?:{sign}{gap}{unit}{gap}|{unit}{gap}{sign}){number}|{sign}{number}{gap}{unit}"
+            f"|{number}(?:[{_MINUS}]{gap}{unit}|{gap}{unit}[{_MINUS}])"
             f"|\\({gap}{unit}{gap}{number}\\)|\\({number}{gap}{unit}\\)|0+(?:{point}0*)?)$"
         )
 
@@ -310,9 +311,12 @@ def _affix(cell: str) -> str:
     match = re.fullmatch(r"([^0-9]*)[0-9](?:.*[0-9])?([^0-9]*)", cell, re.DOTALL)
     for part in match.groups() if match else ():
         word = part.strip(f"+()'-\u2212{SPACES}")
-        for unit in (word, word.strip(".,")):
-            if unit in ("%", "‰") or unit.lower() in CURRENCIES or any(map(_is_money, unit)):
+        bare = word.strip(".,")  # what stands beside a sign of money is the number's: $.27 is 0.27
+        for unit in (word, bare):
+            if unit in ("%", "‰") or unit.lower() in CURRENCIES:
                 return unit
+        if any(map(_is_money, bare)):
+            return bare
     return ""
 
 
@@ -343,9 +347,12 @@ def _spread(cells: Any, most: int) -> Any:
 def _cast(text: Any) -> Any:
     """The column as float64 where every cell is a plain number, else None."""
     try:
-        return pc.cast(text, pa.float64())
+        numbers = pc.cast(text, pa.float64())
     except pa.ArrowInvalid:
         return None
+    # C, and Arrow with it, also takes nan(123)
+    odd = pc.filter(text, pc.fill_null(pc.is_nan(numbers), False)).unique().to_pylist()
+    return numbers if all(word.strip(" \t+-").lower() == "nan" for word in odd) else None
 
 
 def _array(numbers: Any) -> NDArray[np.float64]:

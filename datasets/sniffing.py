@@ -23,6 +23,8 @@ RECORDS = 100
 MOST_COLUMNS = 1 << 14
 """As many as a spreadsheet has; a file of more is refused before it is parsed."""
 
+_NO_ENCODINGS = frozenset({"idna", "punycode", "raw-unicode-escape", "unicode-escape", "utf-7", "undefined"})
+"""Python's ways of writing text within other text, which read a backslash or a plus as something else."""
 _MARKS = (
     (codecs.BOM_UTF8, "utf-8-sig"), (codecs.BOM_UTF32_LE, "utf-32"), (codecs.BOM_UTF32_BE, "utf-32"),
     (codecs.BOM_UTF16_LE, "utf-16"), (codecs.BOM_UTF16_BE, "utf-16"),
@@ -105,9 +107,12 @@ def _encoding(first: bytes, asked: str, path: str) -> str:
     if asked:
         try:
             "".encode(asked)
-            return codecs.lookup(asked).name
+            name = codecs.lookup(asked).name
         except (LookupError, ValueError):
-            raise DatasetError(f"{path}: no encoding {asked!r}; such are utf-8, cp1252 and utf-16") from None
+            name = ""
+        if not name or name in _NO_ENCODINGS:
+            raise DatasetError(f"{path}: no encoding {asked!r}; such are utf-8, cp1252 and utf-16")
+        return name
     head = first[:1000]
     if len(head) >= 4 and 5 * head.count(0) >= 2 * len(head):  # Latin letters of two bytes each, without a mark
         return "utf-16-le" if head[1::2].count(0) > head[::2].count(0) else "utf-16-be"
@@ -127,6 +132,10 @@ def form_of(source: Utf8, path: str) -> Form:
     place = _filled(lines, 0)
     separators = SEPARATORS
     if place < len(lines) and (told := re.fullmatch(r"sep=(.)\s*", lines[place])):  # spreadsheets write it
+        require(
+            told[1].isascii() and told[1].isprintable(),
+            f"{path}: line {place + 1} names the separator {told[1]!a}; it wants a character of ASCII",
+        )
         separators, place = told[1], _filled(lines, place + 1)
     none = f"{path}: not a table of comma-separated values (no columns)"
     require(place < len(lines), none)
@@ -225,6 +234,8 @@ def undecodable_line(file: IO[bytes], encoding: str) -> int:
             text, failed = decoder.decode(block, final=not block), False
         except UnicodeDecodeError as error:
             text, failed = error.object[: error.start].decode(encoding, errors="replace"), True
+        except UnicodeError:  # no mark at the start, for one
+            text, failed = "", True
         ends = ends or ("\n" if "\n" in text else "\r")
         line += text.count(ends)
         if failed or not block:

@@ -228,7 +228,7 @@ def _stream_csv(
     for _, parsed in file.batches():
         for start in range(0, len(parsed[0]), CHUNK):
             part = [(name, pa.chunked_array(parsed[at].slice(start, CHUNK).chunks)) for at, name in wanted]
-            yield _frame(part, file.names, text, dialect, written=True)
+            yield _frame(part, file.names, text, dialect, path, written=True)
 
 
 def _stream_parquet(
@@ -249,7 +249,7 @@ def _stream_parquet(
     for batch in columnar.stream(place, path, read, CHUNK, LIMIT):
         pairs = zip(batch.schema.names, batch.columns, strict=True)
         part = [(called[name], pa.chunked_array([column])) for name, column in pairs]
-        yield _frame(part, names, text, dialect, written=False, rows=len(batch))
+        yield _frame(part, names, text, dialect, path, written=False, rows=len(batch))
 
 
 def _wanted(names: Sequence[str], columns: Sequence[str] | None) -> list[tuple[int, str]]:
@@ -267,6 +267,7 @@ def _frame(
     names: Sequence[str],
     text: Collection[str],
     dialect: Dialect | None,
+    path: str,
     *,
     written: bool,
     rows: int | None = None,
@@ -282,7 +283,9 @@ def _frame(
         cells = column if written else columnar.text(column)
         if cells is None:
             values = None if name in text else columnar.numbers(column)
-            found[place] = column.to_pandas() if values is None else values
+            with columnar.legible(column, name, path):
+                # whole numbers beside missing ones stay whole: as floats the long ones would lose digits
+                found[place] = column.to_pandas(integer_object_nulls=True) if values is None else values
             continue
         values = None if name in text else _read(cells, dialect, name)
         missing = (*readings.MISSING, *dialect.missing) if written else dialect.missing
@@ -315,7 +318,13 @@ def _arrays(place: Path, path: str) -> Chunks:
         else arrays.stream_npz(place, path, CHUNK, LIMIT)
     )
     for X in parts:
-        yield pd.DataFrame(X, columns=_names(X))
+        yield pd.DataFrame(X if X.dtype.itemsize <= 8 else _doubles(X), columns=_names(X))
+
+
+def _doubles(values: NDArray[Any]) -> NDArray[np.float64]:
+    """As float64; what is beyond it is infinite, which counts as missing."""
+    with np.errstate(over="ignore"):
+        return values.astype(np.float64)
 
 
 def _names(X: NDArray[Any]) -> list[str]:
@@ -329,5 +338,5 @@ def _native(values: NDArray[Any]) -> Any:
 
     if values.dtype.kind in "fiub":
         known = values.dtype.itemsize <= 8 and values.dtype.isnative
-        return pa.array(np.ascontiguousarray(values) if known else values.astype(np.float64))
+        return pa.array(np.ascontiguousarray(values) if known else _doubles(values))
     return pa.array([value.decode(errors="replace") if isinstance(value, bytes) else str(value) for value in values])

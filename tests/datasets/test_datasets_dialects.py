@@ -96,6 +96,10 @@ def _simpler(reading: str) -> set[str]:
         (["1,234", "12.5"], [1234, 12.5]),
         (["1,234", "0,123"], [1.234, 0.123]),
         (["-$1", "$-2", "($3)", "0"], [-1, -2, -3, 0]),
+        (["$.27", "-$.5", "$1.5", "$ .25"], [0.27, -0.5, 1.5, 0.25]),
+        (["€,27", ",5 €", "€1,25"], [0.27, 0.5, 1.25]),
+        (["5-$", "5 $-", "0"], [-5, -5, 0]),
+        (["fr. 7", "fr.8"], [7, 8]),
         (["yes", "No", "YES"], [1, 0, 1]),
         (["Ja", "nein", ""], [1, 0, np.nan]),
         (["true", "FALSE", "1"], [1, 0, 1]),
@@ -109,6 +113,14 @@ def test_a_column_is_read_by_the_one_reading_that_fits(cells: list[str], values:
     assert found.rival is None
     assert not found.bad.any()
     np.testing.assert_array_equal(found.numbers, values)
+
+
+@pytest.mark.parametrize("cell", ["+$-82", "-$-5", "5-$-", "nan(123)"])
+def test_a_sign_twice_or_a_word_that_only_c_reads_is_no_number(cell: str) -> None:
+    column = pa.chunked_array([["$1" if "$" in cell else "1", cell] * 3])
+    found = readings.discover(column)
+    assert found is None or found.bad.tolist() == [False, True] * 3
+    assert readings.simple(column) is None
 
 
 @pytest.mark.parametrize(
@@ -325,6 +337,27 @@ def test_a_file_of_which_a_tenth_is_bad_is_refused_though_bad_lines_are_skipped(
 def test_any_label_can_be_named(tmp_path: Path, checksum: str, labels: tuple[str, str], options: str) -> None:
     frame = BASE.assign(label=np.where(BASE["label"] == 0, *labels))
     assert load(tmp_path, csv(frame), options).checksum == checksum
+
+
+def test_labels_that_are_long_whole_numbers_are_told_apart_to_the_last_digit(tmp_path: Path, checksum: str) -> None:
+    frame = BASE.assign(label=np.where(BASE["label"] == 0, 2**53, 2**53 + 1))
+    assert load(tmp_path, csv(frame), f"?normal={2**53}").checksum == checksum
+
+
+@pytest.mark.parametrize("encoding", ["utf-16", "utf-32", "punycode", "utf-7", "unicode_escape", "idna"])
+def test_an_encoding_that_the_file_is_not_in_or_that_is_none_gets_one_line(tmp_path: Path, encoding: str) -> None:
+    assert any(told in refused(tmp_path, csv(BASE), f"?encoding={encoding}") for told in ("no encoding", "is not utf-"))
+
+
+@pytest.mark.parametrize("separator", ["é", "\u202e", "\x1b"])
+def test_a_separator_that_is_no_plain_character_gets_one_line(tmp_path: Path, separator: str) -> None:
+    content = f"sep={separator}\n{csv(BASE, separator)}"
+    assert "line 1 names the separator" in refused(tmp_path, content)
+
+
+@pytest.mark.parametrize("option", ["keep", "text"])
+def test_a_column_that_is_asked_for_and_dropped_is_a_contradiction(tmp_path: Path, option: str) -> None:
+    assert f"?{option} and ?drop both name f1" in refused(tmp_path, csv(BASE), f"?{option}=f0,f1&drop=f1")
 
 
 def test_rows_whose_label_is_a_word_for_missing_are_counted_and_the_line_says_how_to_name_it(tmp_path: Path) -> None:

@@ -50,6 +50,12 @@ def refusal(path: Path, content: bytes, options: str = "") -> str:
     return str(failure.value)
 
 
+def npy(array: np.ndarray) -> bytes:
+    content = io.BytesIO()
+    np.save(content, array)
+    return content.getvalue()
+
+
 def npz(**arrays: object) -> bytes:
     packed = io.BytesIO()
     np.savez_compressed(packed, **arrays)  # type: ignore[arg-type]
@@ -284,6 +290,33 @@ def test_an_array_header_that_lies_about_its_size_gets_one_line(tmp_path: Path) 
             member, {"descr": "<f8", "fortran_order": False, "shape": (1 << 50, 1 << 10)}
         )
     assert "not an intact .npz" in refusal(tmp_path / "rows.npz", packed.getvalue())
+
+
+def test_an_array_of_another_size_than_its_header_tells_gets_one_line(tmp_path: Path) -> None:
+    """A second array behind the first, fewer rows or narrower numbers would be read as if nothing were wrong."""
+    content, path = npy(np.column_stack([X, Y])), tmp_path / "rows.npy"
+    for changed in (content * 2, content.replace(b"(20, 3)", b"(10, 3)"), content.replace(b"<f8", b"<f4")):
+        assert "bytes, and" in refusal(path, changed)
+        with pytest.raises(DatasetError, match="its header promises"):
+            list(tables.chunks(path, "rows.npy"))
+
+
+def test_an_archive_whose_array_is_there_twice_or_of_another_size_gets_one_line(tmp_path: Path) -> None:
+    path = tmp_path / "rows.npz"
+    with zipfile.ZipFile(path, "w") as archive:
+        archive.writestr("y.npy", npy(Y))
+        archive.writestr("X.npy", npy(X).replace(b"(20, 2)", b"(20, 1)"))
+    assert "its header promises 160 bytes, and 320 follow" in refusal(path, path.read_bytes())
+    with pytest.raises(DatasetError, match="160 bytes, and 320 follow"):
+        list(tables.chunks(path, "rows.npz"))
+    with zipfile.ZipFile(path, "w") as archive:
+        for name, values in (("y", Y), ("X", X)):
+            archive.writestr(f"{name}.npy", npy(values))
+        with pytest.warns(UserWarning, match="Duplicate name"):
+            archive.writestr("X.npy", npy(X + 1))
+    assert "holds the array X more than once" in refusal(path, path.read_bytes())
+    with pytest.raises(DatasetError, match="more than once"):
+        list(tables.chunks(path, "rows.npz"))
 
 
 def test_other_endings_are_told_what_is_read(tmp_path: Path) -> None:

@@ -108,3 +108,42 @@ def test_arrays_of_another_byte_order_are_read(tmp_path: Path) -> None:
         found = datasets.load(f"file:{tmp_path / 'rows.npy'}?label=x3&scale=none")
         ordinary = pd.DataFrame(BASE.to_numpy().astype(kind).astype(float)).rename(columns={3: "label"})
         assert found.checksum == load(tmp_path, csv(ordinary), "?scale=none").checksum
+
+
+ODD = {
+    "dates beyond the calendar": pa.array([10_000_000] * len(BASE), pa.int32()).cast(pa.date32()),
+    "a zone that there is none of": pa.array(range(len(BASE)), pa.timestamp("us", "Mars/X")),
+    "durations beyond all": pa.array([10**18] * len(BASE), pa.duration("s")),
+    "identifiers": pa.array([bytes(16)] * len(BASE), pa.uuid()),
+}
+
+
+@pytest.mark.parametrize("kind", ODD)
+def test_labels_that_python_cannot_hold_get_one_line(tmp_path: Path, kind: str) -> None:
+    with pytest.raises(DatasetError, match=r"column 'label' is of type .* cannot be read"):
+        parquet(tmp_path, typed(label=ODD[kind]))
+
+
+@pytest.mark.parametrize("kind", ["dates beyond the calendar", "a zone that there is none of"])
+def test_times_and_words_that_python_cannot_hold_get_one_line(tmp_path: Path, kind: str) -> None:
+    with pytest.raises(DatasetError, match=r"column 'at' is of type .* cannot be read"):
+        parquet(tmp_path, typed(at=ODD[kind]), "?window=8&time=at")
+    with pytest.raises(DatasetError, match=r"column 'at' is of type .* cannot be read"):
+        list(tables.chunks(tmp_path / "rows.parquet", "rows.parquet", text=["at"]))
+
+
+def test_long_whole_numbers_beside_missing_ones_keep_their_digits(tmp_path: Path) -> None:
+    pq.write_table(pa.table({"k": pa.array([2**60 + 1, None])}), tmp_path / "rows.parquet")
+    (frame,) = tables.chunks(tmp_path / "rows.parquet", "rows.parquet", text=["k"])
+    assert frame["k"].tolist() == [2**60 + 1, None]
+
+
+def test_long_doubles_beyond_all_floats_are_missing_without_a_warning(tmp_path: Path) -> None:
+    X = BASE.to_numpy().astype(np.longdouble)
+    X[5, 0] = np.longdouble("1e4000")
+    if not np.isfinite(X[5, 0]):
+        pytest.skip("long doubles are doubles here")
+    np.save(tmp_path / "rows.npy", X)
+    data = datasets.load(f"file:{tmp_path / 'rows.npy'}?label=x3")
+    assert any("missing" in note for note in data.provenance.notes)
+    assert np.isinf(next(iter(tables.chunks(tmp_path / "rows.npy", "rows.npy")))["x0"][5])

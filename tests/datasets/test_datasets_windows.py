@@ -70,6 +70,10 @@ def test_rows_in_any_order_are_one_series_by_their_time_whatever_it_is_written_a
     assert datasets.load(written(tmp_path, mixed, "mixed.csv") + options).checksum == known
     numbers = mixed.assign(at=mixed.index * 0.5)
     assert datasets.load(written(tmp_path, numbers, "numbers.csv") + options).checksum == known
+    nanoseconds = mixed.assign(at=mixed.index + 1_767_225_600_000_000_000)  # closer than floats of this size are
+    assert datasets.load(written(tmp_path, nanoseconds, "nanoseconds.csv") + options).checksum == known
+    nanoseconds.to_parquet(tmp_path / "nanoseconds.parquet")
+    assert datasets.load(f"file:{tmp_path / 'nanoseconds.parquet'}{options}").checksum == known
     mixed.assign(at=pd.to_datetime(mixed["at"])).to_parquet(tmp_path / "mixed.parquet")
     assert datasets.load(f"file:{tmp_path / 'mixed.parquet'}{options}").checksum == known
 
@@ -127,6 +131,15 @@ def test_a_date_that_can_be_read_in_two_ways_and_a_step_without_a_label_are_refu
     frame["at"] = pd.to_datetime(frame["at"]).dt.strftime("%d/%m/%Y %H:%M")
     with pytest.raises(DatasetError, match=r"line 2, column 'at' holds '01/01/2026 00:00'; rows are sorted by numbers"):
         datasets.load(written(tmp_path, frame) + "?window=16&time=at")
+    for word in ("today", "now", "5-"):
+        frame = table().astype({"at": object})
+        frame.loc[3, "at"] = word
+        with pytest.raises(DatasetError, match=f"line 5, column 'at' holds '{word}'"):
+            datasets.load(written(tmp_path, frame) + "?window=16&time=at")
+    zoned = table()
+    zoned.loc[zoned.index % 2 == 1, "at"] += "+05:00"
+    with pytest.raises(DatasetError, match="of line 2 and line 3 one has a time zone in column 'at', and one has none"):
+        datasets.load(written(tmp_path, zoned) + "?window=16&time=at")
     gaps = table().astype({"label": object})
     gaps.loc[7, "label"] = None
     with pytest.raises(DatasetError, match="1 rows have no label; a series wants one for each of its steps"):
