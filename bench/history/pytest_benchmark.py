@@ -208,10 +208,11 @@ def _seconds(record: Record, what: str) -> float | None:
         return None
     if rows is None:
         return float(value)
-    count = record.get(rows)
     # of a live comparison one sample may be several passes
-    passes = record.get("score_repeats", 1) if what == "score" else 1
-    return float(count / value / passes) if count else None
+    count, passes = record.get(rows), record.get("score_repeats", 1) if what == "score" else 1
+    # a record may be anybody's
+    known = all(isinstance(number, int | float) and number > 0 for number in (count, passes))
+    return float(count / value / passes) if known else None
 
 
 def _benchmark(label: str, what: str, seconds: Sequence[float], trials: Sequence[Record]) -> dict[str, Any]:

@@ -50,7 +50,12 @@ class Metric:
         """A pair's value, or a bound, as the change of the metric from baseline to candidate: relative, or a difference
         for quality."""
         signed = -worse if self.higher_is_better else worse
-        return signed if self.quality else math.expm1(signed)
+        if self.quality:
+            return signed
+        try:
+            return math.expm1(signed)
+        except OverflowError:  # of bounds far apart, or of rates that somebody else wrote
+            return math.inf
 
 
 METRICS = {

@@ -258,9 +258,9 @@ def _any_of(environments: Environments) -> Record:
     return next(iter(next(iter(environments.values())).values()))
 
 
-def _work(record: Record) -> tuple[Any, ...]:
+def _work(record: Record) -> tuple[str, ...]:
     keys = ("dataset", "detector", "backend", "mode", "device", "precision", "threads", "protocol")
-    return tuple(record.get(key) for key in keys)
+    return tuple(str(record.get(key)) for key in keys)  # a record may be anybody's, and hold a list there
 
 
 def _unmatched(record: Record, others: Mapping[str, Environments], where: str) -> str:
@@ -287,7 +287,8 @@ def _label(record: Record) -> str:
     settings = _settings(record)
     words = [record["dataset"], record["detector"]]
     if record.get("backend"):
-        words += [f"{record['backend']}/{record['mode']}", str(record.get("device")), str(record.get("precision"))]
+        words.append(f"{record['backend']}/{record.get('mode')}")
+        words += [str(record.get("device")), str(record.get("precision"))]
         words.append(f"batch {settings.get('batch_size')}")
     words.append(f"threads {record.get('threads')}")
     return " ".join(words) + (f" ({record['protocol']})" if record.get("protocol") else "")

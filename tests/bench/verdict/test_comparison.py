@@ -106,6 +106,23 @@ def test_damaged_records_are_incomparable_and_no_crash(tmp_path, damage):
     assert row["reason"] == "the records of seed 0 and round 0 are damaged"
 
 
+@pytest.mark.parametrize("damage", [{"protocol": ["a"]}, {"device": {}}, {"mode": None}])
+def test_what_a_record_of_somebody_else_says_of_its_work_stops_nothing(tmp_path, damage):
+    theirs = [one | {"backend": "torch", "scenario_hash": "theirs"} | damage for one in with_speed(1000)]
+    for one in theirs:
+        one.pop("mode", None)
+    assert {row["verdict"] for row in compared(tmp_path, theirs, with_speed(1000))["verdicts"]} == {"incomparable"}
+
+
+def test_rates_that_no_machine_has_make_a_change_without_a_bound_and_no_crash(tmp_path):
+    rates = [1e-300, 1.0, 1e300]
+    theirs = [one for rate in rates for one in with_speed(rate)]
+    for seed, one in enumerate(theirs):
+        one["seed"] = seed
+    ours = [one | {"metrics": {TRAIN: 1.0}} for one in theirs]
+    assert compared(tmp_path, ours, theirs)["verdicts"][0]["verdict"] == "inconclusive"
+
+
 def test_what_neither_side_ran_is_left_out(tmp_path):
     skipped = [record(0, status="skipped", reason="jax is not installed", scenario_hash="j")]
     result = compared(tmp_path, with_speed(1000) + skipped, with_speed(1000) + skipped)
