@@ -30,7 +30,7 @@ check: setup
 	@$(MAKE) --no-print-directory --jobs=2 lint quick-tests
 
 quick-tests: setup
-	$(PYTEST) -m "not process and not published"
+	$(MORE) $(PYTEST) -m "not process and not published"
 
 setup: $(STAMP)
 
