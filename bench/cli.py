@@ -38,7 +38,13 @@ class _Parser(argparse.ArgumentParser):
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Runs the command; returns the exit status: 0 all well, 1 some trial did not end well, 2 usage or input error."""
-    arguments = _parser().parse_args(argv)
+    words = sys.argv[1:] if argv is None else argv
+    for word in words:
+        if not _is_text(word):
+            found = f"the argument {word!a:.200} is no text in UTF-8"
+            print(f"bench: {found}; in another locale PYTHONUTF8=1 reads it as such", file=sys.stderr)
+            return USAGE_ERROR
+    arguments = _parser().parse_args(words)
     try:
         _own_packages()
         status: int = arguments.action(arguments)
@@ -65,6 +71,15 @@ def main(argv: Sequence[str] | None = None) -> int:
             print(f"bench: {one_line(error)}", file=sys.stderr)
             return USAGE_ERROR
         raise
+
+
+def _is_text(word: str) -> bool:
+    """Whether it can stand in a record; Python takes other bytes of an argument for halves of characters."""
+    try:
+        word.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 def _parser() -> argparse.ArgumentParser:

@@ -69,6 +69,9 @@ def _fitting(path: str) -> list[str]:
         path = os.path.join(path, "*")
     place = os.path.expanduser(path)
     found = [one for one in glob.glob(place) if Path(one).suffix in tables.READERS and os.path.isfile(one)]
+    for one in found:
+        name = one.encode(errors="surrogateescape").decode(errors="replace")
+        require(name == one, f"{path}: the name of the file {name} is no text in UTF-8; rename it")
     home = len(place) - len(path)
     return sorted((path[:1] + one[home + 1 :] if home else one for one in found), key=_in_order)
 

@@ -117,6 +117,10 @@ def replacing(path: Path) -> Iterator[Path]:
         with draft.open("rb") as file:
             os.fsync(file.fileno())
         draft.replace(path)
+    except OSError as error:
+        if error.filename == str(draft):  # the user knows the file, and not its draft
+            error.filename, error.filename2 = str(path), None
+        raise
     finally:
         with suppress(OSError):
             draft.unlink(missing_ok=True)

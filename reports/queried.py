@@ -41,9 +41,12 @@ def written(found: Any, form: str) -> bytes:
         import pyarrow.parquet
 
         content = io.BytesIO()
-        pyarrow.parquet.write_table(found, content)
+        try:
+            pyarrow.parquet.write_table(found, content)
+        except pyarrow.ArrowException as error:
+            raise NoTableError(f"Parquet cannot hold this: {error}; CAST(… AS VARCHAR) makes it text") from error
         return content.getvalue()
-    lines = list(zip(*(column.to_pylist() for column in found.columns), strict=True))
+    lines = list(zip(*(_values(name, found.column(name)) for name in names), strict=True))
     if form == "json":
         encoded = _JSON.encode([dict(zip(names, line, strict=True)) for line in lines])
         return msgspec.json.format(encoded, indent=2) + b"\n"
@@ -55,6 +58,15 @@ def written(found: Any, form: str) -> bytes:
     columns = [Column(words(name), str, kind) for name, kind in zip(names, kinds, strict=True)]
     block = Table("Query", columns, [[_cell(value) for value in line] for line in lines], [])
     return (latex.table(block) if form == "latex" else markdown.table(block) + "\n").encode()
+
+
+def _values(name: str, column: Any) -> list[Any]:
+    import pyarrow
+
+    try:
+        return list(column.to_pylist())
+    except (OverflowError, ValueError, pyarrow.ArrowException) as error:  # an infinite date, for one
+        raise NoTableError(f"column {name!r} cannot be written ({error}); CAST(… AS VARCHAR) makes it text") from error
 
 
 def _numeric(values: Sequence[Any]) -> bool:

@@ -20,6 +20,9 @@ from bench.history.store import HistoryError
 from bench.records import store
 from bench.records.record import Record
 
+_LARGEST = math.log(1e300)
+"""Of a bound; no rate and no time comes near it."""
+
 
 def results(directory: Path, revision: str | None = None) -> Entry:
     """The run that a results directory holds; ``revision`` replaces that of the records.
@@ -45,8 +48,10 @@ def results(directory: Path, revision: str | None = None) -> Entry:
     try:
         run = _run(ended, revision)
         points = tuple(point for group in _by_scenario(ended) for point in _points(group))
-    except (KeyError, TypeError, ValueError, AttributeError) as error:
-        raise HistoryError(f"{directory}: a record lacks what the history keeps: {error!r}") from None
+    except KeyError as error:
+        raise HistoryError(f"{directory}: a record has no {error}, which the history keeps") from None
+    except (TypeError, ValueError, AttributeError) as error:
+        raise HistoryError(f"{directory}: a record holds what the history cannot keep: {error}") from None
     return Entry(run, points)
 
 
@@ -97,6 +102,8 @@ def _points(trials: Sequence[Record]) -> list[Point]:
     points = []
     for name, metric in METRICS.items():
         found = [record["metrics"].get(name) for record in trials]
+        if odd := [value for value in found if not isinstance(value, int | float | None)]:
+            raise ValueError(f"{name} {odd[0]!r:.40}")
         # a record that somebody else wrote may hold an infinity, which no point of a history is
         values = [value for value in found if value is not None and math.isfinite(value)]
         if not values or (metric.relative and min(values) <= 0):
@@ -147,4 +154,8 @@ def interval(values: Sequence[float], *, relative: bool) -> tuple[float, float]:
     half = float(stdtrit(len(known) - 1, 0.975) * scaled.std(ddof=1)) * math.sqrt(math.pi / 2 / len(known))
     centre = float(np.median(scaled))
     low, high = centre - half, centre + half
-    return (math.exp(low), math.exp(high)) if relative else (max(0.0, low), min(1.0, high))
+    if not relative:
+        return max(0.0, low), min(1.0, high)
+    if high > _LARGEST:
+        raise ValueError(f"trials between {known.min():.3g} and {known.max():.3g}")
+    return math.exp(low), math.exp(high)

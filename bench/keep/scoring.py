@@ -24,6 +24,7 @@ from datasets.readings import PLAIN, Dialect
 from datasets.scaling import LARGEST
 from datasets.storage import replacing
 from datasets.windows import Windowing
+from reports.spreadsheets import inert
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -301,10 +302,16 @@ def _written(found: Iterable[pd.DataFrame], add: Add) -> tuple[int, int]:
 
 def _csv(file: IO[bytes], told: Callable[[str], str] = str) -> Add:
     """Adds tables to a file of comma-separated values, which begins with the names of their columns."""
+    import pandas as pd
+
     begun = False
 
     def add(table: pd.DataFrame) -> None:
         nonlocal begun
+        # only names and identifiers are text, and both are somebody else's
+        table = table.rename(columns=inert)
+        for name in table.columns[[not pd.api.types.is_numeric_dtype(kind) for kind in table.dtypes]]:
+            table[name] = table[name].map({word: inert(word) for word in table[name].dropna().unique()})
         file.write(told(table.to_csv(index=False, header=not begun, lineterminator="\n")).encode())
         begun = True
 

@@ -100,7 +100,7 @@ def _fault(record: object) -> str:
         found = record.get("schema") if isinstance(record, dict) else None
         return f"schema {found!r}, not {SCHEMA},"
     for name, kind in REQUIRED.items():
-        if not isinstance(record.get(name), kind):
+        if not isinstance(record.get(name), kind) or isinstance(record[name], bool):  # to Python true is a number
             return f"no usable {name!r}"
     return ""
 

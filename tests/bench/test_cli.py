@@ -144,6 +144,7 @@ def test_the_installed_command_ends_with_status_2_and_without_a_traceback(bench,
         (["run", "smoke", "--threads", "4096"], "cores available"),
         (["run", "smoke", "--datasets", "mnist:4", "--detectors", "norm"], "train-images"),
         (["run", "smoke", "--datasets", "file:none.csv", "--detectors", "norm"], "none.csv"),
+        (["run", "smoke", "--datasets", "file:\udcff.csv", "--dry-run"], "'file:\\udcff.csv' is no text in UTF-8"),
         (["report", "nowhere"], "nowhere"),
         (["report", "nowhere", "--table", "quality"], "nowhere"),
         (["report", "nowhere", "--out", "report.md"], "--table"),
@@ -153,6 +154,16 @@ def test_the_installed_command_ends_with_status_2_and_without_a_traceback(bench,
 def test_an_argument_that_names_nothing_is_refused_in_one_line(in_process, tmp_path, arguments, part):
     refused(in_process(*arguments), part)
     assert list(tmp_path.iterdir()) == [] or not (tmp_path / "results").exists()
+
+
+@pytest.mark.parametrize("reference", ["file:rows", "file:rows/*.csv"])
+def test_a_file_whose_name_is_no_text_is_named_in_one_line(in_process, tmp_path, reference):
+    (tmp_path / "rows").mkdir()
+    try:
+        (tmp_path / "rows" / "\udcff.csv").write_text("a,label\n")
+    except OSError:
+        pytest.skip("this file system takes no such name")
+    refused(in_process("run", "smoke", "--datasets", reference, "--dry-run"), "is no text in UTF-8; rename it")
 
 
 @pytest.mark.parametrize(

@@ -109,3 +109,12 @@ def test_files_are_written_whole_or_not_at_all(tmp_path: Path) -> None:
     (tmp_path / "plain").write_bytes(b"")
     with pytest.raises(DatasetError, match="cannot be written"):
         storage.write_atomically(tmp_path / "plain" / "file", b"")
+
+
+def test_what_goes_wrong_with_a_draft_is_told_of_the_file_that_was_asked_for(tmp_path: Path) -> None:
+    (tmp_path / "folder.csv").mkdir()
+    for name, kind in (("nowhere/rows.csv", FileNotFoundError), ("folder.csv", IsADirectoryError)):
+        with pytest.raises(kind) as error:
+            storage.replace(tmp_path / name, b"rows")
+        assert str(tmp_path / name) in str(error.value)
+        assert "draft" not in str(error.value)

@@ -225,9 +225,9 @@ def test_an_infinity_that_somebody_wrote_is_no_measurement(tmp_path):
 
 
 def test_csv_has_a_line_a_point_and_no_formula(tmp_path):
-    entry = makers.entry(0, label="=cmd|' /C calc'!A0", scenario="+1")
+    entry = makers.entry(0, label="=cmd|' /C calc'!A0", scenario="+a")
     (line,) = csv.DictReader(io.StringIO(export.as_csv([entry]).decode()))
-    assert (line["label"], line["scenario"]) == ("'=cmd|' /C calc'!A0", "'+1")
+    assert (line["label"], line["scenario"]) == ("'=cmd|' /C calc'!A0", "'+a")
     assert (line["metric"], line["better"], float(line["median"])) == ("train_samples_per_second", "higher", 80_000)
     assert line["low"] == ""
 

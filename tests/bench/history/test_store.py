@@ -120,9 +120,13 @@ def test_a_file_of_pytest_benchmark_does_not_hide_the_series_of_records():
             [makers.record(), makers.record(round=1, environment=makers.record()["environment"] | {"revision": "b"})],
             "2 revisions (abc123abc123, b)",
         ),
-        ([makers.record(environment={})], "lacks what the history keeps"),
-        ([makers.record(metrics={"roc_auc": "high"})], "lacks what the history keeps"),
-        ([makers.record(started="yesterday")], "lacks what the history keeps"),
+        ([makers.record(environment={})], "a record has no 'machine', which the history keeps"),
+        ([makers.record(metrics={"roc_auc": "0.9"})], "holds what the history cannot keep: roc_auc '0.9'"),
+        ([makers.record(started="yesterday")], "holds what the history cannot keep: "),
+        (
+            [makers.record(round=n, metrics={"train_samples_per_second": 10.0 ** (300 * n)}) for n in (-1, 0, 1)],
+            "holds what the history cannot keep: trials between 1e-300 and 1e+300",
+        ),
     ],
 )
 def test_results_that_are_no_one_run_are_refused_in_one_line(tmp_path, trials, part):

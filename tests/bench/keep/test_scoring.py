@@ -181,3 +181,15 @@ def test_gaps_are_counted_and_a_repeated_header_is_named(fit, score, tmp_path):
     frame = frame.astype(object)
     frame.loc[100] = list(frame.columns)
     assert "line 102 holds the header again" in score(model, frame, "csv")[1]
+
+
+def test_names_and_identifiers_of_a_file_are_no_formulas_in_the_scores(fit, score, tmp_path):
+    frame = rows().rename(columns={"a": "=cmd|' /C calc'!A0", "kind": "=id"})
+    model, _ = fit(frame, "?drop=%3Did")
+    given = frame.assign(**{"=id": ["=1+1", " @x", "\n=1", "\uff1d1", "-5", "plain"] * (len(frame) // 6)})
+    score(model, given, more=["--id", "=id"])
+    found = pd.read_csv(tmp_path / "scores.csv", dtype=str)
+    assert found.columns[0] == "'=id"
+    assert found["'=id"].head(6).tolist() == ["'=1+1", "' @x", "'\n=1", "'\uff1d1", "-5", "plain"]
+    assert "'=cmd|' /C calc'!A0" in set(found["feature_1"])
+    assert not any(cell.startswith("=") for column in found for cell in found[column])

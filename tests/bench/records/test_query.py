@@ -183,6 +183,21 @@ def test_a_result_is_written_in_every_form_of_a_table(run, tmp_path, capfdbinary
     assert pyarrow.parquet.read_table(out).column("roc_auc").to_pylist() == [0.5, 0.6]
 
 
+@pytest.mark.parametrize(
+    ("sql", "form", "told"),
+    [
+        ("SELECT TIMESTAMP 'infinity' AS t", "csv", "column 't' cannot be written"),
+        ("SELECT INTERVAL 1 MONTH AS i", "parquet", "Parquet cannot hold this"),
+    ],
+)
+def test_a_value_that_no_file_holds_is_refused_in_one_line(run, capsys, sql, form, told):
+    assert main(["report", str(run), "--sql", sql, "--format", form, "--out", str(run / "found")]) == 2
+    (line,) = capsys.readouterr().err.splitlines()
+    assert told in line
+    assert "CAST" in line
+    assert not (run / "found").exists()
+
+
 def test_columns_of_one_name_are_refused(run, capsys):
     assert main(["report", str(run), "--sql", "SELECT 1 AS a, 2 AS a"]) == 2
     assert capsys.readouterr().err == "bench: two columns are called 'a'; name them apart with AS\n"

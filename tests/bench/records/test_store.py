@@ -68,6 +68,7 @@ def test_whatever_a_torn_line_holds_the_records_before_and_after_it_survive(tmp_
         (b'{"schema": 99}', "schema 99"),
         (b'{"schema": 1}', "no usable 'dataset'"),
         (b'{"schema": 1, "dataset": ["a"]}', "no usable 'dataset'"),
+        (msgspec.json.encode(record(1) | {"seed": True}), "no usable 'seed'"),
     ],
 )
 def test_a_line_that_is_no_record_is_left_out_with_a_warning_that_names_it(tmp_path, line, word):
