@@ -68,6 +68,17 @@ def _unusable(error: object) -> str:
     return f"it did not answer: {text or type(error).__name__}"
 
 
+def with_files(worker: Worker) -> Worker:
+    """The worker as it will be once a run has sent it the user's own files."""
+    sent = [
+        reference
+        for reference, reason in worker.data.items()
+        if (path := own_file(reference)) and "is another file here" not in reason and path.stat().st_size <= MOST_SENT
+    ]
+    data = {reference: reason for reference, reason in worker.data.items() if reference not in sent}
+    return replace(worker, data=data, folders=dict.fromkeys(sent, ""))
+
+
 def send_files(client: Client, worker: Worker, asked: Mapping[str, Any]) -> Worker:
     """The worker with the user's own files that it did not have, as far as they are small enough to be sent."""
     data, folders = dict(worker.data), dict(worker.folders)

@@ -47,7 +47,7 @@ def lines(
             told.append(f"  no timed trials without --mixed: {strange[address]}")
         told += [f"  {name}: {reason}" for name, reason in {**worker.backends, **worker.data}.items()]
         told += [f"  {name.partition(' ')[0]}: {reason}" for name, reason in worker.detectors.items()]
-        told += [f"  {reference}: sent to {folder}" for reference, folder in worker.folders.items()]
+        told += [f"  {reference}: sent from here when a run begins" for reference in worker.folders]
     nowhere = [
         f"nowhere: {scenario.label}: {reasons[0]}"
         for scenario in scenarios

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import sys
 import warnings
@@ -10,6 +11,8 @@ from contextlib import contextmanager
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+
+import msgspec
 
 from bench.cluster.address import Address, ClusterError, unencrypted
 from bench.cluster.workers import Worker
@@ -80,8 +83,9 @@ def opened(address: Address) -> Iterator[Client]:
         where = address.url or str(address.file)
         try:
             target: dict[str, Any] = {"address": address.url} if address.url else {"scheduler_file": str(address.file)}
+            asyncio.run(_answered(address))
             client = Client(**target, timeout=CONNECT_SECONDS)
-        except (OSError, TimeoutError, ValueError, KeyError, TypeError) as error:
+        except Exception as error:  # what answers there may be anything, and so may what a library makes of it
             raise ClusterError(f"no Dask scheduler answers at {where}: {_short(error)}") from None
         with client:
             try:
@@ -92,6 +96,22 @@ def opened(address: Address) -> Iterator[Client]:
                     f"dask worker {client.scheduler.address}"
                 ) from None
             yield client
+
+
+async def _answered(address: Address) -> None:
+    """Waits for a scheduler's greeting; Dask's own limit of time does not reach as far as that."""
+    from distributed.comm import connect
+    from distributed.security import Security
+
+    url = address.url or msgspec.json.decode(Path(str(address.file)).read_bytes())["address"]
+    given = Security().get_connection_args("client")
+    try:
+        comm = await asyncio.wait_for(connect(url, timeout=CONNECT_SECONDS, **given), CONNECT_SECONDS)
+    except TimeoutError:
+        raise TimeoutError(f"nothing was heard for {CONNECT_SECONDS} s") from None
+    except MemoryError:  # other words than a greeting, taken for its length
+        raise ValueError("what answers there is something else") from None
+    comm.abort()
 
 
 def greet(client: Client) -> None:

@@ -41,13 +41,15 @@ def _check(arguments: argparse.Namespace) -> int:
     scenarios = suite.load(arguments.suite).scenarios(arguments.threads) if arguments.suite else []
     data_dir = str(arguments.data_dir) if arguments.data_dir else None
     with connection.opened(where) as client:
-        from bench.cluster.asking import described, question
+        from bench.cluster.asking import described, question, with_files
 
         connection.greet(client)
         asked = question(scenarios, data_dir)
         if not scenarios:
             asked |= {"backends": backends.defaults(), "data": dict.fromkeys(FILES)}
-        told, well = lines(described(client, asked, list(client.nthreads())), scenarios)
+        found = described(client, asked, list(client.nthreads()))
+    there = {name: worker if isinstance(worker, str) else with_files(worker) for name, worker in found.items()}
+    told, well = lines(there, scenarios)
     for line in told:
         print(plain(line))
     return 0 if well else 1

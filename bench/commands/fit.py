@@ -110,7 +110,7 @@ def _fit(arguments: argparse.Namespace) -> int:
     models.write(arguments.out, fitted.model)
     card, metrics, intervals = fitted.model.card, fitted.quality.metrics, fitted.quality.intervals
     on = f" on {scenario.backend}, {fitted.epochs} epochs" if scenario.backend else ""
-    print(f"{scenario.detector}{on}: trained on {card.train_rows:,} rows of {scenario.dataset}")
+    print(plain(f"{scenario.detector}{on}: trained on {card.train_rows:,} rows of {scenario.dataset}"))
     low, high = intervals["roc_auc"]
     steps = "" if fitted.tested == "rows" else f", by {fitted.tested}"
     print(f"test part{steps}, score {card.scores[0]}: ROC AUC {metrics['roc_auc']:.4f} [{low:.4f}, {high:.4f}]")
@@ -120,7 +120,7 @@ def _fit(arguments: argparse.Namespace) -> int:
     )
     for note in fitted.notes:
         print(plain(f"note: {note}"))
-    print(f"model: {arguments.out}")
+    print(plain(f"model: {arguments.out}"))
     return 0
 
 

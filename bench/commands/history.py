@@ -91,7 +91,7 @@ def _add(arguments: argparse.Namespace) -> int:
     entry = reader(source, arguments.revision)
     path = store.add(arguments.history, entry)
     if path is None:
-        print(f"{source} is in {arguments.history} already")
+        print(plain(f"{source} is in {arguments.history} already"))
     else:
         print(plain(f"{path}: {len(entry.points)} points of revision {entry.run.revision or 'unknown'}"))
         if newer := store.later(arguments.history, entry):
@@ -112,13 +112,13 @@ def _show(arguments: argparse.Namespace) -> int:
         options.write(export.as_csv(_chosen_points(entries, arguments)), None)
         return 0
     lines = [_line(found, _found(found)) for found in _chosen(series(entries), arguments)]
-    print(f"{arguments.history}: {_runs(entries)}\n")
+    print(plain(f"{arguments.history}: {_runs(entries)}") + "\n")
     print(harmless(history.text(lines)))
     if arguments.figures:
         from reports.figures.history import write_figures
 
         paths = write_figures(lines, arguments.figures)
-        print(f"\n{len(paths)} figures in {arguments.figures}")
+        print("\n" + plain(f"{len(paths)} figures in {arguments.figures}"))
     return 0
 
 

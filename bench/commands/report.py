@@ -69,7 +69,7 @@ def _report(arguments: argparse.Namespace) -> int:
             raise UsageError("--format html is the whole report; --table and --pivot write a table in another format")
         if several and not arguments.out:
             raise UsageError("a report of several runs belongs to none of them: say with --out FILE where it goes")
-        print(f"report: {write_html(*arguments.directories, out=arguments.out)}")
+        print(plain(f"report: {write_html(*arguments.directories, out=arguments.out)}"))
         return 0
     if arguments.table or arguments.format or arguments.pivot:
         return _table(arguments)
@@ -79,13 +79,13 @@ def _report(arguments: argparse.Namespace) -> int:
                 "--out is for a table (--table, --format or --pivot), for --format html or for several runs; one run "
                 "has its report beside it"
             )
-        print(f"report: {write_report(arguments.directories[0], png=arguments.png)}")
+        print(plain(f"report: {write_report(arguments.directories[0], png=arguments.png)}"))
         return 0
     if not arguments.out:
         raise UsageError("a report of several runs belongs to none of them: say with --out DIR where it goes")
     if arguments.out.resolve() in directories:
         raise UsageError(f"--out {arguments.out} is one of the runs and has a report of its own; choose another")
-    print(f"report: {write_report(*arguments.directories, out=arguments.out, png=arguments.png)}")
+    print(plain(f"report: {write_report(*arguments.directories, out=arguments.out, png=arguments.png)}"))
     return 0
 
 

@@ -131,7 +131,7 @@ def _run(arguments: argparse.Namespace) -> int:
     if arguments.dry_run:
         _tell(chosen.notes)
         for trial in chosen.trials(threads):
-            print(f"round {trial.round} seed {trial.seed}  {trial.scenario.label}")
+            print(plain(f"round {trial.round} seed {trial.seed}  {trial.scenario.label}"))
         print(
             "data sets with categories, which show when they are loaded, get the detector rarity as well",
             file=sys.stderr,
@@ -248,7 +248,7 @@ def _execute(
         what = " ".join(filter(None, (record["dataset"], record["detector"], record["backend"], record["mode"])))
         print(plain(f"{record['status']}: {what} seed {record['seed']}: {record['reason']}"))
     print(f"{outcome.trials - len(outcome.bad)} of {outcome.trials} trials ended well")
-    print(f"report: {path}, and to look at: {path.with_name(PAGE)}")
+    print(plain(f"report: {path}, and to look at: {path.with_name(PAGE)}"))
     return 1 if outcome.bad or not equal else 0
 
 
@@ -270,7 +270,7 @@ def _asking(trials: int, first: Sequence[Mapping[str, Any]], jobs: int) -> str:
 
 def _tell(notes: Iterable[str]) -> None:
     for note in notes:
-        print(f"note: {note}", file=sys.stderr)
+        print(plain(f"note: {note}"), file=sys.stderr)
 
 
 def _watched(shown: Any, out: Path, stack: contextlib.ExitStack) -> Any:

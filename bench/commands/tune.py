@@ -101,5 +101,5 @@ def _tune(arguments: argparse.Namespace) -> int:
             continue
         told = " ".join(f"{key}={value}" for key, value in one.best.items())
         print(plain(f"{label}: best {told} at {one.value:.5g} ({ended})"))
-    print(f"report: {path}, and to look at: {path.with_name(PAGE)}")
+    print(plain(f"report: {path}, and to look at: {path.with_name(PAGE)}"))
     return 1 if any(one.best is None for one in results) else 0

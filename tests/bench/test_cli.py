@@ -156,6 +156,13 @@ def test_an_argument_that_names_nothing_is_refused_in_one_line(in_process, tmp_p
     assert list(tmp_path.iterdir()) == [] or not (tmp_path / "results").exists()
 
 
+def test_a_path_with_an_escape_reaches_the_terminal_as_words(in_process):
+    done = in_process("fit", "blobs?rows=300", "--detector", "norm", "--out", "model\x1b[31m\x9b1")
+    assert done.returncode == 0
+    assert "model: model\\x1b[31m\\x9b1" in done.stdout
+    assert not {"\x1b", "\x9b"} & set(done.stdout + done.stderr)
+
+
 @pytest.mark.parametrize("reference", ["file:rows", "file:rows/*.csv"])
 def test_a_file_whose_name_is_no_text_is_named_in_one_line(in_process, tmp_path, reference):
     (tmp_path / "rows").mkdir()

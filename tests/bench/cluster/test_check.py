@@ -69,3 +69,16 @@ def test_one_worker_whose_answer_cannot_be_sent_is_refused_alone():
     found = asking.described(Client(), {}, ["tcp://a:1", "tcp://odd:1", "tcp://b:1"])
     assert found["tcp://odd:1"] == "it did not answer: AssertionError"
     assert [found[f"tcp://{name}:1"] for name in "ab"] == [machine("a")] * 2
+
+
+def test_a_file_that_a_run_sends_is_no_reason_against_a_worker(tmp_path):
+    small, large = tmp_path / "small.csv", tmp_path / "large.csv"
+    small.write_text("a,label\n")
+    with large.open("wb") as file:
+        file.truncate(asking.MOST_SENT + 1)
+    missing = {f"file:{path}": f"there is no file {path}" for path in (small, large, tmp_path / "none.csv")}
+    worker = asking.with_files(machine("a", data=missing | {"mnist:4": "no file of it"}))
+    assert list(worker.data) == [f"file:{large}", f"file:{tmp_path / 'none.csv'}", "mnist:4"]
+    told, well = check(worker, scenarios=(scenario(f"file:{small}"),))
+    assert well
+    assert f"file:{small}: sent from here when a run begins" in told

@@ -8,8 +8,10 @@ import signal
 import socket
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Iterator
+from contextlib import suppress
 from importlib.metadata import PackageNotFoundError
 from pathlib import Path
 from types import SimpleNamespace
@@ -318,6 +320,40 @@ def test_a_worker_that_comes_back_at_its_address_is_lost_first_and_asked_anew(tm
         list(getattr(cluster, f"_on_{kind}")(*what))
     assert left == ["tcp://a:1"]
     assert Pool.asked == [["tcp://a:1"]]
+
+
+@pytest.mark.parametrize(
+    ("greeting", "said"),
+    [(b"", "nothing was heard for 2 s"), (b"SSH-2.0-OpenSSH_9.2p1 Debian-2\r\n" * 4, "something else")],
+)
+def test_what_is_no_scheduler_but_answers_there_is_one_line(process, in_process, monkeypatch, tmp_path, greeting, said):
+    """Dask waits without an end for the greeting of a server that accepts and is silent."""
+    monkeypatch.setattr(connection, "CONNECT_SECONDS", 2)
+    held = []
+
+    def serve(server: socket.socket) -> None:
+        with suppress(OSError):
+            while True:
+                held.append(server.accept()[0])
+                held[-1].sendall(greeting)
+
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        threading.Thread(target=serve, args=(server,), daemon=True).start()
+        address = f"tcp://127.0.0.1:{server.getsockname()[1]}"
+        done = in_process("run", "smoke", "--untimed", "--out", "out", "--cluster", address)
+    assert done.returncode == 2
+    assert f"no Dask scheduler answers at {address}: " in one_line(done.stderr)
+    assert said in done.stderr
+    assert not (tmp_path / "out").exists()
+
+
+def test_encryption_that_is_required_and_not_there_is_one_line(process, in_process):
+    import dask
+
+    with dask.config.set({"distributed.comm.require-encryption": True}):
+        done = in_process("run", "smoke", "--untimed", "--out", "out", "--cluster", "tcp://127.0.0.1:1")
+    assert done.returncode == 2
+    assert "encryption required by Dask configuration" in one_line(done.stderr)
 
 
 def test_without_the_extra_one_line_names_it(monkeypatch):
