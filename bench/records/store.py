@@ -33,8 +33,8 @@ class RecordsError(ValueError):
 def read(directory: Path) -> tuple[list[Record], list[str]]:
     """All records of a results directory, in the order they were written, and a warning for each line that is none.
 
-    A line is left out, with a warning, when it is not JSON, was torn by a killed run, has another schema version, or has
-    a share that is none: an ROC AUC of 1.7 is no measurement.
+    A line is left out, with a warning, when it is not JSON, was torn by a killed run, has another schema version, or
+    has a share that is none: an ROC AUC of 1.7 is no measurement.
 
     Raises
     ------

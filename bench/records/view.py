@@ -161,7 +161,10 @@ def lines_decoder(read: Mapping[str, Sequence[str]], raw: Sequence[str]) -> msgs
 
     ``raw`` ones stay JSON. It takes no line that is not surely a record: ``store.checked`` has the last word.
     """
-    checked = {"metrics": dict.fromkeys(SHARES, _Share), "intervals": dict.fromkeys(SHARES, list[_Share] | None)}
+    checked: dict[str, dict[str, Any]] = {
+        "metrics": dict.fromkeys(SHARES, _Share),
+        "intervals": dict.fromkeys(SHARES, list[_Share] | None),
+    }
     kinds: dict[str, Any] = {
         **{key: _object(key, inner) if inner else Any for key, inner in read.items()},
         **{key: _object(key, read.get(key, ()), shares) for key, shares in checked.items()},
