@@ -118,8 +118,9 @@ def replacing(path: Path) -> Iterator[Path]:
             os.fsync(file.fileno())
         draft.replace(path)
     except OSError as error:
-        if error.filename == str(draft):  # the user knows the file, and not its draft
-            error.filename, error.filename2 = str(path), None
+        if error.errno and (error.filename == str(draft) or draft.name in str(error.strerror)):
+            # the user knows the file, and not its draft, which Arrow names within its words
+            raise OSError(error.errno, os.strerror(error.errno), str(path)) from error
         raise
     finally:
         with suppress(OSError):

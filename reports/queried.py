@@ -37,6 +37,9 @@ def written(found: Any, form: str) -> bytes:
     names = list(found.column_names)
     if twice := {name for name in names if names.count(name) > 1}:
         raise NoTableError(f"two columns are called {min(twice)!r}; name them apart with AS")
+    for name in names:
+        if _ends_a_day(found.column(name).combine_chunks()):
+            raise NoTableError(_unwritten(name, "24:00:00 is no time of a day"))
     if form == "parquet":
         import pyarrow.parquet
 
@@ -66,7 +69,30 @@ def _values(name: str, column: Any) -> list[Any]:
     try:
         return list(column.to_pylist())
     except (OverflowError, ValueError, pyarrow.ArrowException) as error:  # an infinite date, for one
-        raise NoTableError(f"column {name!r} cannot be written ({error}); CAST(… AS VARCHAR) makes it text") from error
+        raise NoTableError(_unwritten(name, error)) from error
+
+
+def _unwritten(name: str, reason: object) -> str:
+    return f"column {name!r} cannot be written ({reason}); CAST(… AS VARCHAR) makes it text"
+
+
+def _ends_a_day(values: Any) -> bool:
+    """Whether an array holds 24:00, which SQL knows as a time and Python takes for 0:00 of the same day."""
+    import pyarrow
+    import pyarrow.compute
+    from pyarrow import types
+
+    kind = values.type
+    if types.is_time64(kind):
+        day = 86_400 * (10**6 if kind.unit == "us" else 10**9)
+        return bool(pyarrow.compute.any(pyarrow.compute.equal(values.cast(pyarrow.int64()), day)).as_py())
+    if types.is_map(kind):
+        return _ends_a_day(values.keys) or _ends_a_day(values.items)
+    if types.is_list(kind) or types.is_large_list(kind) or types.is_fixed_size_list(kind):
+        return _ends_a_day(values.flatten())
+    if types.is_struct(kind) or types.is_union(kind):
+        return any(_ends_a_day(values.field(place)) for place in range(kind.num_fields))
+    return False
 
 
 def _numeric(values: Sequence[Any]) -> bool:

@@ -69,13 +69,14 @@ def _calibrate(arguments: argparse.Namespace) -> int:
     from reports import printed
 
     chosen = suite.load(arguments.suite or "compare").vary(backends=arguments.backends)
-    data_dir = arguments.data_dir.absolute() if arguments.data_dir else None
+    data_dir = options.whole(arguments.data_dir) if arguments.data_dir else None
     terms = terms_of(arguments)
     side = sides.live("here")
     found, notes = campaign.matches(chosen, side, side, available_cores())
     fits.check(chosen, data_dir)
     environment = environment_hash(side.environment)
     out = arguments.out or calibration.folder(environment) / campaign.folder_name(side, side, found)
+    options.whole(out)
     for note in notes:
         _tell(note)
     slowdowns = arguments.slowdowns or SLOWDOWNS

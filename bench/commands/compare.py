@@ -91,7 +91,7 @@ def _live(arguments: argparse.Namespace, terms: Terms) -> dict[str, Any]:
     from bench.verdict import campaign, comparison, sides
 
     chosen = suite.load(arguments.suite or "compare").vary(backends=arguments.backends)
-    data_dir = arguments.data_dir.absolute() if arguments.data_dir else None
+    data_dir = options.whole(arguments.data_dir) if arguments.data_dir else None
     baseline, candidate = (sides.live(text, _tell) for text in (arguments.baseline, arguments.candidate))
     found, notes = campaign.matches(chosen, baseline, candidate, available_cores())
     most = max(scenario.threads for match in found for scenario in (match.baseline, match.candidate))
@@ -100,6 +100,7 @@ def _live(arguments: argparse.Namespace, terms: Terms) -> dict[str, Any]:
     fits.check(chosen, data_dir)
     out = arguments.out or Path("results") / "compare" / campaign.folder_name(baseline, candidate, found)
     command, budget = options.command_line(), arguments.budget or campaign.BUDGET
+    options.whole(out)
     with campaign.Duets(found, baseline, candidate, out, chosen, data_dir=data_dir, command=command) as played:
         played.play(terms, budget, _tell)
         compared = comparison.result(played.found(terms), terms, budget)

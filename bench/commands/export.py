@@ -27,7 +27,7 @@ def add(commands: Any) -> None:
         help="github-action-benchmark: times and memory (lower, for its customSmallerIsBetter), or rates and quality "
         "(higher, for customBiggerIsBetter)",
     )
-    export.add_argument("--out", type=Path, metavar="FILE", help="where it goes (default: standard output)")
+    export.add_argument("--out", type=options.file, metavar="FILE", help="where it goes (default: standard output)")
     export.set_defaults(action=_export)
 
 

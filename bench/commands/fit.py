@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 import os
-from pathlib import Path
 from typing import Any
 
 from bench.commands import options
@@ -50,7 +49,7 @@ def add(commands: Any) -> None:
     )
     fit.add_argument("dataset", metavar="DATASET", help="a reference, for example 'file:my.csv?label=attack'")
     fit.add_argument("--detector", required=True, metavar="NAME", help="see 'bench list detectors'")
-    fit.add_argument("--out", required=True, type=Path, metavar="MODEL", help="the file to write")
+    fit.add_argument("--out", required=True, type=options.file, metavar="MODEL", help="the file to write")
     fit.add_argument("--backend", metavar="NAME", help="of a network (default: the first that works here)")
     fit.add_argument("--device", choices=["cpu", "gpu"], default="cpu", help="where a network trains (default: cpu)")
     fit.add_argument("--seed", type=options.seed, default=0, metavar="N")
@@ -105,7 +104,7 @@ def _fit(arguments: argparse.Namespace) -> int:
         seed=arguments.seed,
         threads=threads,
     )
-    data_dir = arguments.data_dir.absolute() if arguments.data_dir else None
+    data_dir = options.whole(arguments.data_dir) if arguments.data_dir else None
     fitted = fitting.fit(chosen, scenario, seed=arguments.seed, data_dir=data_dir, scores=arguments.scores)
     models.write(arguments.out, fitted.model)
     card, metrics, intervals = fitted.model.card, fitted.quality.metrics, fitted.quality.intervals

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import math
+import os
 import re
 import shlex
 import sys
@@ -37,6 +38,23 @@ def write(content: bytes, out: Path | None) -> None:
     else:
         sys.stdout.flush()
         sys.stdout.buffer.write(harmless(content.decode("utf-8", "replace")).encode())
+
+
+def file(text: str) -> Path:
+    """A file to write. A path that ends in a slash means a folder, which `Path` would forget."""
+    if os.path.basename(text) in ("", ".", ".."):
+        raise argparse.ArgumentTypeError(f"expected a file, and {text!r} is a folder's name")
+    return Path(text)
+
+
+def whole(folder: Path) -> Path:
+    """A folder by its whole path, as workers are told it in JSON; UsageError where that is no text in UTF-8."""
+    for path in (str(folder.absolute()), str(folder.resolve())):
+        if path != (told := path.encode(errors="surrogateescape").decode(errors="replace")):
+            raise UsageError(
+                f"{told}: the folder's path is no text in UTF-8; choose another, or work in another folder"
+            )
+    return folder.absolute()
 
 
 def lists(axes: Any, **examples: str) -> None:

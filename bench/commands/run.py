@@ -194,7 +194,7 @@ def _out(arguments: argparse.Namespace, chosen: Any) -> Path:
 
 
 def _data_dir(arguments: argparse.Namespace) -> Path | None:
-    return arguments.data_dir.absolute() if arguments.data_dir else None
+    return options.whole(arguments.data_dir) if arguments.data_dir else None
 
 
 def _execute(
@@ -212,6 +212,7 @@ def _execute(
     from bench.suites import fits
 
     out = _out(arguments, chosen)
+    options.whole(out)
     data_dir = _data_dir(arguments)
     fitting = fits.survey(chosen, data_dir, threads, elsewhere)
     _tell(chosen.notes)

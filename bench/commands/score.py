@@ -22,7 +22,9 @@ def add(commands: Any) -> None:
     )
     score.add_argument("model", type=Path, metavar="MODEL", help="a file that 'bench fit' wrote")
     score.add_argument("file", metavar="FILE", help="the rows, raw as those were that the model was trained on")
-    score.add_argument("--out", type=Path, metavar="FILE", help=".csv or .parquet (default: CSV to standard output)")
+    score.add_argument(
+        "--out", type=options.file, metavar="FILE", help=".csv or .parquet (default: CSV to standard output)"
+    )
     score.add_argument("--score", metavar="KIND", help="another kind of score that the model has a threshold for")
     score.add_argument("--backend", metavar="NAME", help="score with another framework than the model was trained with")
     score.add_argument("--id", metavar="COLUMN", help="carry this column through instead of row numbers")

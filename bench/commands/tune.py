@@ -76,7 +76,8 @@ def _tune(arguments: argparse.Namespace) -> int:
     if not searched:
         raise UsageError(f"{chosen.name}: none of its detectors can be tuned, for the reasons above")
     out: Path = arguments.out or Path("results") / f"{chosen.name}-tune"
-    data_dir = arguments.data_dir.absolute() if arguments.data_dir else None
+    options.whole(out)
+    data_dir = options.whole(arguments.data_dir) if arguments.data_dir else None
     fitting = fits.survey(chosen, data_dir, available_cores())
     for space in searched:
         if reason := fitting.unfit.get(space.base.hash):

@@ -85,3 +85,12 @@ METRICS = {
 }
 COMPARED = {name: metric for name, metric in METRICS.items() if metric.compared}
 """Those that comparisons and histories follow."""
+SHARES = tuple(name for name, metric in METRICS.items() if metric.quality)
+"""Those that are shares by definition, as their intervals are."""
+ROUNDING = 1e-6
+"""How far beyond 0 and 1 rounding may have moved a share."""
+
+
+def is_share(value: object) -> bool:
+    """Whether a share can be this. What is no number, and an infinity, stands for none at all."""
+    return type(value) not in (float, int) or -ROUNDING <= value <= 1 + ROUNDING or abs(value) == math.inf  # type: ignore[operator, arg-type]

@@ -12,6 +12,7 @@ from typing import Any, BinaryIO
 
 import msgspec
 
+from bench.records.metrics import SHARES, is_share
 from bench.records.record import REQUIRED, SCHEMA, Record
 
 FILE = "records.jsonl"
@@ -32,7 +33,8 @@ class RecordsError(ValueError):
 def read(directory: Path) -> tuple[list[Record], list[str]]:
     """All records of a results directory, in the order they were written, and a warning for each line that is none.
 
-    A line is left out, with a warning, when it is not JSON, was torn by a killed run, or has another schema version.
+    A line is left out, with a warning, when it is not JSON, was torn by a killed run, has another schema version, or
+    has a share that is none: an ROC AUC of 1.7 is no measurement.
 
     Raises
     ------
@@ -102,6 +104,15 @@ def _fault(record: object) -> str:
     for name, kind in REQUIRED.items():
         if not isinstance(record.get(name), kind) or isinstance(record[name], bool):  # to Python true is a number
             return f"no usable {name!r}"
+    metrics, intervals = (
+        found if isinstance(found := record.get(key), dict) else {} for key in ("metrics", "intervals")
+    )
+    for name in SHARES:
+        if not is_share(metrics.get(name)):
+            return f"{name} {metrics[name]!s:.20}, which lies between 0 and 1,"
+        bounds = intervals.get(name)
+        if isinstance(bounds, list) and not all(map(is_share, bounds)):
+            return f"an interval of {name}, which lies between 0 and 1, beyond these"
     return ""
 
 

@@ -11,13 +11,15 @@ import os
 from collections.abc import Iterator, Mapping, Sequence
 from itertools import pairwise, repeat
 from pathlib import Path
-from typing import Any, Literal, NamedTuple, Required, TypedDict, overload
+from types import MappingProxyType
+from typing import Annotated, Any, Literal, NamedTuple, Required, TypedDict, overload
 
 import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
 from bench.records import store
+from bench.records.metrics import ROUNDING, SHARES
 from bench.records.record import REQUIRED, SCHEMA, Record
 from reports import surveys
 from reports.processes import mapped
@@ -159,8 +161,13 @@ def lines_decoder(read: Mapping[str, Sequence[str]], raw: Sequence[str]) -> msgs
 
     ``raw`` ones stay JSON. It takes no line that is not surely a record: ``store.checked`` has the last word.
     """
+    checked: dict[str, dict[str, Any]] = {
+        "metrics": dict.fromkeys(SHARES, _Share),
+        "intervals": dict.fromkeys(SHARES, list[_Share] | None),
+    }
     kinds: dict[str, Any] = {
         **{key: _object(key, inner) if inner else Any for key, inner in read.items()},
+        **{key: _object(key, read.get(key, ()), shares) for key, shares in checked.items()},
         **dict.fromkeys(raw, msgspec.Raw),
         **{key: Required[kind] for key, kind in REQUIRED.items()},
         "schema": Required[Literal[SCHEMA]],
@@ -168,8 +175,13 @@ def lines_decoder(read: Mapping[str, Sequence[str]], raw: Sequence[str]) -> msgs
     return msgspec.json.Decoder(TypedDict("Line", kinds, total=False))  # type: ignore[operator]
 
 
-def _object(key: str, inner: Sequence[str]) -> Any:
-    return TypedDict(key, dict.fromkeys(inner, Any), total=False) | None  # type: ignore[operator]
+def _object(key: str, inner: Sequence[str], kinds: Mapping[str, Any] = MappingProxyType({})) -> Any:
+    return TypedDict(key, {**dict.fromkeys(inner, Any), **kinds}, total=False) | None  # type: ignore[operator]
+
+
+_Share = Annotated[float, msgspec.Meta(ge=-ROUNDING, le=1 + ROUNDING)] | None
+_INTERVALS = msgspec.json.Decoder(_object("intervals", (), dict.fromkeys(SHARES, list[_Share] | None)))
+"""Of records whose intervals stay JSON."""
 
 
 class Batch(NamedTuple):
@@ -215,6 +227,9 @@ def _decoded(decoder: msgspec.json.Decoder[Record], piece: bytes, lines: int) ->
     try:
         str(piece, "utf-8")  # the decoder looks into no text that it skips
         found = decoder.decode_lines(piece)
+        _INTERVALS.decode_lines(
+            b"\n".join(one["intervals"] for one in found if type(one.get("intervals")) is msgspec.Raw)
+        )
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         return None
     return found if len(found) == lines else None

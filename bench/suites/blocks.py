@@ -18,9 +18,21 @@ from bench.detect.detector import DetectorError
 from bench.messages import nearest
 from bench.quality.thresholds import Threshold
 from bench.suites import sweeps
-from bench.suites.checks import SuiteError, check_keys, check_thresholds, check_training, convert, expanded, family
+from bench.suites.checks import (
+    SuiteError,
+    check_distinct,
+    check_keys,
+    check_thresholds,
+    check_training,
+    convert,
+    expanded,
+    family,
+)
 from bench.suites.scenario import Epsilons, Fraction, Positive, Scenario, Threads, Thresholds, Training
 from bench.suites.sweeps import Range, Sweep
+
+AXES = ("datasets", "detectors", "backends", "modes", "devices", "precisions", "batch_sizes", "threads")
+"""Keys whose values are each run with each of the others."""
 
 
 @dataclass(frozen=True)
@@ -71,6 +83,8 @@ def read_block(table: dict[str, Any], where: str) -> Block:
     check_thresholds(table.get("thresholds"), f"{where}: thresholds")
     sweep = sweeps.read(table.get("sweep", {}), f"{where}: sweep")
     block = convert({key: value for key, value in table.items() if key != "sweep"}, Block, where)
+    for axis in AXES:
+        check_distinct(getattr(block, axis), f"{where}: {axis}")
     block = replace(block, datasets=tuple(expanded(block.datasets, where)), sweep=sweep)
     block = replace(block, variants=tuple(_variant(block, n, where) for n in range(len(block.variants))))
     block = validated(block, where)

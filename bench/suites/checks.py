@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import fields
 from typing import Any, get_args
@@ -42,6 +43,13 @@ def check_numbers(values: Iterable[object], valid: Sequence[int], where: str) ->
     for value in values:
         if isinstance(value, int) and value not in valid:
             raise SuiteError(f"{where}: {value} is none of {', '.join(map(str, valid))}")
+
+
+def check_distinct(values: Iterable[object], where: str) -> None:
+    """Refuses a value that stands twice: it would be run once, and whoever meant another one would not notice."""
+    twice = [value for value, times in Counter(values).items() if times > 1]
+    if twice:
+        raise SuiteError(f"{where}: {twice[0]} is named twice")
 
 
 def check_training(table: object, where: str) -> None:

@@ -11,7 +11,6 @@ from __future__ import annotations
 import math
 import random
 import tomllib
-from collections import Counter
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, fields, replace
 from pathlib import Path
@@ -24,7 +23,7 @@ from bench.detect import registry
 from bench.messages import is_file_name, quoted
 from bench.suites import toml
 from bench.suites.blocks import Block, agreed, check_gradients, expand, homes, read_block, swept, validated, varied
-from bench.suites.checks import SuiteError, check_keys, convert, expanded
+from bench.suites.checks import SuiteError, check_distinct, check_keys, convert, expanded
 from bench.suites.published import Published
 from bench.suites.scenario import Positive, Scenario, Seeds, Training, Trial
 
@@ -69,9 +68,7 @@ class Suite:
         trials = self.rounds * len(self.seeds) * sum(block.size for block in self.blocks)
         if trials > MOST_TRIALS:
             raise SuiteError(f"{self.name}: a plan of {trials:.3g} trials; at most {MOST_TRIALS:,} are run at once")
-        twice = [seed for seed, times in Counter(self.seeds).items() if times > 1]
-        if twice:
-            raise SuiteError(f"{self.name}: seeds: {twice[0]} is named twice")
+        check_distinct(self.seeds, f"{self.name}: seeds")
 
     def scenarios(self, threads: int) -> list[Scenario]:
         """Every scenario once, in the order of the file; ``threads`` is what 0 stands for."""
@@ -181,9 +178,9 @@ class Suite:
         if epochs is not None:
             blocks = [replace(block, training=replace(block.training, epochs=epochs)) for block in blocks]
         if batch_sizes is not None:
-            blocks = [replace(block, batch_sizes=tuple(batch_sizes)) for block in blocks]
+            blocks = [replace(block, batch_sizes=tuple(dict.fromkeys(batch_sizes))) for block in blocks]
         if threads is not None:
-            blocks = [replace(block, threads=tuple(threads)) for block in blocks]
+            blocks = [replace(block, threads=tuple(dict.fromkeys(threads))) for block in blocks]
         if labelled is not None:
             blocks = [replace(block, labelled=labelled) for block in blocks]
         if sweep:

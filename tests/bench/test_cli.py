@@ -163,6 +163,32 @@ def test_a_path_with_an_escape_reaches_the_terminal_as_words(in_process):
     assert not {"\x1b", "\x9b"} & set(done.stdout + done.stderr)
 
 
+def test_a_folder_whose_path_is_no_text_takes_no_results(in_process, tmp_path, monkeypatch):
+    place = tmp_path / "\udcff"
+    try:
+        place.mkdir()
+    except OSError:
+        pytest.skip("this file system takes no such name")
+    monkeypatch.chdir(place)
+    refused(in_process("run", "smoke", "--datasets", "blobs", "--detectors", "norm"), "is no text in UTF-8")
+    assert list(place.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["score", "o.model", "rows.csv", "--out", "x.csv/"],
+        ["fit", "blobs", "--detector", "norm", "--out", "x.model/."],
+        ["export", "results", "--format", "csv", "--out", "x.csv/"],
+    ],
+)
+def test_a_file_to_write_that_is_named_as_a_folder_is_refused(in_process, tmp_path, arguments):
+    done = in_process(*arguments)
+    assert done.returncode == 2
+    assert "expected a file, and 'x." in done.stderr.splitlines()[-1]
+    assert list(tmp_path.iterdir()) == []
+
+
 @pytest.mark.parametrize("reference", ["file:rows", "file:rows/*.csv"])
 def test_a_file_whose_name_is_no_text_is_named_in_one_line(in_process, tmp_path, reference):
     (tmp_path / "rows").mkdir()

@@ -22,6 +22,11 @@ def _suite(name: str, text: str | bytes, needs: str = "", argv: tuple[str, ...] 
     )  # fmt: skip
 
 
+def _without(key: str) -> str:
+    """The block without one of its keys, which then comes from the suite."""
+    return "".join(line for line in HEAD.splitlines(keepends=True) if not line.startswith(key))
+
+
 def suites() -> list[Case]:
     deep = "[" * DEEP
     many = ", ".join(map(str, range(10**6)))
@@ -49,6 +54,19 @@ def suites() -> list[Case]:
         _suite("rounds is a flag", f"rounds = true\n{HEAD}"),
         _suite("seeds by the million", f"seeds = [{many}]\n{HEAD}"),
         _suite("seeds named twice", f"seeds = [0, 0, 0]\n{HEAD}", "twice"),
+        *(
+            _suite(f"{key} named twice", f"{key} = [{value}, {value}]\n{_without(key)}", "twice")
+            for key, value in (
+                ("datasets", '"blobs?rows=300"'),
+                ("detectors", '"knn"'),
+                ("backends", '"torch"'),
+                ("modes", '"tuned"'),
+                ("devices", '"cpu"'),
+                ("precisions", '"float32"'),
+                ("batch_sizes", "64"),
+                ("threads", "1"),
+            )
+        ),
         _suite("seeds are none", f"seeds = []\n{HEAD}"),
         _suite("seed too large", f"seeds = [{2**32}]\n{HEAD}"),
         _suite("blocks by the thousand", HEAD * 20_000),

@@ -7,6 +7,8 @@ import hashlib
 from collections.abc import Callable
 from pathlib import Path
 
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
 import datasets
@@ -116,5 +118,11 @@ def test_what_goes_wrong_with_a_draft_is_told_of_the_file_that_was_asked_for(tmp
     for name, kind in (("nowhere/rows.csv", FileNotFoundError), ("folder.csv", IsADirectoryError)):
         with pytest.raises(kind) as error:
             storage.replace(tmp_path / name, b"rows")
-        assert str(tmp_path / name) in str(error.value)
-        assert "draft" not in str(error.value)
+        assert str(error.value).endswith(f": '{tmp_path / name}'")
+
+
+def test_arrow_that_cannot_open_a_draft_is_told_of_the_file_that_was_asked_for(tmp_path: Path) -> None:
+    place = tmp_path / "nowhere" / "rows.parquet"
+    with pytest.raises(FileNotFoundError) as error, storage.replacing(place) as draft:
+        pq.write_table(pa.table({"a": [1]}), draft)
+    assert str(error.value).endswith(f": '{place}'")

@@ -80,7 +80,7 @@ VALUES = st.sampled_from([None, True, 0, 2**70, -5, 1.5, "x", "0.9", "", [1, "a"
 @settings(deadline=None, max_examples=15)
 def test_a_value_of_another_type_than_its_column_is_null_and_none_is_lost(process, tmp_path_factory, more, metric):
     directory = tmp_path_factory.mktemp("out")
-    store.append(directory, record(0, **more, metrics={"f1": metric}))
+    store.append(directory, record(0, **more, metrics={"train_samples_per_second": metric}))
     (found,) = rows(directory, "FROM records")
     kinds = {"text": str, "integer": int, "number": (int, float), "flag": bool}
     for name, (key, kind) in query.COLUMNS.items():
@@ -91,7 +91,7 @@ def test_a_value_of_another_type_than_its_column_is_null_and_none_is_lost(proces
             fits = isinstance(value, kinds[kind]) and (kind in ("text", "flag") or not isinstance(value, bool))
             assert found[name] == (value if (fits and value != 2**70) or (fits and kind == "number") else None), name
     numeric = isinstance(metric, int | float) and not isinstance(metric, bool)
-    assert found["f1"] == (metric if numeric else None)
+    assert found["train_samples_per_second"] == (metric if numeric else None)
 
 
 @pytest.mark.parametrize(
@@ -188,6 +188,9 @@ def test_a_result_is_written_in_every_form_of_a_table(run, tmp_path, capfdbinary
     [
         ("SELECT TIMESTAMP 'infinity' AS t", "csv", "column 't' cannot be written"),
         ("SELECT INTERVAL 1 MONTH AS i", "parquet", "Parquet cannot hold this"),
+        ("SELECT TIME '24:00:00' AS t", "csv", "column 't' cannot be written (24:00:00 is no time of a day)"),
+        ("SELECT {'a': [TIME '24:00:00']} AS s", "json", "column 's' cannot be written (24:00:00"),
+        ("SELECT MAP {'a': TIME '24:00:00'} AS m", "parquet", "column 'm' cannot be written (24:00:00"),
     ],
 )
 def test_a_value_that_no_file_holds_is_refused_in_one_line(run, capsys, sql, form, told):
@@ -251,3 +254,14 @@ def test_a_run_writes_no_key_and_no_metric_that_is_not_declared(here, installed,
         for key in KEYS.values():
             if (value := found.get(key.name)) is not None and key.kind != "json":
                 assert query._value(value, key.kind) == value, key.name
+
+
+def test_a_share_that_is_none_leaves_its_record_out_of_every_query(tmp_path, process):
+    shares = [1, 1.0000000000000002, None, "high", 1.7]
+    trials = [record(seed, metrics={"roc_auc": share}, intervals={}) for seed, share in enumerate(shares)]
+    for one in (*trials, record(5, intervals={"f1": [0.5, 95]}), record(6, metrics={}, intervals=7)):
+        store.append(tmp_path, one)
+    found, warnings = query.answer({"": tmp_path}, "SELECT seed, roc_auc FROM records ORDER BY seed")
+    assert found["seed"].to_pylist() == [0, 1, 2, 3, 6]
+    assert found["roc_auc"].to_pylist()[:4] == [1, 1.0000000000000002, None, None]
+    assert [warning.split(" of ")[0] for warning in warnings] == ["line 5", "line 6"]

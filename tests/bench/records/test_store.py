@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from bench.records import store, view
+from bench.records import index, store, view
 from reports import surveys
 
 JSON = st.recursive(
@@ -69,6 +69,10 @@ def test_whatever_a_torn_line_holds_the_records_before_and_after_it_survive(tmp_
         (b'{"schema": 1}', "no usable 'dataset'"),
         (b'{"schema": 1, "dataset": ["a"]}', "no usable 'dataset'"),
         (msgspec.json.encode(record(1) | {"seed": True}), "no usable 'seed'"),
+        (msgspec.json.encode(record(1, metrics={"roc_auc": 1.7})), "has roc_auc 1.7, which lies between 0 and 1,"),
+        (msgspec.json.encode(record(1, metrics={"f1": -3})), "has f1 -3,"),
+        (msgspec.json.encode(record(1, metrics={"recall": 10**18})), "has recall 1000000000000000000,"),
+        (msgspec.json.encode(record(1, intervals={"accuracy": [0.5, 95]})), "an interval of accuracy"),
     ],
 )
 def test_a_line_that_is_no_record_is_left_out_with_a_warning_that_names_it(tmp_path, line, word):
@@ -82,6 +86,18 @@ def test_a_line_that_is_no_record_is_left_out_with_a_warning_that_names_it(tmp_p
     assert word in warning
     for_report, warnings = read(tmp_path)
     assert ([r["seed"] for r in for_report], warnings) == ([0, 1], [warning])
+    assert [entry.seed for entry in index.Index(tmp_path).entries] == [0, 1]
+
+
+def test_a_share_that_rounding_moved_or_that_is_missing_leaves_its_record(tmp_path):
+    for seed, value in enumerate((1, 0, 1.0000000000000002, -1e-17, None, "high", True)):
+        store.append(tmp_path, record(seed, metrics={"roc_auc": value}, intervals={"roc_auc": [value, value], "x": 7}))
+    with (tmp_path / store.FILE).open("ab") as file:
+        file.write(
+            msgspec.json.encode(record(7, metrics={"roc_auc": 8}, intervals=[])).replace(b":8", b":1e999") + b"\n"
+        )
+    for found, warnings in (store.read(tmp_path), read(tmp_path)):
+        assert ([one["seed"] for one in found], warnings) == (list(range(8)), [])
 
 
 NUMBERS = [b"1e999", b"-1E+400", b"9" * 400, b"7" * 5000, b"0.0e-999", b"NaN", b"-Infinity", b"01", b"1.", b"+1"]
