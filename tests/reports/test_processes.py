@@ -41,9 +41,10 @@ def test_what_a_process_that_died_leaves_is_done_by_the_one_that_waits() -> None
 
 
 def test_what_fails_in_another_process_fails_here_and_leaves_none() -> None:
+    before = set(multiprocessing.active_children())
     with pytest.raises(ValueError, match="no room for 3"):
         mapped(failing, range(9), 2)
-    assert not multiprocessing.active_children()
+    assert set(multiprocessing.active_children()) <= before
 
 
 def test_where_no_process_can_be_started_all_is_done_here(monkeypatch: pytest.MonkeyPatch) -> None:
