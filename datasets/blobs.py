@@ -18,6 +18,7 @@ TRAIN, VALIDATION, TEST, FITTED = 1, 2, 4, 8
 """Bits that say which parts a row is in, and whether the scaler is fitted on it."""
 MOST_FEATURES = 1 << 16
 MOST_VALUES = 1 << 24
+MOST_ROWS = 1 << 40
 """Of the centres of clusters."""
 
 
@@ -85,7 +86,7 @@ def load_blobs_2d(
     protocol: Protocol = "held-out",
 ) -> Dataset:
     """Two Gaussian clusters in the plane, with anomalies shifted off the line through their centres."""
-    require(rows >= 10 and anomalies >= 1, f"data set '{request.name}': wants at least 10 rows and 1 anomaly")
+    _check_rows(request, rows, anomalies)
     require(spread > 0, f"data set '{request.name}': spread is {spread}; it wants a number above 0")
     rng = generator(request.seed, "clusters")
     drawn = np.array([-3.0, 3.0])[rng.integers(2, size=(rows + anomalies, 1))] + spread * rng.standard_normal(
@@ -119,7 +120,7 @@ def load_shifted(
 ) -> Dataset:
     """Standard normal rows; anomalies are normal too, shifted in every feature and of another deviation."""
     _check_columns(request, features)
-    require(rows >= 10 and anomalies >= 1, f"data set '{request.name}': wants at least 10 rows and 1 anomaly")
+    _check_rows(request, rows, anomalies)
     require(spread > 0, f"data set '{request.name}': spread is {spread}; it wants a number above 0")
     normal = generator(request.seed, "normal").standard_normal((rows, features))
     shifted = shift + spread * generator(request.seed, "shifted").standard_normal((anomalies, features))
@@ -170,6 +171,13 @@ def load_correlated(
     )
 
 
+def _check_rows(request: Request, rows: int, anomalies: int) -> None:
+    require(
+        10 <= rows <= MOST_ROWS and 1 <= anomalies <= MOST_ROWS,
+        f"data set '{request.name}': wants at least 10 rows and 1 anomaly, and at most {MOST_ROWS:,} of each",
+    )
+
+
 def _check_columns(request: Request, features: int) -> None:
     require(
         1 <= features <= MOST_FEATURES,
@@ -179,6 +187,7 @@ def _check_columns(request: Request, features: int) -> None:
 
 def _outliers(request: Request, rows: int, contamination: float) -> int:
     """How many of the rows are anomalous: at least one, and so that at least ten normal ones are left."""
+    require(rows <= MOST_ROWS, f"data set '{request.name}': wants at most {MOST_ROWS:,} rows")
     outliers = round(rows * contamination)
     require(
         0 < outliers <= rows - 10,

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
+from datasets.blobs import MOST_ROWS
 from datasets.dataset import Dataset, Request, require
 from datasets.kdd import COLUMNS, Duplicates, assemble
 from datasets.scaling import Scale
@@ -221,9 +222,9 @@ def load_kdd_synthetic(
     check(request, asked)
     attacks = round(rows * contamination)
     require(
-        attacks >= 10 and rows - attacks >= 100,
+        rows <= MOST_ROWS and attacks >= 10 and rows - attacks >= 100,
         f"data set '{request.name}': {contamination:g} of {rows} rows makes {attacks} attacks; it wants at least 10, "
-        "and 100 normal rows besides",
+        f"and 100 normal rows besides, and at most {MOST_ROWS:,} rows",
     )
     traffic, family = generate_traffic(request.seed, {"normal": rows - attacks} | _shares(attacks))
     return assemble(

@@ -111,3 +111,9 @@ def test_impossible_options_get_one_line(reference: str) -> None:
     with pytest.raises(DatasetError, match="data set '") as failure:
         datasets.load(reference)
     assert "want" in str(failure.value) or "at least" in str(failure.value)
+
+
+@pytest.mark.parametrize("name", ["blobs", "blobs-2d", "correlated", "shifted", "kdd-synthetic"])
+def test_rows_beyond_all_machines_are_refused_before_they_are_drawn(name: str) -> None:
+    with pytest.raises(DatasetError, match="at most 1,099,511,627,776"):
+        datasets.load(f"{name}?rows={10**30}")
