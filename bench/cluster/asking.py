@@ -68,13 +68,19 @@ def _unusable(error: object) -> str:
     return f"it did not answer: {text or type(error).__name__}"
 
 
+def _lacking(worker: Worker) -> dict[str, Path]:
+    """The user's own files that a worker does not have, by reference; one that has another file there is not asked."""
+    found = {reference: own_file(reference) for reference in worker.data}
+    return {
+        reference: path
+        for reference, path in found.items()
+        if path is not None and "is another file here" not in worker.data[reference]
+    }
+
+
 def with_files(worker: Worker) -> Worker:
     """The worker as it will be once a run has sent it the user's own files."""
-    sent = [
-        reference
-        for reference, reason in worker.data.items()
-        if (path := own_file(reference)) and "is another file here" not in reason and path.stat().st_size <= MOST_SENT
-    ]
+    sent = [reference for reference, path in _lacking(worker).items() if path.stat().st_size <= MOST_SENT]
     data = {reference: reason for reference, reason in worker.data.items() if reference not in sent}
     return replace(worker, data=data, folders=dict.fromkeys(sent, ""))
 
@@ -82,10 +88,7 @@ def with_files(worker: Worker) -> Worker:
 def send_files(client: Client, worker: Worker, asked: Mapping[str, Any]) -> Worker:
     """The worker with the user's own files that it did not have, as far as they are small enough to be sent."""
     data, folders = dict(worker.data), dict(worker.folders)
-    for reference in list(worker.data):
-        path = own_file(reference)
-        if path is None or "is another file here" in worker.data[reference]:
-            continue
+    for reference, path in _lacking(worker).items():
         if path.stat().st_size > MOST_SENT:
             data[reference] = (
                 f"{path} is not there, and larger than the {MOST_SENT >> 20} MiB that are sent: it needs a shared path"
