@@ -6,6 +6,7 @@ import gzip
 import math
 import tempfile
 from dataclasses import replace
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, Literal
 
@@ -60,9 +61,7 @@ def load_digits(
 ) -> Dataset:
     """Scikit-learn's bundled 8×8 digits: one digit (digits:4) is the anomaly, the other nine train."""
     _check(digit, request)
-    from sklearn.datasets import load_digits as bundled
-
-    images, labels = bundled(return_X_y=True)
+    images, labels = _bundled()
     order = np.argsort(labels == digit, kind="stable")  # the normal ones first
     images, anomalous = images[order], labels[order] == digit
     asked = TrainingPart(train_contamination, train_rows)
@@ -84,6 +83,20 @@ def load_digits(
             notes=chosen.notes,
         ),
     )
+
+
+def _bundled() -> tuple[NDArray[np.float64], NDArray[np.int64]]:
+    """Scikit-learn's table, which is read without the package of its data sets: that takes a second to import."""
+    package = find_spec("sklearn")
+    for folder in (package.submodule_search_locations if package else None) or ():
+        file = Path(folder) / "datasets/data/digits.csv.gz"
+        if file.is_file():
+            table = np.loadtxt(file, delimiter=",")
+            return table[:, :-1], table[:, -1].astype(np.int64)
+    from sklearn.datasets import load_digits as bundled
+
+    images, labels = bundled(return_X_y=True)
+    return images, labels
 
 
 @needs(*MNIST.values(), mirror=OPENML)

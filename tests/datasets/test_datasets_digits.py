@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import shutil
+from importlib.machinery import ModuleSpec
 from pathlib import Path
 
 import numpy as np
@@ -53,6 +54,17 @@ def test_the_bundled_digits_train_without_the_anomalous_one() -> None:
     assert data.y_test.sum() == (labels == 7).sum()
     assert data.unit_interval
     assert data.image_shape == (8, 8)
+
+
+@pytest.mark.parametrize("place", ["", "elsewhere"], ids=["read from its file", "told by scikit-learn"])
+def test_the_bundled_digits_are_scikit_learns(place: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    expected = sklearn.datasets.load_digits(return_X_y=True)
+    if place:
+        monkeypatch.setattr(digits, "find_spec", lambda name: ModuleSpec(name, None))
+    else:
+        monkeypatch.setattr(sklearn.datasets, "load_digits", None)
+    for found, right in zip(digits._bundled(), expected, strict=True):
+        assert np.array_equal(found, right)
 
 
 def test_mnist_trains_on_the_other_nine_digits_of_the_training_file(mnist: Path) -> None:
