@@ -27,8 +27,11 @@ def harmless(text: str) -> str:
 
 
 def one_line(error: BaseException) -> str:
-    """Its message without line breaks, fit for a terminal, and of bounded length."""
-    line = " ".join(str(error).split())
+    """Its message without line breaks, fit for a terminal, and of bounded length: the system's begins with the file."""
+    text = str(error)
+    if isinstance(error, OSError) and error.strerror and isinstance(error.filename, str) and error.filename2 is None:
+        text = f"{error.filename}: {error.strerror}"
+    line = " ".join(text.split())
     if len(line) > LONGEST:
         line = f"{line[: LONGEST - _ENDING]} … {line[-_ENDING:]}"
     return plain(line)

@@ -187,6 +187,7 @@ def asked(records: Sequence[Mapping[str, Any]]) -> Columns:
     }
 
 
+@np.errstate(over="ignore", invalid="ignore")
 def columns(records: Sequence[Mapping[str, Any]]) -> Columns:
     """What ``trials`` makes its table of, a value for each record."""
     found = _values(records, READ)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import ipaddress
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -22,6 +22,8 @@ MOST_LOCAL = 512
 _SCHEMES = ("tcp", "tls", "ws", "wss", "ucx")
 _ENCRYPTED = ("tls", "wss")
 _KEYS = ("address", "file", "dask")
+_CERTIFICATES = r"distributed\.comm\.tls\.(ca[-_]file|\w+\.(cert|key))"
+"""Settings whose value is a file, or its text."""
 
 
 _LONGEST_FILE = 2**20
@@ -82,11 +84,12 @@ def _url(text: str, where: str) -> str:
     try:
         found = urlsplit(text)
         usable = found.scheme in _SCHEMES and re.fullmatch(r"[\w.:%-]+", found.hostname or "") and found.port
+        usable = usable and found.username is None and not found.path.strip("/") and not found.query + found.fragment
     except ValueError:  # a port that is none
         usable = False
     if not usable:
         raise ClusterError(
-            f"{where}: expected {'://, '.join(_SCHEMES[:2])}://, then a host and a port: tcp://host:8786"
+            f"{where}: expected {'://, '.join(_SCHEMES[:2])}://, then a host and a port, and nothing more: tcp://host:8786"
         )
     return text
 
@@ -122,9 +125,24 @@ def _entry(path: Path, name: str) -> Address:
     address, file, dask = entry.get("address"), entry.get("file"), entry.get("dask", {})
     if (address is None) == (file is None) or not isinstance(address or file, str) or not isinstance(dask, dict):
         raise ClusterError(f"{where}: wants an address or the file of a scheduler, and at most a table dask beside it")
+    settings = dict(_settings(path.parent, dask, where))
     if address:
-        return Address(url=_url(address, where), dask=dask)
-    return Address(file=_file(path.parent / str(file), where), dask=dask)
+        return Address(url=_url(address, where), dask=settings)
+    return Address(file=_file(path.parent / str(file), where), dask=settings)
+
+
+def _settings(folder: Path, table: Mapping[str, Any], where: str, before: str = "") -> Iterator[tuple[str, Any]]:
+    """Dask's settings by their dotted names, however tables are nested; files are told from the profile's folder."""
+    for key, value in table.items():
+        name = before + key
+        if isinstance(value, dict) and value:
+            yield from _settings(folder, value, where, f"{name}.")
+            continue
+        if re.fullmatch(_CERTIFICATES, name) and isinstance(value, str) and "\n" not in value:
+            value = str(folder / Path(value).expanduser())
+            if not Path(value).is_file():
+                raise ClusterError(f"{where}: {name}: there is no file {value}")
+        yield name, value
 
 
 def unencrypted(url: str) -> str | None:

@@ -6,7 +6,7 @@ import asyncio
 import logging
 import sys
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -17,6 +17,7 @@ import msgspec
 from bench.cluster.address import Address, ClusterError, unencrypted
 from bench.cluster.workers import Worker
 from bench.environment import available_cores
+from bench.messages import nearest
 from bench.records import store
 from bench.suites.suite import Suite
 
@@ -40,6 +41,8 @@ QUIET = {
     "distributed.scheduler.allowed-failures": 10**6,
 }
 """Dask's settings for workers on this machine; docs/cluster.md names those that others want."""
+_FREE = ("environ", "resources")
+"""How groups of Dask's settings end in which every name is good."""
 
 
 def require() -> None:
@@ -68,6 +71,7 @@ def opened(address: Address) -> Iterator[Client]:
     for name in ("distributed", "tornado", "asyncio", *below):
         logging.getLogger(name).setLevel(logging.CRITICAL + 1)  # what it means for the run is said in one line
     warnings.filterwarnings("ignore", "Creating scratch directories")  # of a slow disk, or of a machine that is busy
+    _check(address.dask)
     with dask.config.set(QUIET), dask.config.set(dict(address.dask)):
         if address.local:
             cluster = LocalCluster(
@@ -98,6 +102,30 @@ def opened(address: Address) -> Iterator[Client]:
             yield client
 
 
+def _check(settings: Iterable[str]) -> None:
+    """Raises ClusterError for settings that Dask would pass over in silence, or fail of much later. Those of other
+    packages, and of groups whose names are the user's, stay as they are."""
+    from dask import config
+
+    for name in settings:
+        place: Any = config.config
+        done: list[str] = []
+        for part in name.split("."):
+            key = config.canonical_name(part, place) if isinstance(place, dict) else part
+            if not isinstance(place, dict) or key not in place:
+                if done and not done[-1].endswith(_FREE):
+                    names = place if isinstance(place, dict) else ()
+                    raise ClusterError(
+                        f"Dask has no setting {name}{nearest(part, names, prefix='.'.join((*done, '')))}"
+                    )
+                break
+            place = place[key]
+            done.append(part)
+        else:
+            if isinstance(place, dict) and place and not done[-1].endswith(_FREE):
+                raise ClusterError(f"Dask's {name} is a group of settings, and no setting")
+
+
 async def _answered(address: Address) -> None:
     """Waits for a scheduler's greeting; Dask's own limit of time does not reach as far as that."""
     from distributed.comm import connect
@@ -105,6 +133,8 @@ async def _answered(address: Address) -> None:
 
     url = address.url or msgspec.json.decode(Path(str(address.file)).read_bytes())["address"]
     given = Security().get_connection_args("client")
+    if url.startswith("tls:") and given["ssl_context"] is None:
+        raise ValueError("tls:// wants Dask's settings distributed.comm.tls.ca-file and .client.cert")
     try:
         comm = await asyncio.wait_for(connect(url, timeout=CONNECT_SECONDS, **given), CONNECT_SECONDS)
     except TimeoutError:

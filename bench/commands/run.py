@@ -78,6 +78,11 @@ def add(commands: Any) -> None:
     how.add_argument("--timeout", type=options.seconds, metavar="TIME", help="limit for one trial: 90, 90s, 5m or 1h")
     how.add_argument("--out", type=Path, metavar="DIR", help="where results go (default: results/SUITE)")
     how.add_argument(
+        "--retry-failed",
+        action="store_true",
+        help="run the trials once more that failed, also those whose worker was lost",
+    )
+    how.add_argument(
         "--verify",
         action="store_true",
         help="first prove the backends equal (verify --quick), unless that is known",
@@ -237,6 +242,7 @@ def _execute(
             command=options.command_line(),
             display=shown,
             self_check=not arguments.no_self_check,
+            retry_failed=arguments.retry_failed,
         )
     if chosen is not planned:
         begun = {trial.key for trial in chosen.trials(threads)}

@@ -71,13 +71,14 @@ class Index:
             if self.unsaved >= EVERY:
                 self.save()
 
-    def finished(self, *, timed: bool) -> dict[store.Key, Entry]:
+    def finished(self, *, timed: bool, failed: bool = True) -> dict[store.Key, Entry]:
         """The trials that need not run again, the last record of each.
 
         A skipped trial never ran, so it is not among them; one that ran for its quality alone does not stand in for a
-        timed one.
+        timed one. Without ``failed`` only what ended well is finished.
         """
-        return {entry.key: entry for entry in self.entries if entry.status != "skipped" and (entry.timed or not timed)}
+        last = {entry.key: entry for entry in self.entries if entry.status != "skipped" and (entry.timed or not timed)}
+        return last if failed else {key: entry for key, entry in last.items() if entry.status == "ok"}
 
     def record(self, entry: Entry) -> Record:
         """The whole record, from the file."""

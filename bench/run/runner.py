@@ -45,12 +45,14 @@ def run(
     command: str,
     display: Display,
     self_check: bool = True,
+    retry_failed: bool = False,
 ) -> Outcome:
     """Has what is left of a suite run, and appends one record a trial to ``out``.
 
-    Trials that have a record there are kept and not run again. Those that are not ``timed`` carry no timings and need
-    no limits. ``fits.survey`` gives ``shapes``, and ``unfit``: why scenarios, told by their hashes, cannot run; their
-    trials become records of that. ``self_check`` is as in ``run_trial``.
+    Trials that have a record there are kept and not run again, but for those that failed where ``retry_failed``. Those
+    that are not ``timed`` carry no timings and need no limits. ``fits.survey`` gives ``shapes``, and ``unfit``: why
+    scenarios, told by their hashes, cannot run; their trials become records of that. ``self_check`` is as in
+    ``run_trial``.
 
     Raises
     ------
@@ -63,7 +65,7 @@ def run(
     try:
         with FileLock(out / ".lock", timeout=0):
             index = index_of(out, executor.environment() if executor.one_environment else None)
-            done = index.finished(timed=timed)
+            done = index.finished(timed=timed, failed=not retry_failed)
             left = [trial for trial in plan if trial.key not in done]
             display.begin(len(plan), len(plan) - len(left))
             found: dict[store.Key, Entry | Record] = dict(done)

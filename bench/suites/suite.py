@@ -213,6 +213,8 @@ def load(name_or_path: str) -> Suite:
     if not path.is_file():
         path = Path(name_or_path)
         if not path.is_file():
+            if path.exists():
+                raise SuiteError(f"{name_or_path}: it is no file, but a folder or a device")
             names = ", ".join(shipped())
             raise SuiteError(f"{name_or_path}: no such suite; shipped are {names}, or give the path of a TOML file")
     try:

@@ -24,7 +24,7 @@ class TOMLError(ValueError):
 def read(path: Path) -> dict[str, Any]:
     """What a file holds, as ``loads``. Raises TOMLError, UnicodeDecodeError or OSError."""
     if not path.is_file():  # a pipe or a device would never end
-        raise FileNotFoundError(ENOENT, "there is no such file")
+        raise FileNotFoundError(ENOENT, "it is no file" if path.exists() else "there is no such file")
     if path.stat().st_size > 4 * LONGEST:
         raise TOMLError(f"it is longer than {LONGEST:,} characters")
     return loads(path.read_text(encoding="utf-8"))

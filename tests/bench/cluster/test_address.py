@@ -19,14 +19,16 @@ def folder(tmp_path, monkeypatch):
 
 def test_every_kind_of_cluster_is_told_from_the_others(folder):
     (folder / "scheduler.json").write_text('{"type": "Scheduler", "address": "tcp://head:8786"}')
+    (folder / "ca.pem").touch()
     (folder / "clusters.toml").write_text(
-        '[lab]\naddress = "tls://lab:8786"\ndask = {"distributed.comm.tls.ca-file" = "ca.pem"}\n'
+        '[lab]\naddress = "tls://lab:8786"\n[lab.dask]\ndistributed.comm.tls.ca-file = "ca.pem"\n'
         '[shared]\nfile = "scheduler.json"\n'
     )
     assert read("local:4") == Address(local=4)
     assert read("tcp://head:8786") == Address(url="tcp://head:8786")
     assert read("scheduler.json").file is not None
     assert read("lab") == Address(url="tls://lab:8786", dask={"distributed.comm.tls.ca-file": "ca.pem"})
+    assert read(f"{folder}/clusters.toml:lab").dask == {"distributed.comm.tls.ca-file": f"{folder}/ca.pem"}
     assert read(f"{folder}/clusters.toml:shared").file == folder / "scheduler.json"
 
 
@@ -40,18 +42,22 @@ def test_every_kind_of_cluster_is_told_from_the_others(folder):
         ("tcp://head:99999", "a host and a port"),
         ("tcp://two words:1", "a host and a port"),
         ("http://head:80", "a host and a port"),
+        ("tcp://head:8786/x?y", "a host and a port, and nothing more"),
+        ("tcp://me@head:8786", "a host and a port, and nothing more"),
         ("none.json", "there is no scheduler file"),
         ("lab", "no entry 'lab'; did you mean 'lap'?"),
         ("empty.toml:x", "not a TOML file"),
         ("absent.toml:x", "cannot be read"),
         ("clusters.toml:both", "wants an address or the file"),
         ("clusters.toml:key", "no key 'adress'; did you mean 'address'?"),
+        ("clusters.toml:tls", "distributed.comm.tls.ca-file: there is no file"),
         ("", "expected local:N"),
     ],
 )
 def test_what_names_no_cluster_gets_one_line(folder, text, said):
     (folder / "clusters.toml").write_text(
         '[lap]\naddress = "tcp://a:1"\n[both]\naddress = "tcp://a:1"\nfile = "b"\n[key]\nadress = "tcp://a:1"\n'
+        '[tls]\naddress = "tls://a:1"\n[tls.dask]\n"distributed.comm.tls.ca-file" = "none.pem"\n'
     )
     (folder / "empty.toml").write_text("[")
     with pytest.raises(ClusterError) as error:

@@ -97,6 +97,9 @@ def test_a_crash_costs_the_training_that_crashed_and_the_rest_goes_on_in_a_fresh
     assert len(set(others)) == 1
     # what a process has held at most may have been of an earlier training
     assert ["peak_memory_bytes" in r["metrics"] for r in records if r["status"] == "ok"] == [True, True, False]
+    again = bench(*done.args[1:], "--retry-failed")
+    assert "3 of 4 trials were finished before and kept" in again.stdout
+    assert [record["seed"] for record in read_records()] == [0, 1, 2, 3, 1]
 
 
 WRONG = {
