@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import os
+import signal
 import sys
 import warnings
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from importlib.metadata import PackageNotFoundError, version
+from multiprocessing import resource_tracker
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -74,14 +77,17 @@ def opened(address: Address) -> Iterator[Client]:
     _check(address.dask)
     with dask.config.set(QUIET), dask.config.set(dict(address.dask)):
         if address.local:
-            cluster = LocalCluster(
-                n_workers=address.local,
-                threads_per_worker=max(1, available_cores() // address.local),
-                host="127.0.0.1",
-                dashboard_address="127.0.0.1:0",
-                silence_logs=logging.CRITICAL + 1,
-            )
-            with cluster, Client(cluster, timeout=CONNECT_SECONDS) as client:
+            with ExitStack() as started:
+                with _undisturbed():
+                    cluster = LocalCluster(
+                        n_workers=address.local,
+                        threads_per_worker=max(1, available_cores() // address.local),
+                        host="127.0.0.1",
+                        dashboard_address="127.0.0.1:0",
+                        silence_logs=logging.CRITICAL + 1,
+                    )
+                    client = Client(started.enter_context(cluster), timeout=CONNECT_SECONDS)
+                    started.enter_context(client)
                 yield client
             return
         where = address.url or str(address.file)
@@ -100,6 +106,29 @@ def opened(address: Address) -> Iterator[Client]:
                     f"dask worker {client.scheduler.address}"
                 ) from None
             yield client
+
+
+@contextmanager
+def _undisturbed() -> Iterator[None]:
+    """Ctrl-C waits until Dask has started what it then knows how to end, and does not reach the processes it starts.
+
+    They inherit the signals that are blocked. Nor do they complain of what is left where the run itself is killed.
+    """
+    told = os.environ.get("PYTHONWARNINGS")
+    os.environ["PYTHONWARNINGS"] = ",".join(filter(None, (told, "ignore:resource_tracker:UserWarning")))
+    before = None
+    if hasattr(signal, "pthread_sigmask"):
+        resource_tracker.ensure_running()  # its start would let the signal through again
+        before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        yield
+    finally:
+        if told is None:
+            del os.environ["PYTHONWARNINGS"]
+        else:
+            os.environ["PYTHONWARNINGS"] = told
+        if before is not None:
+            signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 def _check(settings: Iterable[str]) -> None:

@@ -66,7 +66,7 @@ class Trials(WorkerPlugin):  # type: ignore[misc]
     name = PLUGIN
 
     def transition(self, key: Any, start: str, finish: str, **_: Any) -> None:
-        if start == "executing" and finish == "cancelled":
+        if start == "executing" and finish == "released":  # what Dask then calls cancelled runs on in its thread
             with lock:
                 unwanted.add(str(key))
                 if process := running.get(str(key)):

@@ -62,7 +62,7 @@ class Slow:
     def __init__(self, *, seed=0, threads=1):
         self.notes = []
     def fit(self, X):
-        time.sleep(60)
+        time.sleep(3600)
 '''
 
 
@@ -245,6 +245,10 @@ def test_what_a_stopped_client_has_started_ends_and_a_lost_scheduler_is_one_line
     assert "the same command goes on" in client.communicate(timeout=60)[1]
     assert client.returncode == 130
     wait(lambda: not cluster.trials(), "trials of a client that was stopped go on")
+    client = started("killed")
+    client.kill()
+    client.communicate(timeout=60)
+    wait(lambda: not cluster.trials(), "trials of a client that was killed go on")
     client = started("b")
     cluster.scheduler.kill()
     stderr = client.communicate(timeout=90)[1]
@@ -252,6 +256,24 @@ def test_what_a_stopped_client_has_started_ends_and_a_lost_scheduler_is_one_line
     assert "Traceback" not in stderr
     assert "ERROR" not in stderr, "Dask says nothing of its own"
     assert client.returncode == 2
+
+
+def test_ctrl_c_while_a_cluster_of_this_machine_starts_is_told_in_one_line(environ, suite_file, tmp_path):
+    client = subprocess.Popen(
+        [environ["BENCH_COMMAND"], "run", suite_file(TWO), "--untimed", "--cluster", "local:2"],
+        cwd=tmp_path,
+        env=environ,
+        stderr=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+    )
+    # the first is Python's own, which keeps count of what processes share
+    wait(lambda: len(psutil.Process(client.pid).children()) > 1, "no worker was started")
+    os.killpg(client.pid, signal.SIGINT)
+    stderr = client.communicate(timeout=60)[1]
+    assert client.returncode == 130, stderr
+    assert stderr.strip().splitlines()[-1].startswith("stopped; ")
+    assert "Traceback" not in stderr
 
 
 def wait(condition, otherwise: str) -> None:
