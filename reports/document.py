@@ -27,7 +27,7 @@ from reports.sections import (
 )
 from reports.sections.alerts import alerts
 from reports.sections.answer import answer
-from reports.surveys import mapping
+from reports.surveys import UNBOUNDED, mapping
 from reports.tables.material import Material
 
 SECTIONS: tuple[Callable[[Material], list[Section]], ...] = (
@@ -53,6 +53,7 @@ SECTIONS: tuple[Callable[[Material], list[Section]], ...] = (
 ranks come first."""
 
 
+@UNBOUNDED
 def document(material: Material) -> Document:
     """The whole report as blocks; the same records give the same."""
     suites = [code(suite) for suite in material.trials["suite"].drop_duplicates() if suite]

@@ -18,7 +18,7 @@ from reports import numbers, tables
 from reports.blocks import Cell, Column, Table, code, table, words
 from reports.sections import columns
 from reports.spreadsheets import inert
-from reports.surveys import COUNTS, QUALITY
+from reports.surveys import COUNTS, QUALITY, UNBOUNDED
 from reports.tables.equality import equalities
 from reports.tables.frames import Row, rows
 from reports.tables.settings import SETTINGS, networks, varying
@@ -66,6 +66,7 @@ class NoTableError(ValueError):
     """There is nothing to show, or not in this form; one line says why."""
 
 
+@UNBOUNDED
 def written(records: Records, table: str, form: str, pivot: str | None = None) -> bytes:
     """One table of the records' report; the same records give the same bytes in every text format.
 

@@ -165,6 +165,9 @@ def _rate(rows: Array, seconds: Array, otherwise: Array) -> Array:
     return np.where((seconds > 0) & (rows > 0), rows / np.where(seconds > 0, seconds, np.nan), otherwise)
 
 
+UNBOUNDED = np.errstate(over="ignore", invalid="ignore")
+"""Around what is counted with the numbers of records, which anybody may have written: what is too large is infinite."""
+
 Columns = dict[str, NDArray[Any]]
 
 
@@ -187,7 +190,7 @@ def asked(records: Sequence[Mapping[str, Any]]) -> Columns:
     }
 
 
-@np.errstate(over="ignore", invalid="ignore")
+@UNBOUNDED
 def columns(records: Sequence[Mapping[str, Any]]) -> Columns:
     """What ``trials`` makes its table of, a value for each record."""
     found = _values(records, READ)

@@ -9,6 +9,7 @@ from typing import Any
 import pandas as pd
 
 from reports.arrays import Shelf
+from reports.surveys import UNBOUNDED
 from reports.tables.equality import Equality, equalities
 from reports.tables.frames import BLOCK, split
 from reports.tables.quality import Standing, quality, standings
@@ -41,6 +42,7 @@ class Material:
         One line each, about records that could not be read.
     """
 
+    @UNBOUNDED
     def __init__(self, records: Records, shelf: Shelf | None = None, warnings: Sequence[str] = ()) -> None:
         self.records, self.shelf, self.warnings = records, shelf or Shelf(None), warnings
         self.trials = short(trials(records))

@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import ast
-import copy
 import html
 import json
 import re
-from collections.abc import Iterator
 from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
@@ -252,26 +250,19 @@ def test_a_report_on_few_sets_keeps_its_order_and_is_open(record) -> None:
     assert page[page.index("### `d0`") :].split("\n", 3)[2] != "<details>"
 
 
-HUGE = (1e300, -1e300, 2**70, 0, -1)
+def replaced(value: Any, by: float) -> Any:
+    """The value with every number in it replaced."""
+    if isinstance(value, dict):
+        return {key: replaced(one, by) for key, one in value.items()}
+    if isinstance(value, list):
+        return [replaced(one, by) for one in value]
+    return by if isinstance(value, int | float) and not isinstance(value, bool) else value
 
 
-def numbers_of(value: Any, *place: Any) -> Iterator[tuple[Any, ...]]:
-    """The places of numbers in a record; of a list those of its first two values."""
-    if isinstance(value, dict | list):
-        inner = value.items() if isinstance(value, dict) else enumerate(value[:2])
-        for key, one in inner:
-            yield from numbers_of(one, *place, key)
-    elif isinstance(value, int | float) and not isinstance(value, bool):
-        yield place
-
-
-@pytest.mark.parametrize("huge", HUGE)
-def test_a_number_that_nobody_can_have_measured_breaks_no_table(record: Any, huge: float) -> None:
-    seeds = [record(detector=name, seed=seed) for name in ("vae", "knn") for seed in (0, 1)]
-    for place in numbers_of(seeds[0]):
-        broken = copy.deepcopy(seeds[0])
-        inside = broken
-        for key in place[:-1]:
-            inside = inside[key]
-        inside[place[-1]] = huge
-        markdown.written(document(Material([broken, *seeds[1:]], reports_shelf(Path()))))
+@pytest.mark.parametrize("number", [1e300, -1e300])
+def test_numbers_that_nobody_can_have_measured_break_no_table(record: Any, number: float) -> None:
+    first, *others = (record(detector=name, seed=seed) for name in ("vae", "knn") for seed in (0, 1))
+    for key, value in first.items():
+        broken = first | {key: replaced(value, number)}
+        if broken != first:
+            markdown.written(document(Material([broken, *others], reports_shelf(Path()))))
