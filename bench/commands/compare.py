@@ -65,9 +65,11 @@ def _compare(arguments: argparse.Namespace) -> int:
     stored = [sides.is_directory(text) for text in given]
     if all(stored):
         _refuse_live_options(arguments)
-        found = comparison.of_directories(Path(given[0]), Path(given[1]), terms)
+        warnings: list[str] = []
+        found = comparison.of_directories(Path(given[0]), Path(given[1]), terms, warnings.append)
         if not found:
             raise UsageError(f"{given[0]} and {given[1]} hold no records to compare")
+        options.warn(warnings)
         result = comparison.result(found, terms) | {
             "live": False,
             "baseline": {"text": given[0]},

@@ -38,7 +38,8 @@ def _export(arguments: argparse.Namespace) -> int:
 
     if (arguments.better is not None) != (arguments.format == "github-action-benchmark"):
         raise UsageError("--better lower or --better higher goes with --format github-action-benchmark, and only there")
-    entry = condense.results(arguments.directory)
+    warnings: list[str] = []
+    entry = condense.results(arguments.directory, tell=warnings.append)
     try:
         if arguments.format == "pytest-benchmark":
             found, _ = store.read(arguments.directory)
@@ -49,5 +50,6 @@ def _export(arguments: argparse.Namespace) -> int:
             content = export.for_github_action_benchmark(entry, arguments.better)
     except HistoryError as error:
         raise UsageError(f"{arguments.directory}: {error}") from None
+    options.warn(warnings)
     options.write(content, arguments.out)
     return 0

@@ -87,9 +87,13 @@ def _add(arguments: argparse.Namespace) -> int:
     from bench.history import condense, pytest_benchmark, store
 
     source: Path = arguments.source
-    reader = pytest_benchmark.read if source.is_file() else condense.results
-    entry = reader(source, arguments.revision)
+    warnings: list[str] = []
+    if source.is_file():
+        entry = pytest_benchmark.read(source, arguments.revision)
+    else:
+        entry = condense.results(source, arguments.revision, warnings.append)
     path = store.add(arguments.history, entry)
+    options.warn(warnings)
     if path is None:
         print(plain(f"{source} is in {arguments.history} already"))
     else:

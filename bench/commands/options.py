@@ -12,10 +12,11 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Literal
 
-from bench.messages import UsageError, harmless
+from bench.messages import UsageError, harmless, plain
 
 LONGEST_SECONDS = 366 * 24 * 3600
 VERIFIED_PRECISIONS = ("float32", "float64")
+MOST_WARNINGS = 20
 MOST_LANES = 1024
 """As a suite may have."""
 PRECISIONS = (*VERIFIED_PRECISIONS, "bfloat16", "tf32")
@@ -24,6 +25,14 @@ PRECISIONS = (*VERIFIED_PRECISIONS, "bfloat16", "tf32")
 def command_line() -> str:
     """This command as one would type it again."""
     return shlex.join(["bench", *sys.argv[1:]])
+
+
+def warn(warnings: Sequence[str]) -> None:
+    """A line for each beside what was asked for, and one for all that are left after ``MOST_WARNINGS``."""
+    for warning in warnings[:MOST_WARNINGS]:
+        print(plain(f"bench: {warning}"), file=sys.stderr)
+    if len(warnings) > MOST_WARNINGS:
+        print(f"bench: and {len(warnings) - MOST_WARNINGS:,} more such lines", file=sys.stderr)
 
 
 def write(content: bytes, out: Path | None) -> None:

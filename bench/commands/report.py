@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -96,8 +95,7 @@ def _table(arguments: argparse.Namespace) -> int:
         raise UsageError("Parquet is no text: say with --out into which file it goes")
     found, warnings, _ = _read(arguments.directories)
     text = excerpt.written(found, arguments.table or "quality", arguments.format or "markdown", arguments.pivot)
-    for warning in warnings:
-        print(plain(f"bench: {warning}"), file=sys.stderr)
+    options.warn(warnings)
     options.write(text, arguments.out)
     return 0
 
@@ -112,8 +110,7 @@ def _query(arguments: argparse.Namespace) -> int:
         raise UsageError("Parquet is no text: say with --out into which file it goes")
     runs = {name or path.resolve().name: path for name, path in _named(arguments.directories).items()}
     found, warnings = query.answer(runs, arguments.sql)
-    for warning in warnings:
-        print(plain(f"bench: {warning}"), file=sys.stderr)
+    options.warn(warnings)
     options.write(queried.written(found, arguments.format or "markdown"), arguments.out)
     return 0
 

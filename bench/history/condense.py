@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import hashlib
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from statistics import median
 from typing import Any
@@ -24,15 +24,20 @@ _LARGEST = math.log(1e300)
 """Of a bound; no rate and no time comes near it."""
 
 
-def results(directory: Path, revision: str | None = None) -> Entry:
-    """The run that a results directory holds; ``revision`` replaces that of the records.
+def results(
+    directory: Path, revision: str | None = None, tell: Callable[[str], object] = lambda warning: None
+) -> Entry:
+    """The run that a results directory holds; ``revision`` replaces that of the records, and ``tell`` is given a line
+    for each record that cannot be read.
 
     Raises
     ------
     HistoryError
         No trial ended well, or the records are of several revisions or environments.
     """
-    found, _ = store.read(directory)
+    found, warnings = store.read(directory)
+    for warning in warnings:
+        tell(f"{directory}: {warning}")
     ended = followed(found)
     if not ended:
         raise HistoryError(f"{directory}: no trial ended well, so there is nothing to keep")

@@ -6,7 +6,7 @@ The pairs are those of two results directories, or those that ``bench.verdict.ca
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -56,12 +56,15 @@ class Found:
     alone: tuple[list[shortfall.Key], list[shortfall.Key]] = field(default_factory=lambda: ([], []))
 
 
-def of_directories(baseline: Path, candidate: Path, terms: Terms) -> list[Found]:
+def of_directories(
+    baseline: Path, candidate: Path, terms: Terms, tell: Callable[[str], object] = lambda warning: None
+) -> list[Found]:
     """Two results directories: scenarios matched by their hash, trials paired by seed and round.
 
+    ``tell`` is given a line for each record that cannot be read.
     A scenario that both have from several environments is compared in each of these by itself.
     """
-    sides = [_by_scenario(directory) for directory in (baseline, candidate)]
+    sides = [_by_scenario(directory, tell) for directory in (baseline, candidate)]
     found, hashes = [], []
     for hash_, environments in sides[0].items():
         others = sides[1].get(hash_)
@@ -244,9 +247,12 @@ def _other_environment(baseline: Record, candidate: Record) -> str | None:
     return None
 
 
-def _by_scenario(directory: Path) -> dict[str, Environments]:
+def _by_scenario(directory: Path, tell: Callable[[str], object]) -> dict[str, Environments]:
     found: dict[str, Environments] = {}
-    for record in store.latest(store.read(directory)[0]):
+    records, warnings = store.read(directory)
+    for warning in warnings:
+        tell(f"{directory}: {warning}")
+    for record in store.latest(records):
         # nobody asks how fast a sanity line is, and a skipped trial never ran
         if record["detector"] not in registry.SANITY and record["status"] != "skipped":
             trials = found.setdefault(record["scenario_hash"], {}).setdefault(str(record.get("environment_hash")), {})

@@ -46,6 +46,25 @@ def measured(process, tmp_path_factory):
     return folder / "measured.json"
 
 
+@pytest.mark.parametrize(
+    "command",
+    [
+        ("export", "results", "--format", "csv"),
+        ("history", "add", "results", "--history", "kept"),
+        ("compare", "results", "results"),
+    ],
+    ids=lambda command: command[0],
+)
+def test_a_record_that_is_left_out_is_named(results, command, tmp_path, monkeypatch, capsys):
+    with (results / "records.jsonl").open("a") as file:
+        file.write('{"schema": 1, "torn\n')
+    monkeypatch.chdir(tmp_path)
+    cli.main(command)
+    told = capsys.readouterr().err.splitlines()
+    line = "bench: results: line 4 of records.jsonl is not a whole JSON object and was left out"
+    assert told == [line] * command.count("results")
+
+
 def test_what_pytest_benchmark_wrote_joins_the_history(measured, tmp_path, capsys):
     directory = tmp_path / "history"
     assert cli.main(["history", "add", str(measured), "--history", str(directory)]) == 0
