@@ -153,9 +153,12 @@ def _coded(cells: Any) -> tuple[list[object], NDArray[np.intp]]:
 
 
 def _words(values: Sequence[object]) -> list[str]:
-    """Labels as people write them: where all are numbers, 0 and 0.0 are one label."""
+    """Labels as people write them: where all are numbers, 0 and 0.0 are one label. 007 beside 7 is another one."""
     words = [_word(value) for value in values]
     present = [word for word in words if word not in MISSING]
+    padded = {_number(word) for word in present if re.match("[+-]?0[0-9]", word)}
+    if any(word in padded for word in present):
+        return words
     if present and all(_number(word) != word or _is_number(word) for word in present):
         return [word if word in MISSING else _number(word) for word in words]
     return words

@@ -155,6 +155,8 @@ def test_parquet_categories_are_categories(tmp_path: Path) -> None:
         (["BENIGN", "DDoS"], ""),
         (["normal.", "smurf."], ""),
         (["-1", "1"], "?normal=-1"),
+        (["7", "007"], "?normal=7"),
+        (["00", "01"], ""),
         (["good", "bad", "normal"], "?normal=good,normal"),
     ],
 )
