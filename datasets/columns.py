@@ -12,7 +12,20 @@ import numpy as np
 from numpy.typing import NDArray
 
 from datasets.dataset import DatasetError, require
-from datasets.readings import MISSING, NEARLY, PLAIN, Decimal, Dialect, Found, Reading, discover, grouped, read, words
+from datasets.gaps import filler, without
+from datasets.readings import (
+    MISSING,
+    NEARLY,
+    PLAIN,
+    Decimal,
+    Dialect,
+    Found,
+    Reading,
+    discover,
+    grouped,
+    read,
+    words,
+)
 from datasets.tables import LARGEST, Table
 
 if TYPE_CHECKING:
@@ -113,6 +126,8 @@ class _Reader:
     found: dict[str, Found] = field(default_factory=dict)
     left: dict[str, list[str]] = field(default_factory=dict)
     """Names by the sentence that says why they are left out."""
+    marked: dict[str, list[str]] = field(default_factory=dict)
+    """Names by the numbers that were asked to be taken as missing."""
 
     def __post_init__(self) -> None:
         names = list(self.table.columns)
@@ -215,6 +230,10 @@ class _Reader:
         left_out = list(self.table.left_out) + self._told(np.flatnonzero(bad))
         for name, found in self.found.items():
             self.numbers[name] = found.numbers
+        for name, values in self.numbers.items():
+            self.numbers[name] = without(values, self.asked.missing)
+            for value in np.unique(values[np.isnan(self.numbers[name]) & ~np.isnan(values)]):
+                self.marked.setdefault(f"{value:.15g}", []).append(name)
         self._leave_counts(~bad)
         if (last := self._total(np.flatnonzero(~bad))) is not None:
             row, what = last
@@ -232,6 +251,7 @@ class _Reader:
             f"{_listed(left_out)}",
         )
         infinite: list[str] = []
+        fillers: dict[str, list[str]] = {}
         frame: dict[str, Any] = {}
         for name in self.table.columns:
             if name in self.numbers:
@@ -243,10 +263,15 @@ class _Reader:
                     continue
                 if boundless.any():
                     infinite.append(name)
+                if (number := filler(values)) is not None:
+                    fillers.setdefault(f"{number:.15g}", []).append(name)
                 frame[name] = pd.Series(values)
             elif name in self.text and (categories := self._categories(name, rows)) is not None:
                 frame[name] = pd.Series(categories, dtype=object)
         notes = self._notes(infinite, left_out)
+        for word, names in fillers.items():
+            far = f"{word} in {shown(names)}, far from all other values"
+            notes.append(f"Perhaps meant as missing: {far}; ?missing={word} takes it so.")
         require(bool(frame), f"{self.path}: no feature column is left besides the label. {' '.join(notes)}".rstrip())
         readings = {name: one.reading for name, one in self.found.items() if name in frame and not one.reading.plain}
         dialect = Dialect(readings, self.asked.missing, self.table.encoding)
@@ -340,7 +365,7 @@ class _Reader:
 
     def _notes(self, infinite: list[str], left_out: Sequence[tuple[Any, str]]) -> list[str]:
         by_reading: dict[str, list[str]] = {}
-        unusual: dict[str, list[str]] = {}
+        unusual = dict(self.marked)
         stored = []
         for name, found in self.found.items():
             if name in self.numbers:

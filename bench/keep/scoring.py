@@ -19,6 +19,7 @@ from bench.quality.steps import step_scores
 from datasets import tables, times, windows
 from datasets.columns import shown
 from datasets.dataset import Stretch
+from datasets.gaps import without
 from datasets.preprocessing import Preprocessing, listed
 from datasets.readings import PLAIN, Dialect
 from datasets.scaling import LARGEST
@@ -222,7 +223,7 @@ def _raw(
         values = tables.numbers(table[name])
         if values is None:
             raise ModelError(f"{path}: {_no_number(table[name], name, preprocessing.dialect, start, line)}")
-        raw[name] = values
+        raw[name] = without(values, preprocessing.dialect.missing)
     raw |= {name: _words(table[name]) for name in preprocessing.categories or {}}
     return pd.DataFrame(raw, columns=wanted, index=table.index)
 

@@ -8,7 +8,7 @@ from pathlib import Path
 import datasets
 
 LEVELS = (
-    ("matrices", "strangers"),
+    ("gaps", "matrices", "strangers"),
     ("dataset",),
     ("readings", "sniffing", "splitting", "storage"),
     ("arrays", "columnar", "delimited", "scaling"),

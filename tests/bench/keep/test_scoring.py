@@ -104,6 +104,16 @@ def test_a_reading_stays_with_the_model(fit):
     assert dialect.missing == ("unknown",)
 
 
+@pytest.mark.parametrize("suffix", ["csv", "parquet"])
+def test_a_number_that_meant_missing_in_training_means_it_later(fit, score, suffix):
+    frame = rows()
+    model, _ = fit(frame.assign(a=frame["a"].mask(frame.index % 7 == 0, -999)), "?missing=-999")
+    later = frame.assign(a=frame["a"].mask(frame.index % 5 == 0, -999))
+    empty = frame.assign(a=frame["a"].mask(frame.index % 5 == 0))
+    np.testing.assert_array_equal(score(model, later, suffix)[0], score(model, empty, suffix)[0])
+    assert not np.array_equal(score(model, later, suffix)[0], score(model, frame, suffix)[0])
+
+
 @pytest.mark.parametrize("reading", [{"thousands": "?"}, {"decimal": ";"}, {"truth": ["a"]}])
 def test_a_model_with_an_impossible_reading_is_refused(fit, tmp_path, capsys, reading):
     from safetensors import safe_open
