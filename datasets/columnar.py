@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import math
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -262,6 +263,21 @@ def text(column: Any) -> Any:
         return column.cast(pa.string())
     except pa.ArrowInvalid:
         return None
+
+
+def words(column: Any) -> Any:
+    """A typed column of single values as words, whole numbers without a point; None for a column of something else."""
+    if numbers(column) is None:
+        return text(column)
+    coded = pa.chunked_array([column.combine_chunks()]).dictionary_encode().combine_chunks()
+    known = [_word(value) for value in coded.dictionary.to_pylist()]
+    return pa.chunked_array([pa.array([*known, None], pa.string()).take(coded.indices.fill_null(len(known)))])
+
+
+def _word(value: object) -> str | None:
+    if isinstance(value, float):
+        return None if math.isnan(value) else str(int(value)) if value.is_integer() else str(value)
+    return str(value)
 
 
 def _values(column: Any) -> NDArray[np.float64]:

@@ -143,13 +143,14 @@ class _Reader:
         """Reads a column as far as it can be read without the others."""
         from datasets import columnar
 
+        as_text = columnar.words if name in self.words else columnar.text
         if name in self.dropped:
             self.leave("asked", name)
         elif name in self.table.index and name not in self.kept:
             self.leave("the index of a data frame (?keep=COLUMN takes it in)", name)
         elif values.null_count == len(values):
             self.leave("empty", name)
-        elif (cells := values if self.table.written else columnar.text(values)) is not None:
+        elif (cells := values if self.table.written else as_text(values)) is not None:
             self._take_text(name, cells)
         elif (numbers := columnar.numbers(values)) is not None:
             self.numbers[name] = numbers

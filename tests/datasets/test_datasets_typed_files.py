@@ -147,3 +147,19 @@ def test_long_doubles_beyond_all_floats_are_missing_without_a_warning(tmp_path: 
     data = datasets.load(f"file:{tmp_path / 'rows.npy'}?label=x3")
     assert any("missing" in note for note in data.provenance.notes)
     assert np.isinf(next(iter(tables.chunks(tmp_path / "rows.npy", "rows.npy")))["x0"][5])
+
+
+@pytest.mark.parametrize("kind", [pa.int8(), pa.int64(), pa.float32(), pa.float64(), pa.decimal128(5, 0)])
+def test_numbers_that_are_asked_for_as_words_are_categories(tmp_path: Path, kind: pa.DataType) -> None:
+    codes = [Decimal(row % 3) if pa.types.is_decimal(kind) else row % 3 for row in range(makers.ROWS)]
+    data = parquet(tmp_path, typed(port=pa.array([*codes[:-1], None], kind)), "?text=port")
+    assert data.feature_names[-4:] == ("port=0", "port=1", "port=2", "port=missing")
+    as_words = [*map(str, codes[:-1]), None]
+    assert data.checksum == parquet(tmp_path, typed(port=as_words), "?text=port").checksum
+
+
+def test_columns_of_an_array_that_are_asked_for_as_words_are_categories(tmp_path: Path) -> None:
+    X = np.column_stack([BASE["f0"], np.arange(makers.ROWS) % 3])
+    np.savez(tmp_path / "rows.npz", X=X, y=BASE["label"].to_numpy())
+    data = datasets.load(f"file:{tmp_path / 'rows.npz'}?text=x1")
+    assert data.feature_names == ("x0", "x1=0", "x1=1", "x1=2")

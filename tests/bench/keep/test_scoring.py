@@ -114,6 +114,17 @@ def test_a_number_that_meant_missing_in_training_means_it_later(fit, score, suff
     assert not np.array_equal(score(model, later, suffix)[0], score(model, frame, suffix)[0])
 
 
+@pytest.mark.parametrize("suffix", ["csv", "parquet"])
+def test_numbers_that_were_words_in_training_are_words_later(fit, score, suffix):
+    frame = rows().assign(port=np.arange(ROWS) % 3)
+    model, _ = fit(frame, "?text=port")
+    assert models.read(model).preprocessing.categories["port"] == ("0", "1", "2")
+    known, _ = score(model, frame, suffix)
+    as_words, _ = score(model, frame.assign(port=frame["port"].astype(str)), suffix)
+    np.testing.assert_array_equal(known, as_words)
+    assert not np.array_equal(known, score(model, frame.assign(port=7), suffix)[0])
+
+
 @pytest.mark.parametrize("reading", [{"thousands": "?"}, {"decimal": ";"}, {"truth": ["a"]}])
 def test_a_model_with_an_impossible_reading_is_refused(fit, tmp_path, capsys, reading):
     from safetensors import safe_open
