@@ -59,9 +59,10 @@ const Answer = (() => {
     return box;
   }
 
-  function rates(found) {
+  /** Beside a single panel of quality, or over the whole line. */
+  function rates(found, wide) {
     const lines = found.lines.toReversed();
-    const { box, element } = Charts.panel(`Training rate · ${found.title}`, `Training samples/s by backend, with intervals: ${found.title}`);
+    const { box, element } = Charts.panel(`Training rate · ${found.title}`, `Training samples/s by backend, with intervals: ${found.title}`, { wide });
     Charts.plot(element, () => {
       const places = lines.map((_, at) => at);
       const traces = [
@@ -79,7 +80,7 @@ const Answer = (() => {
 
   function show(container, data) {
     if (data.quality.length) container.append(quality(data.quality));
-    if (data.rates.lines.length) container.append(rates(data.rates));
+    if (data.rates.lines.length) container.append(rates(data.rates, data.quality.length !== 1));
   }
 
   function ranks(container, data) {
