@@ -164,22 +164,24 @@ def roc(found: Sequence[Series], shelf: Shelf) -> tuple[list[Plain], str]:
 def histogram(record: Mapping[str, Any], shelf: Shelf | None = None) -> Plain | None:
     """Counts of normal rows and anomalies between edges, and the ``axis`` that shows them.
 
-    ``log`` where nearly all rows would stand in ``_SQUEEZED`` bars of a linear one and no score is below zero: with
-    bars of equal widths on that axis where the scores themselves were kept. ``clipped`` where some are: then the axis
-    ends where 99 % of the rows do, and ``beyond`` counts the others. Else ``linear``.
+    ``log`` where nearly all rows, or nearly all normal ones, would stand in ``_SQUEEZED`` bars of a linear one and no
+    score is below zero: with bars of equal widths on that axis where the scores themselves were kept. ``clipped`` where
+    nearly all rows would, and some score is below zero: then the axis ends where 99 % of the rows do, and ``beyond``
+    counts the others. Else ``linear``.
     """
     known = mapping(record.get("histogram"))
     edges, normal, anomaly = (finite(known.get(key)) for key in ("edges", "normal", "anomaly"))
     if not len(edges) - 1 == len(normal) == len(anomaly) > 0:
         return None
     every = np.add(normal, anomaly)
-    if not _squeezed(every):
-        return {"edges": edges, "normal": normal, "anomaly": anomaly, "axis": "linear", "beyond": 0}
-    if edges[0] > 0:
+    squeezed = _squeezed(every)
+    if edges[0] > 0 and (squeezed or _squeezed(np.array(normal))):
         scored = shelf.scores(record) if shelf is not None else None
         if scored is not None and scored[0].min() > 0:
             return _logarithmic(*scored)
         return {"edges": edges, "normal": normal, "anomaly": anomaly, "axis": "log", "beyond": 0}
+    if not squeezed:
+        return {"edges": edges, "normal": normal, "anomaly": anomaly, "axis": "linear", "beyond": 0}
     last = int(np.searchsorted(np.cumsum(every), 0.99 * every.sum())) + 1
     last = min(max(last, 2), len(normal))
     beyond = int(every[last:].sum())

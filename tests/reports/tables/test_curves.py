@@ -37,6 +37,18 @@ def test_one_far_score_gives_a_logarithmic_axis_and_the_caption_says_so(record: 
     assert "logarithmic axis" in drawing.caption
 
 
+@pytest.mark.parametrize(("low", "axis"), [(0.5, "log"), (-3.0, "linear")])
+def test_normal_rows_in_few_bars_beside_anomalies_all_over_get_a_logarithmic_axis(
+    record: Any, low: float, axis: str
+) -> None:
+    """Detectors that are nearly perfect: a clipped axis would hide what they found."""
+    apart: dict[str, Any] = squeezed(record, low)
+    apart["histogram"]["anomaly"] = [0.0, *[12.0] * 39]
+    found = curves.histogram(apart)
+    assert found is not None
+    assert (found["axis"], found["beyond"]) == (axis, 0)
+
+
 def test_scores_that_were_kept_are_counted_anew_in_bars_of_equal_width_on_that_axis(
     record: Any, tmp_path: Path
 ) -> None:
