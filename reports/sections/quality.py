@@ -168,7 +168,7 @@ def _data_sentence(records: Records, block: pd.DataFrame) -> str:
         return numbers.span(value for d in data if isinstance(value := d.get(key), (int, float)))
 
     anomalies, tested = (sum(number(d.get(key)) for d in data) for key in ("anomalies", "test_rows"))
-    share = f" ({numbers.significant(100 * anomalies / tested)} %)" if tested > 0 else ""
+    share = f" ({numbers.significant(100 * anomalies / tested)}{numbers.GLUE}%)" if tested > 0 else ""
     text = (
         f"{count('train_rows')} training, {count('val_rows')} validation and {count('test_rows')} test rows of "
         f"{count('features')} features; {count('anomalies')} of the test rows are anomalies{share}."
