@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import json
 import random
 import struct
@@ -89,7 +90,7 @@ def json_of(value: Any, draw: random.Random) -> Any:
 
 def _changed(found: Any, draw: random.Random) -> Any:
     if not isinstance(found, dict | list) or not found:
-        return draw.choice(VALUES)
+        return _value(draw)
     parent, place = draw.choice(_places(found))
     what = draw.randrange(8)
     if what == 0:
@@ -102,10 +103,15 @@ def _changed(found: Any, draw: random.Random) -> Any:
     elif what == 3 and isinstance(parent[place], int | float) and not isinstance(parent[place], bool):
         parent[place] = draw.choice((-1, 0, parent[place] * 2, parent[place] * -1e12, 1e300))
     elif what == 4 and isinstance(parent[place], list):
-        parent[place] = parent[place] * draw.choice((0, 2, 3)) + draw.choice(([], [draw.choice(VALUES)]))
+        parent[place] = parent[place] * draw.choice((0, 2, 3)) + draw.choice(([], [_value(draw)]))
     else:
-        parent[place] = draw.choice(VALUES)
+        parent[place] = _value(draw)
     return found
+
+
+def _value(draw: random.Random) -> Any:
+    """One of its own: a list that stands in two places could come to hold itself."""
+    return copy.deepcopy(draw.choice(VALUES))
 
 
 def _places(value: Any) -> list[tuple[Any, Any]]:
