@@ -139,6 +139,7 @@ def test_the_installed_command_ends_with_status_2_and_without_a_traceback(bench,
     ("arguments", "part"),
     [
         (["run", "qick"], "shipped are"),
+        (["run", "."], ".: it is no file, but a folder or a device"),
         (["run", "smoke", "--datasets", "digits:11"], "digits"),
         (["run", "smoke", "--detectors", "knm"], "did you mean 'knn'?"),
         (["run", "smoke", "--threads", "4096"], "cores available"),

@@ -30,6 +30,12 @@ def test_a_long_message_keeps_its_beginning_and_its_end():
     assert len(said) <= LONGEST + 3
 
 
+def test_what_the_system_says_begins_with_the_file():
+    assert one_line(OSError(17, "File exists", "a\x1bb")) == r"a\x1bb: File exists"
+    assert one_line(OSError("no room")) == "no room"
+    assert one_line(OSError(18, "Cross-device link", "a", None, "b")).endswith("Cross-device link: 'a' -> 'b'")
+
+
 @pytest.mark.parametrize("name", ["quick", "my suite.v2", "µ-tests", "a" * 200])
 def test_plain_file_names_are_taken(name):
     assert is_file_name(name)
