@@ -10,6 +10,7 @@ import hashlib
 from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from itertools import count
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +22,7 @@ import backends
 from bench.detect import registry
 from bench.records import store
 from bench.records.record import Record
+from bench.run.trial import SOUND
 from bench.suites.checks import SuiteError
 from bench.suites.scenario import Scenario, Trial
 from bench.suites.suite import Suite
@@ -141,9 +143,9 @@ class Duets:
             self.add(match)
 
     def add(self, match: Match) -> None:
-        """Plays one more process pair of a scenario and keeps it."""
-        both = self._both(match)
-        self._play(match, both[-1][0]["round"] + 1 if both else 0)
+        """Plays one more process pair of a scenario and keeps it: the first that is not there or was lost."""
+        played = {first["round"] for first, _ in self._both(match)}
+        self._play(match, next(number for number in count() if number not in played))
 
     def found(self, terms: Terms) -> list[Found]:
         return [self._found(match, terms) for match in self.matches]
@@ -243,4 +245,5 @@ class Duets:
         for place, folder in enumerate(self.folders):
             if (folder / store.FILE).is_file():
                 kept, _ = store.read(folder)
-                self.records[place] = {store.key(record): record for record in kept}
+                # what was killed, ran out of time or memory, or failed otherwise, is tried again
+                self.records[place] = {store.key(one): one for one in kept if one["status"] in ("ok", *SOUND)}

@@ -126,6 +126,36 @@ def test_a_side_that_dies_makes_its_scenario_incomparable_and_both_logs_are_kept
     assert (again.returncode, again.stdout) == (4, done.stdout)
 
 
+def test_a_pair_that_was_lost_is_played_again_in_its_place(tmp_path, monkeypatch):
+    """A side that was killed, or had no memory or time, says nothing of the code; one that diverged does."""
+    statuses = iter(["ok", "failed", "timeout", "diverged"])
+
+    def played(baseline: Part, candidate: Part, timeout: float) -> None:
+        for part in (baseline, candidate):
+            part.record |= {"data": {"checksum": "c"}, "metrics": {TRAIN: 1000.0}, "wall_seconds": 1.0, "samples": {}}
+            part.record |= {"train_rows_per_sample": 1}
+        candidate.record["status"] = next(statuses, "ok")
+
+    monkeypatch.setattr(campaign, "play", played)
+    match = Match("knn", knn(), knn())
+
+    def after(pairs: int) -> tuple[int, str | None]:
+        """So many pairs more, and what the same command then goes on from."""
+        with Duets([match], side(), side(), tmp_path, suite.load("compare")) as duets:
+            for _ in range(pairs):
+                duets.add(match)
+        with Duets([match], side(), side(), tmp_path, suite.load("compare")) as duets:
+            (found,) = duets.found(Terms(metrics=(TRAIN,)))
+            return len(found.pairs), found.reason
+
+    assert after(2) == (1, None)
+    assert after(1) == (1, None)
+    pairs, reason = after(1)
+    assert (pairs, "diverged" in str(reason)) == (1, True)
+    rounds = [record["round"] for record in store.read(tmp_path / "candidate")[0]]
+    assert rounds == [0, 1, 1, 1]
+
+
 def side(name: str = "x") -> Side:
     return Side("here", name, environment={"machine": {"memory_bytes": 0}, "packages": {}})
 
