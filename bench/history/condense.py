@@ -41,13 +41,14 @@ def results(
     ended = followed(found)
     if not ended:
         raise HistoryError(f"{directory}: no trial ended well, so there is nothing to keep")
+    revisions = {str(revision or _environment(record).get("revision")) for record in ended}
     for what, values in (
         ("environments", {record["environment_hash"] for record in ended}),
-        ("revisions", {_environment(record).get("revision") for record in ended} if revision is None else {revision}),
+        ("revisions", revisions),
     ):
         if len(values) > 1:
             raise HistoryError(
-                f"{directory}: its records are of {len(values)} {what} ({', '.join(sorted(map(str, values)))}), "
+                f"{directory}: its records are of {len(values)} {what} ({', '.join(sorted(values))}), "
                 "and a point of the history is of one; run the suite again into another directory"
             )
     try:

@@ -120,6 +120,10 @@ def test_a_file_of_pytest_benchmark_does_not_hide_the_series_of_records():
             [makers.record(), makers.record(round=1, environment=makers.record()["environment"] | {"revision": "b"})],
             "2 revisions (abc123abc123, b)",
         ),
+        (
+            [makers.record(environment=makers.record()["environment"] | {"revision": ["a"]})],
+            "holds what the history cannot keep: Expected `str",
+        ),
         ([makers.record(environment={})], "a record has no 'machine', which the history keeps"),
         ([makers.record(metrics={"roc_auc": "0.9"})], "holds what the history cannot keep: roc_auc '0.9'"),
         ([makers.record(started="yesterday")], "holds what the history cannot keep: "),
