@@ -108,6 +108,10 @@ class _Handler(BaseHTTPRequestHandler):
     timeout = PATIENCE_SECONDS
 
     def do_GET(self) -> None:
+        if self.request_version == "HTTP/0.9":  # whose answers have no status
+            self.request_version = "HTTP/1.0"
+            self.send_error(400, "Expected a version")
+            return
         # a page of another site may point its own name at this address, but not say ours in its requests
         ours = [f"{name}:{self.server.server_port}" for name in (HOST, "localhost")]
         said = self.headers.get_all("Host", [])

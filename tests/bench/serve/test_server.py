@@ -68,6 +68,7 @@ def test_a_page_that_points_another_name_at_this_address_gets_nothing() -> None:
     [
         (["GET http://[::1 HTTP/1.1", "Host: {host}"], 400),
         (["GET http://other/ HTTP/1.1", "Host: {host}"], 400),
+        (["GET /", "Host: {host}"], 400),
         (["GET //other/ HTTP/1.1", "Host: {host}"], 404),
         (["GET / HTTP/1.1", "Host: {host}", "Host: other"], 403),
         (["GET / HTTP/1.1", "Host: other", "Host: {host}"], 403),
