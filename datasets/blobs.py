@@ -18,8 +18,8 @@ TRAIN, VALIDATION, TEST, FITTED = 1, 2, 4, 8
 """Bits that say which parts a row is in, and whether the scaler is fitted on it."""
 MOST_FEATURES = 1 << 16
 MOST_VALUES = 1 << 24
-MOST_ROWS = 1 << 40
 """Of the centres of clusters."""
+MOST_ROWS = 1 << 40
 
 
 def load_blobs(
